@@ -1,0 +1,214 @@
+"""The parameters in `params.yaml`, typed; what each means is written there, beside its value."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PARAMS = Path("params.yaml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A section of the file: no unknown key, no default that the file does not show."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Compute(Section):
+    """Section `compute`."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    precision: Literal["auto", "fp32", "bf16"]
+    threads: PositiveInt
+
+
+class Cycle(Section):
+    """One entry of section `cycles`."""
+
+    prev: str
+    prev_model: Path
+
+
+class Split(Section):
+    """Shares of the three splits; they add up to 1."""
+
+    train: Share
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Split":
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            msg = f"got shares {self.train}, {self.val}, {self.test}; expected a sum of 1"
+            raise ValueError(msg)
+        return self
+
+
+class Catalog(Section):
+    """Section `catalog`."""
+
+    source: Literal["studio", "folder"]
+    folder: Path | None
+    max_reject_fraction: Share
+    max_megapixels: PositiveFloat
+    max_side: Annotated[int, Field(ge=16)]
+    products: Annotated[int, Field(ge=100)]
+    personas: Annotated[int, Field(ge=20)]
+    subjects: Annotated[int, Field(ge=0)]
+    split: Split
+
+    @model_validator(mode="after")
+    def _folder_is_named(self) -> "Catalog":
+        if self.source == "folder" and self.folder is None:
+            msg = "got folder: null with source: folder; name the folder that holds products.csv"
+            raise ValueError(msg)
+        return self
+
+
+class Base(Section):
+    """Section `base`."""
+
+    model: str
+    pretrained: str | None
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: PositiveFloat
+
+
+class Teacher(Section):
+    """Section `teacher`."""
+
+    kind: Literal["simulated"]
+    noise: PositiveFloat
+    position_bias: NonNegativeFloat
+    malformed_rate: Share
+
+
+class Tournaments(Section):
+    """Section `tournaments`."""
+
+    max_calls_per_match: Annotated[int, Field(ge=2)]
+    max_val_personas: PositiveInt
+    max_test_personas: PositiveInt
+
+
+class Label(Section):
+    """Section `label`."""
+
+    groups: PositiveInt
+    band_edges: tuple[Share, ...]
+    band_sizes: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> "Label":
+        if len(self.band_sizes) != len(self.band_edges) + 1:
+            msg = f"got {len(self.band_sizes)} band sizes, expected {len(self.band_edges) + 1}"
+            raise ValueError(msg)
+        if list(self.band_edges) != sorted(set(self.band_edges)):
+            msg = f"got band edges {self.band_edges}, expected them rising"
+            raise ValueError(msg)
+        if sum(self.band_sizes) < 2:
+            msg = f"got band sizes {self.band_sizes}, expected groups of two pictures at least"
+            raise ValueError(msg)
+        return self
+
+
+class CheckLabels(Section):
+    """Section `check_labels`."""
+
+    min_rankings: PositiveInt
+    min_personas: PositiveInt
+    max_failure_rate: Share
+    max_position_share: Share
+    min_truth_agreement: Share
+
+
+class Distill(Section):
+    """Section `distill`."""
+
+    epochs: PositiveInt
+    batch_groups: PositiveInt
+    learning_rate: PositiveFloat
+    temperature: PositiveFloat
+    retention_weight: NonNegativeFloat
+    grad_clip: PositiveFloat
+    patience: PositiveInt
+
+
+class Concepts(Section):
+    """Section `concepts`."""
+
+    identifier: Annotated[str, Field(pattern=r"^\w+$")]
+    steps: PositiveInt
+    learning_rate: PositiveFloat
+    l2: NonNegativeFloat
+
+
+class Evaluate(Section):
+    """Section `evaluate`."""
+
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+
+
+class CheckRetrieval(Section):
+    """Section `check_retrieval`."""
+
+    min_queries: PositiveInt
+    min_mean_percentile: Share
+    min_gain: float
+    max_caption_drop: Share
+
+
+class Register(Section):
+    """Section `register`."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    thumbnail_side: Annotated[int, Field(ge=16)]
+
+
+class Params(Section):
+    """The whole file."""
+
+    seed: Annotated[int, Field(ge=0)]
+    compute: Compute
+    cycles: dict[str, Cycle]
+    catalog: Catalog
+    base: Base
+    teacher: Teacher
+    tournaments: Tournaments
+    label: Label
+    check_labels: CheckLabels
+    distill: Distill
+    concepts: Concepts
+    evaluate: Evaluate
+    check_retrieval: CheckRetrieval
+    registration: Register = Field(alias="register")
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check the parameters.
+
+    Raises:
+        SystemExit: The file is missing or wrong; the message names each key, what was got and why.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Params.model_validate(content)
+    except FileNotFoundError as error:
+        msg = f"{path} is missing: run this from the project's top folder"
+        raise SystemExit(msg) from error
+    except yaml.YAMLError as error:
+        msg = f"{path} is not YAML: {error}"
+        raise SystemExit(msg) from error
+    except ValidationError as error:
+        lines = [f"{path}:"]
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"])
+            lines.append(f"  {key}: {fault['msg']} (got {fault['input']!r})")
+        raise SystemExit("\n".join(lines)) from error
