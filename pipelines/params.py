@@ -54,7 +54,7 @@ class Catalog(Section):
     """Section `catalog`."""
 
     source: Literal["studio", "folder"]
-    folder: Path | None
+    folder: Path
     max_reject_fraction: Share
     max_megapixels: PositiveFloat
     max_side: Annotated[int, Field(ge=16)]
@@ -62,13 +62,6 @@ class Catalog(Section):
     personas: Annotated[int, Field(ge=20)]
     subjects: Annotated[int, Field(ge=0)]
     split: Split
-
-    @model_validator(mode="after")
-    def _folder_is_named(self) -> "Catalog":
-        if self.source == "folder" and self.folder is None:
-            msg = "got folder: null with source: folder; name the folder that holds products.csv"
-            raise ValueError(msg)
-        return self
 
 
 class Base(Section):

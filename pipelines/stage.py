@@ -1,5 +1,6 @@
 """What every stage shares: its lock, its seed, its progress bar."""
 
+import argparse
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,8 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
+
+from pipelines.params import load_params
 
 LOCKS = Path("var/locks")
 
@@ -44,3 +47,18 @@ def derive_seed(seed: int, *parts: str) -> int:
 def progress(items: Iterable[Item], label: str, total: int | None = None) -> "tqdm[Item]":
     """Iterate with a progress bar on standard error; none where that is no terminal."""
     return tqdm(items, desc=label, total=total, disable=not sys.stderr.isatty(), leave=False)
+
+
+def cycle_argument(description: str | None) -> str:
+    """The command line of a per-cycle stage: the cycle, one of those in params.yaml."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cycle", choices=list(load_params().cycles))
+    return str(parser.parse_args().cycle)
+
+
+def say(message: str) -> None:
+    """Tell the user what a stage did, on standard output."""
+    sys.stdout.write(f"{message}\n")
+    sys.stdout.flush()

@@ -1,0 +1,24 @@
+"""Small files that training stages leave beside their models: curves and MLflow run ids."""
+
+import csv
+from collections.abc import Mapping, Sequence
+
+from pipelines.paths import curves_file, run_file
+from retrieval.files import atomic_file, write_json
+
+
+def write_curves(stage: str, curves: Mapping[str, Sequence[float]]) -> None:
+    """Write curves of equal length as CSV, a row a step, for `dvc plots`."""
+    with (
+        atomic_file(curves_file(stage)) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["step", *curves])
+        for step, values in enumerate(zip(*curves.values(), strict=True)):
+            writer.writerow([step, *(f"{value:.6g}" for value in values)])
+
+
+def write_run(stage: str, run_id: str) -> None:
+    """Leave the stage's MLflow run id: a stage that DVC restores makes no call to MLflow."""
+    write_json(run_file(stage), {"run_id": run_id})

@@ -1,0 +1,146 @@
+"""Stage `distill@<cycle>`: the teacher's preferences go into the image tower.
+
+The cycle's rankings, the previous model, the validation tournaments
+    -> models/student/<cycle>/, data/vectors/<cycle>/products.parquet, metrics/<cycle>.json,
+       reports/curves/distill_<cycle>.csv, data/runs/<cycle>.json
+
+The text tower stays frozen; the image tower is trained with the Bradley-Terry loss on all pairs of
+each group (arXiv 2510.12014) and a contrast of the same pictures with their captions, which keeps
+literal search intact.
+
+Run:  dvc repro distill@c1
+Tiny: python -m pipelines.distill c1, after distill.epochs: 1 in params.yaml
+"""
+
+import shutil
+
+import torch
+import torch.nn.functional as F
+
+from pipelines.artifacts import write_curves, write_run
+from pipelines.held_out import read_held_out
+from pipelines.params import Params, load_params
+from pipelines.paths import (
+    PRODUCTS_FILE,
+    TOURNAMENTS_FILE,
+    model_metrics,
+    product_vectors,
+    rankings_file,
+    student_model,
+)
+from pipelines.preferences import Batch, Preferences
+from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
+from pipelines.training import Loop, train
+from registry.tracking import log_curve, training_run
+from retrieval.compute import make_repeatable, resolve_device, resolve_precision
+from retrieval.encoder import Encoder, load_encoder, save_encoder
+from retrieval.files import atomic_folder, read_json, sha256_file, write_json
+from retrieval.losses import bradley_terry, caption_contrast
+from retrieval.schema import PRODUCTS, RANKINGS, read_rows
+from retrieval.vectors import read_vectors, write_vectors
+
+Curves = dict[str, list[float]]
+
+
+def preference_losses(
+    encoder: Encoder, batch: Batch, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bradley-Terry loss of a batch's groups, and the caption contrast of its pictures."""
+    features_UD = encoder.model.visual(encoder.normalised(batch.pixels_U3SS))
+    images_UD = F.normalize(features_UD.float(), dim=-1)
+    scores_GK = (images_UD[batch.place_GK] * batch.personas_GD[:, None]).sum(dim=-1)
+    scale = encoder.model.logit_scale.exp()
+    contrast = caption_contrast(images_UD, batch.captions_UD, batch.same_caption_UU, scale)
+    return bradley_terry(scores_GK, temperature), contrast
+
+
+def train_on_rankings(
+    encoder: Encoder, preferences: Preferences, params: Params, cycle: str
+) -> Curves:
+    """Train the whole image tower; returns the curves of both losses."""
+    settings = params.distill
+    seed = derive_seed(params.seed, "distill", cycle)
+    plan = preferences.plan(settings.epochs, settings.batch_groups, seed)
+    curves: Curves = {"preference": [], "retention": []}
+
+    def loss_of_step(step: int) -> torch.Tensor:
+        batch = preferences.batch(plan[step])
+        preference, retention = preference_losses(encoder, batch, settings.temperature)
+        curves["preference"].append(preference.item())
+        curves["retention"].append(retention.item())
+        return preference + settings.retention_weight * retention
+
+    parameters = list(encoder.model.visual.parameters())
+    for parameter in parameters:
+        parameter.requires_grad_(requires_grad=True)
+    # In eval mode: groups are picked by score, so their batch statistics are not the catalogue's.
+    encoder.model.eval()
+    loop = Loop(
+        steps=len(plan),
+        learning_rate=settings.learning_rate,
+        grad_clip=settings.grad_clip,
+        precision=resolve_precision(params.compute.precision, encoder.device),
+        device=encoder.device,
+        label=f"distill {cycle}",
+    )
+    train(parameters, loss_of_step, loop)
+    encoder.model.requires_grad_(requires_grad=False)
+    return curves
+
+
+def pass_through(params: Params, cycle: str) -> Curves:
+    """After an early stop: the previous model is this cycle's."""
+    prev = params.cycles[cycle]
+    with atomic_folder(student_model(cycle)) as temporary:
+        shutil.copytree(prev.prev_model, temporary, dirs_exist_ok=True)
+    vectors = read_vectors(product_vectors(prev.prev))
+    write_vectors(product_vectors(cycle), vectors.ids, vectors.vectors)
+    return {"preference": [], "retention": []}
+
+
+def distill(params: Params, cycle: str) -> Curves:
+    """Train, save the model, embed the catalogue with it."""
+    device = resolve_device(params.compute.device)
+    encoder = load_encoder(params.cycles[cycle].prev_model, device)
+    products = read_rows(PRODUCTS_FILE, PRODUCTS)
+    rankings = read_rows(rankings_file(cycle), RANKINGS)
+    curves = train_on_rankings(encoder, Preferences(encoder, rankings, products), params, cycle)
+    save_encoder(encoder, student_model(cycle))
+    pixels = encoder.read_pixels([PRODUCTS_FILE.parent / product["image"] for product in products])
+    ids = [product["product_id"] for product in products]
+    write_vectors(product_vectors(cycle), ids, encoder.encode_pixels(pixels))
+    return curves
+
+
+def main(cycle: str) -> None:
+    """Distil one cycle, validate it, and say whether to stop."""
+    params = load_params()
+    prev = params.cycles[cycle].prev
+    stage = f"distill@{cycle}"
+    inputs = (rankings_file(cycle), PRODUCTS_FILE, product_vectors(prev), TOURNAMENTS_FILE)
+    digests = {str(path): sha256_file(path) for path in inputs}
+    settings = {"distill": params.distill.model_dump(), "compute": params.compute.model_dump()}
+    with stage_lock(stage), training_run(stage, {"seed": params.seed, **settings}, digests) as run:
+        make_repeatable(derive_seed(params.seed, stage), params.compute.threads)
+        before = read_json(model_metrics(prev))
+        curves = pass_through(params, cycle) if before["stopped"] else distill(params, cycle)
+        held_out = read_held_out("val")
+        score = float(held_out.percentiles(held_out.scores(cycle)).mean())
+        history = [*before["history"], score]
+        since_best = len(history) - 1 - history.index(max(history))
+        stopped = before["stopped"] or since_best >= params.distill.patience
+        validation = {"mean_percentile": score}
+        write_json(
+            model_metrics(cycle), {"validation": validation, "history": history, "stopped": stopped}
+        )
+        write_curves(f"distill_{cycle}", curves)
+        for name, values in curves.items():
+            log_curve(name, values)
+        log_curve("validation_percentile", history)
+        write_run(cycle, run)
+        base = float(held_out.percentiles(held_out.scores("base")).mean())
+        say(f"cycle {cycle}: winner's mean percentile {score:.3f} on validation, base {base:.3f}")
+
+
+if __name__ == "__main__":
+    main(cycle_argument(__doc__))

@@ -1,0 +1,106 @@
+"""Register everything that was made as one version of the model, with the alias `challenger`.
+
+Inputs:  models/student/best/, data/vectors/{best,base}/products.parquet, data/catalog/,
+         models/concepts/, metrics/{evaluate,retrieval_verdict,labels_<cycle>}.json,
+         data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
+Outputs: models/registered.json; a version in the MLflow registry
+
+Registering equal content again makes no second version: the alias moves to the one there is.
+
+    python -m pipelines.register
+    MLFLOW_TRACKING_URI=sqlite:////tmp/try.db python -m pipelines.register    # without a trace here
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pipelines.params import Params, load_params
+from pipelines.paths import BEST_MODEL, CONCEPTS, PRODUCTS_FILE, product_vectors, run_file
+from pipelines.stage import say, stage_lock
+from registry.bundle_writer import BundleSources, write_bundle
+from registry.lineage import Lineage, collect_lineage
+from registry.store import register_bundle
+from registry.versions import Version, champion_number
+from retrieval.files import read_json, write_json
+
+EVALUATION = Path("metrics/evaluate.json")
+RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
+METRICS = Path("metrics")
+BUNDLE = Path("var/register/bundle")
+REGISTERED = Path("models/registered.json")
+
+
+def read_runs(stages: Iterable[str]) -> dict[str, str]:
+    """The MLflow run id of each stage.
+
+    Raises:
+        FileNotFoundError: A stage has left none.
+    """
+    return {stage: read_json(run_file(stage))["run_id"] for stage in stages}
+
+
+def sources(params: Params, lineage: Lineage) -> BundleSources:
+    """What the bundle is put together from."""
+    return BundleSources(
+        name=params.registration.name,
+        model=BEST_MODEL,
+        student_vectors=product_vectors("best"),
+        base_vectors=product_vectors("base"),
+        products=PRODUCTS_FILE,
+        concepts=CONCEPTS,
+        metrics=EVALUATION,
+        verdicts=_verdicts(params),
+        lineage=lineage,
+        thumbnail_side=params.registration.thumbnail_side,
+    )
+
+
+def record(version: Version) -> dict[str, Any]:
+    """The content of `models/registered.json`: equal however often the version is registered."""
+    return {
+        "name": version.name,
+        "version": version.number,
+        "bundle_sha256": version.digest,
+        "run_id": version.run_id,
+        "created": version.created.isoformat(timespec="seconds"),
+        "verdicts": version.verdicts,
+    }
+
+
+def _verdicts(params: Params) -> dict[str, Path]:
+    labels = {f"labels_{cycle}": METRICS / f"labels_{cycle}.json" for cycle in params.cycles}
+    return {**labels, "retrieval": RETRIEVAL_VERDICT}
+
+
+def _lineage(params: Params) -> Lineage:
+    vectors = [product_vectors("best"), product_vectors("base")]
+    made_of = [BEST_MODEL, *vectors, PRODUCTS_FILE, CONCEPTS, EVALUATION]
+    distilled = [f"distill_{cycle}" for cycle in params.cycles]
+    return collect_lineage(
+        project=Path.cwd(),
+        inputs=[path.as_posix() for path in (*made_of, *_verdicts(params).values())],
+        teacher=params.teacher.model_dump(mode="json"),
+        runs=read_runs(["base", *distilled, "concepts", "evaluate"]),
+        parent=champion_number(params.registration.name),
+    )
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params()
+    name = params.registration.name
+    with stage_lock("register"):
+        write_bundle(BUNDLE, sources(params, _lineage(params)))
+        done = register_bundle(BUNDLE, name)
+        write_json(REGISTERED, record(done.version))
+    verdicts = ", ".join(f"{gate} {result}" for gate, result in done.version.verdicts.items())
+    state = "new" if done.created else "already registered"
+    say(
+        f"{name} version {done.version.number} ({state}, challenger): {verdicts};"
+        " next: kindred status"
+    )
+
+
+if __name__ == "__main__":
+    main()

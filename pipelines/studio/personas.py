@@ -1,0 +1,281 @@
+"""Personas of the studio: who wants something, in a sentence or a few, and what would please them.
+
+A text speaks of interests and tastes and never names the kind of product; `wants` is what a reader
+would infer from it: the better a kind fits the interest and the stronger a taste is worded, the
+more it weighs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+
+from pipelines.studio.interests import GROWN, Interest, all_interests, interests_of
+from pipelines.studio.phrases import (
+    ALL_IN_ONE,
+    COLOR_LIKENED,
+    COLOR_NAMED,
+    FIRST_PERSON,
+    FOR_MYSELF,
+    FOR_OTHERS,
+    FOR_SOMEONE,
+    LIKENESSES,
+    MOTIF,
+    MOTIF_WORDS,
+    PATTERN,
+    PATTERN_WORDS,
+    PLURAL,
+    PRONOUNS,
+    RELATIONS,
+    SECOND,
+    SHARE_OF_LIKENED,
+    SIMPLE,
+    SINGULAR,
+    TAILS,
+)
+from pipelines.studio.vocabulary import COLORS, MOTIFS, PATTERNS
+
+Choice = TypeVar("Choice")
+
+MOST: Final = 100_000  # persona ids have five digits; the grammar has many more texts
+
+SHARE_OF_TWO_INTERESTS: Final = 0.3
+SHARE_OF_JOINED: Final = 0.6  # of two interests that fit into one sentence
+SECOND_INTEREST: Final = 0.7  # its kinds weigh this much of what they weigh alone
+SHARE_WITHOUT_TASTE: Final = 0.1
+SHARE_OF_SIMPLE_TASTE: Final = 0.06  # plain, without a motif
+TASTE_SHARES: Final = {"color": 0.53, "pattern": 0.24, "motif": 0.29}  # drawn until there is one
+TASTE_WEIGHTS: Final = {"color": (0.5, 0.8), "pattern": (0.3, 0.5), "motif": (0.3, 0.5)}
+MOST_OF_TASTES: Final = 0.9  # of the best kind's weight: no taste makes up for a wrong kind
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom a persona speaks of: how to open the text, and the words that agree with them."""
+
+    openings: Sequence[str]
+    pronoun: str
+    noun: str = ""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The placeholders' words where the pronoun is the subject of the sentence."""
+        they, them, their, themselves = PRONOUNS[self.pronoun]
+        verbs = {"they": PLURAL, "I": FIRST_PERSON}.get(self.pronoun, SINGULAR)
+        article = "an" if self.noun[:1] in set("aeiou") else "a"
+        return {
+            **verbs,
+            "they": they,
+            "them": them,
+            "their": their,
+            "themselves": themselves,
+            "noun": self.noun,
+            "my": f"my {self.noun}",
+            "a": f"{article} {self.noun}",
+        }
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Tastes in words: sentences of their own, or the tail of the opening; and their weights."""
+
+    sentences: tuple[str, ...]
+    tail: str
+    wants: dict[str, float]
+
+
+def write_personas(count: int, seed: int) -> list[dict[str, object]]:
+    """Write personas: persona_id, text, wants ("attribute=value" -> weight); texts are distinct.
+
+    Args:
+        count: How many, up to `MOST`.
+        seed: Equal seeds give equal personas; a smaller count gives the first of them.
+
+    Raises:
+        ValueError: `count` is negative or above `MOST`.
+    """
+    if not 0 <= count <= MOST:
+        msg = f"got count = {count}, expected 0 to {MOST:,} distinct personas; ask for fewer"
+        raise ValueError(msg)
+    rng = np.random.default_rng(seed)
+    personas: list[dict[str, object]] = []
+    seen: set[str] = set()
+    while len(personas) < count:
+        text, wants = _write_one(rng)
+        if text.lower() not in seen:
+            seen.add(text.lower())
+            personas.append(
+                {"persona_id": f"p{len(personas):05d}", "text": text, "wants": dict(wants)}
+            )
+    return personas
+
+
+def _write_one(rng: np.random.Generator) -> tuple[str, dict[str, float]]:
+    first = _pick(rng, all_interests())
+    age = _pick(rng, first.ages)
+    others = [interest for interest in interests_of(age) if interest is not first]
+    second = _pick(rng, others) if others and rng.random() < SHARE_OF_TWO_INTERESTS else None
+    person = _draw_person(rng, age)
+    wording = _word_tastes(rng, person, _draw_tastes(rng))
+    opening, more = _word_interests(rng, person, first, second)
+    text = _assemble(opening, more, wording)
+    kinds = _weigh_kinds(first, second)
+    return text, kinds | _limit(wording.wants, MOST_OF_TASTES * max(kinds.values()))
+
+
+def _draw_person(rng: np.random.Generator, age: str) -> Person:
+    draw = rng.random()
+    if age in GROWN and draw < 0.2:
+        return Person(FOR_MYSELF, "I")
+    if age in GROWN and draw < 0.28:
+        return Person(FOR_SOMEONE, "they")
+    noun, pronoun, _ = _pick(rng, [row for row in RELATIONS if age in row[2]])
+    return Person(FOR_OTHERS, pronoun, noun)
+
+
+def _draw_tastes(rng: np.random.Generator) -> dict[str, str]:
+    """The wanted attributes and values; both pattern=plain and motif=none, or neither."""
+    if rng.random() < SHARE_WITHOUT_TASTE:
+        return {}
+    values = {"color": tuple(COLORS), "pattern": PATTERNS[1:], "motif": MOTIFS[1:]}
+    if rng.random() < SHARE_OF_SIMPLE_TASTE:
+        tastes = {"pattern": PATTERNS[0], "motif": MOTIFS[0]}
+        return tastes | ({"color": _pick(rng, values["color"])} if rng.random() < 0.5 else {})
+    tastes = {}
+    while not tastes:
+        wanted = [name for name, share in TASTE_SHARES.items() if rng.random() < share]
+        tastes = {name: _pick(rng, values[name]) for name in wanted}
+    return tastes
+
+
+def _word_interests(
+    rng: np.random.Generator, person: Person, first: Interest, second: Interest | None
+) -> tuple[str, list[str]]:
+    """The opening, and the sentences that follow it."""
+    opening = _pick(rng, person.openings)
+    slots = _phrases(rng, person, first)
+    if second is None:
+        return _say(opening, person, slots), []
+    others = _phrases(rng, person, second)
+    used = next(name for name in ("does", "do", "loves") if f"{{{name}}}" in opening)
+    simple = not any(joint in slots[used] + others[used] for joint in (",", " and "))
+    if simple and rng.random() < SHARE_OF_JOINED:
+        joined = f"{slots[used]} and {others[used]}"
+        return _say(opening, person, {**slots, used: joined}), []
+    return _say(opening, person, slots), [_say(_pick(rng, SECOND), person, others)]
+
+
+def _phrases(rng: np.random.Generator, person: Person, interest: Interest) -> dict[str, str]:
+    does, loves = _pick(rng, interest.does), _pick(rng, interest.loves)
+    return {
+        "does": does.format_map(person.words | SINGULAR),
+        "do": does.format_map(person.words),
+        "loves": loves.format_map(person.words),
+    }
+
+
+def _word_tastes(rng: np.random.Generator, person: Person, tastes: dict[str, str]) -> Wording:
+    if not tastes:
+        return Wording((), "", {})
+    simple = tastes.get("motif") == MOTIFS[0]
+    draw = 0.0 if simple else rng.random()
+    if draw < 0.6:
+        return _word_one_by_one(rng, person, tastes)
+    words = {name: _name_taste(rng, name, value) for name, value in tastes.items()}
+    if draw < 0.8:
+        strength, template = _pick(rng, ALL_IN_ONE)
+        sentences = (_say(template, person, {"x": _enumerate(list(words.values()))}),)
+        return Wording(sentences, "", _weigh_tastes(tastes, strength))
+    strength, lead = _pick(rng, TAILS)
+    decoration = _enumerate([word for name, word in words.items() if name != "color"])
+    parts = [f"in {words['color']}"] if "color" in words else []
+    parts += [f"with {decoration}"] if decoration else []
+    return Wording((), f"{lead} {', '.join(parts)}", _weigh_tastes(tastes, strength))
+
+
+def _word_one_by_one(rng: np.random.Generator, person: Person, tastes: dict[str, str]) -> Wording:
+    """A sentence for each taste, in any order."""
+    groups = [{name: value} for name, value in tastes.items()]
+    if tastes.get("motif") == MOTIFS[0]:
+        groups = [{"color": tastes["color"]}] if "color" in tastes else []
+        groups.append({name: value for name, value in tastes.items() if name != "color"})
+    sentences: list[str] = []
+    wants: dict[str, float] = {}
+    for group in (groups[int(index)] for index in rng.permutation(len(groups))):
+        word = "" if len(group) > 1 else _name_taste(rng, *next(iter(group.items())))
+        strength, template = _pick(rng, _templates(group, word))
+        sentences.append(_say(template, person, {"x": word}))
+        wants |= _weigh_tastes(group, strength)
+    return Wording(tuple(sentences), "", wants)
+
+
+def _templates(group: dict[str, str], word: str) -> Sequence[tuple[float, str]]:
+    if len(group) > 1:
+        return SIMPLE
+    if "color" in group:
+        return COLOR_NAMED if word in COLORS else COLOR_LIKENED
+    return PATTERN if "pattern" in group else MOTIF
+
+
+def _name_taste(rng: np.random.Generator, name: str, value: str) -> str:
+    if name == "color":
+        likened = rng.random() < SHARE_OF_LIKENED
+        return f"the colour of {_pick(rng, LIKENESSES[value])}" if likened else value
+    return _pick(rng, (PATTERN_WORDS if name == "pattern" else MOTIF_WORDS)[value])
+
+
+def _weigh_tastes(tastes: dict[str, str], strength: float) -> dict[str, float]:
+    weights = {}
+    for name, value in tastes.items():
+        low, high = TASTE_WEIGHTS[name]
+        weights[f"{name}={value}"] = round(low + strength * (high - low), 3)
+    return weights
+
+
+def _weigh_kinds(first: Interest, second: Interest | None) -> dict[str, float]:
+    """Weights of the wanted kinds, best first; a kind that both interests want gets both."""
+    weights = {f"kind={kind}": weight for kind, weight in first.kinds.items()}
+    for kind, weight in (second.kinds if second else {}).items():
+        key = f"kind={kind}"
+        weights[key] = round(weights.get(key, 0.0) + SECOND_INTEREST * weight, 3)
+    return dict(sorted(weights.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _limit(wants: dict[str, float], most: float) -> dict[str, float]:
+    """The same weights, scaled down together where they add up to more than `most`."""
+    scale = min(1.0, most / sum(wants.values())) if wants else 1.0
+    return {key: round(weight * scale, 3) for key, weight in wants.items()}
+
+
+def _assemble(opening: str, more: list[str], wording: Wording) -> str:
+    """One text: sentences go in at the bar or follow, a tail continues a note or comes last."""
+    opening, _, close = opening.partition("|")
+    note = opening[-1] not in ".?!"
+    if note and wording.tail:
+        opening = f"{opening}, {wording.tail}"
+    sentences = [*more, *wording.sentences, *([close.strip()] if close else [])]
+    if wording.tail and not note:
+        sentences.append(f"{wording.tail}.")
+    if note and sentences:
+        opening += "."
+    if note and not sentences:
+        return opening
+    return " ".join(map(_capitalise, [opening, *sentences]))
+
+
+def _say(template: str, person: Person, slots: dict[str, str]) -> str:
+    return template.format_map(person.words | slots)
+
+
+def _enumerate(words: list[str]) -> str:
+    *head, last = words or [""]
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def _capitalise(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
+def _pick(rng: np.random.Generator, choices: Sequence[Choice]) -> Choice:
+    return choices[int(rng.integers(len(choices)))]

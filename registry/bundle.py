@@ -1,0 +1,171 @@
+"""A model version: one folder with everything that serving and judging it takes, opened here.
+
+model/                      the student: open_clip config, weights, tokenizer, text tower
+vectors/{student,base}.parquet
+products.parquet            the catalogue, with thumbnails
+concepts/<name>/            the evaluation's concepts; no tenant sees them
+verdicts/labels_<cycle>.json, verdicts/retrieval.json
+metrics.json  lineage.json  MODEL_CARD.md  format_version  SHA256SUMS
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from registry.checksums import file_digests, verify_sums
+from registry.lineage import Lineage
+from registry.verdicts import Verdict
+from retrieval import schema
+from retrieval.files import read_json
+
+if TYPE_CHECKING:
+    from retrieval.concepts import Concept
+    from retrieval.encoder import Encoder
+    from retrieval.vectors import Vectors
+
+FORMAT_VERSION = "1"
+PRODUCTS = pa.schema(
+    [
+        *[field for field in schema.PRODUCTS if field.name != "image"],
+        pa.field("thumbnail", pa.binary()),  # JPEG
+    ]
+)
+# Derived from the rest, or naming commits and run ids: these do not make another version.
+_NOT_CONTENT = frozenset({"lineage.json", "MODEL_CARD.md"})
+
+
+@dataclass(frozen=True)
+class Product:
+    """A row of the bundle's product table."""
+
+    product_id: str
+    title: str
+    caption: str
+    category: str
+    price: float  # NaN where unknown
+    attributes: dict[str, str]
+    image_sha256: str
+    split: str
+    thumbnail: bytes  # JPEG
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were found complete and unchanged."""
+
+    folder: Path
+    digest: str
+    metrics: dict[str, Any]
+    verdicts: dict[str, Verdict]  # labels_<cycle>, retrieval
+    lineage: Lineage
+    concept_names: tuple[str, ...]
+
+    def load_encoder(self, device: str = "cpu") -> "Encoder":
+        """Load the student model; seconds, so the caller keeps it."""
+        from retrieval.encoder import load_encoder
+
+        return load_encoder(self.folder / "model", device)
+
+    def load_concept(self, name: str, encoder: "Encoder") -> "Concept":
+        """Load one of the evaluation's concepts.
+
+        Raises:
+            ValueError: The bundle has no concept of that name.
+        """
+        if name not in self.concept_names:
+            known = ", ".join(self.concept_names) or "none"
+            msg = f"got concept {name!r}, expected one of this version's: {known}"
+            raise ValueError(msg)
+        from retrieval.concepts import load_concept
+
+        return load_concept(self.folder / "concepts" / name, encoder)
+
+    def read_vectors(self, model: Literal["student", "base"]) -> "Vectors":
+        """The catalogue's vectors by the student, or by the base model that it came from."""
+        from retrieval.vectors import read_vectors
+
+        return read_vectors(self.folder / "vectors" / f"{model}.parquet")
+
+    def read_products(self, ids: Collection[str] | None = None) -> list[Product]:
+        """The products, in the table's order; only those in `ids` where given."""
+        table = schema.read_table(self.folder / "products.parquet", PRODUCTS)
+        if ids is not None:
+            wanted = pa.array(list(ids), pa.string())
+            table = table.filter(pc.is_in(table["product_id"], value_set=wanted))
+        rows = table.to_pylist(maps_as_pydicts="strict")
+        return [Product(**row) for row in rows]
+
+
+def bundle_digest(folder: Path) -> str:
+    """The digest that names a version: equal for equal content, whenever and however often made.
+
+    Run ids, commits, times and the day's champion are left out (`Lineage.content`).
+
+    Raises:
+        FileNotFoundError: There is no lineage.json.
+        ValueError: lineage.json is not a lineage.
+    """
+    return _digest(file_digests(folder), _read_lineage(folder / "lineage.json"))
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Open a bundle after checking its format and every file's digest.
+
+    Raises:
+        ValueError: The folder is no bundle, of another format, or a file is missing, unexpected,
+            changed or unreadable; the message names it.
+    """
+    _check_format(folder)
+    digests = verify_sums(folder)
+    lineage = _read_lineage(folder / "lineage.json")
+    concepts = folder / "concepts"
+    return Bundle(
+        folder=folder,
+        digest=_digest(digests, lineage),
+        metrics=read_json(folder / "metrics.json"),
+        verdicts={
+            path.stem: _read_verdict(path) for path in sorted(folder.glob("verdicts/*.json"))
+        },
+        lineage=lineage,
+        concept_names=tuple(sorted(p.name for p in concepts.glob("*") if p.is_dir())),
+    )
+
+
+def _digest(digests: Mapping[str, str], lineage: Lineage) -> str:
+    files = {name: digest for name, digest in digests.items() if name not in _NOT_CONTENT}
+    content = json.dumps({"files": files, "lineage": lineage.content()}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _check_format(folder: Path) -> None:
+    path = folder / "format_version"
+    found = path.read_text(encoding="utf-8").strip() if path.is_file() else "no such file"
+    if found != FORMAT_VERSION:
+        msg = (
+            f"{path}: got {found}, expected format {FORMAT_VERSION};"
+            " this release cannot read it: use the release that wrote it, or register again"
+        )
+        raise ValueError(msg)
+
+
+def _read_lineage(path: Path) -> Lineage:
+    try:
+        return Lineage.model_validate(read_json(path))
+    except ValidationError as error:
+        msg = f"{path} is no lineage of format {FORMAT_VERSION}: {error}; register again"
+        raise ValueError(msg) from error
+
+
+def _read_verdict(path: Path) -> Verdict:
+    try:
+        return Verdict.model_validate(read_json(path))
+    except ValidationError as error:
+        msg = f"{path} is no verdict (gate, passed, reasons): {error}; run `dvc repro` again"
+        raise ValueError(msg) from error

@@ -1,0 +1,119 @@
+"""Put a bundle together from what the stages wrote."""
+
+import io
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from registry.bundle import FORMAT_VERSION, PRODUCTS, bundle_digest
+from registry.checksums import write_sums
+from registry.lineage import Lineage
+from registry.model_card import CardFacts, render_card
+from registry.verdicts import Verdict
+from retrieval import schema
+from retrieval.files import atomic_folder, read_json, write_json
+
+_JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class BundleSources:
+    """Where everything in a bundle comes from."""
+
+    name: str  # the registered model, for the card
+    model: Path  # the student's folder
+    student_vectors: Path
+    base_vectors: Path
+    products: Path  # the catalogue's table; pictures lie relative to its folder
+    concepts: Path  # a folder per concept; may be missing
+    metrics: Path
+    verdicts: Mapping[str, Path]  # labels_<cycle>, retrieval
+    lineage: Lineage
+    thumbnail_side: int  # pixels
+
+
+def write_bundle(folder: Path, sources: BundleSources) -> str:
+    """Write a bundle, whole or not at all, and return its digest.
+
+    Raises:
+        FileNotFoundError: A source is missing.
+        ValueError: A source is not what its name says, or the vectors are of other products.
+    """
+    with atomic_folder(folder) as draft:
+        rows = schema.read_rows(sources.products, schema.PRODUCTS)
+        _copy_files(draft, sources, [row["product_id"] for row in rows])
+        products = [_with_thumbnail(row, sources) for row in rows]
+        schema.write_rows(draft / "products.parquet", products, PRODUCTS)
+        write_json(draft / "lineage.json", sources.lineage.model_dump(mode="json"))
+        card = render_card(_card_facts(draft, sources, rows))
+        (draft / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+        (draft / "format_version").write_text(f"{FORMAT_VERSION}\n", encoding="utf-8")
+        write_sums(draft)
+        return bundle_digest(draft)
+
+
+def _copy_files(draft: Path, sources: BundleSources, product_ids: list[str]) -> None:
+    _copy_folder(sources.model, draft / "model")
+    if sources.concepts.is_dir():
+        _copy_folder(sources.concepts, draft / "concepts")
+    (draft / "vectors").mkdir()
+    for name, path in (("student", sources.student_vectors), ("base", sources.base_vectors)):
+        _check_ids(path, product_ids)
+        shutil.copyfile(path, draft / "vectors" / f"{name}.parquet")
+    (draft / "verdicts").mkdir()
+    for name, path in sources.verdicts.items():
+        Verdict.model_validate(read_json(path))
+        shutil.copyfile(path, draft / "verdicts" / f"{name}.json")
+    shutil.copyfile(sources.metrics, draft / "metrics.json")
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    # Contents only: DVC's cache may hand out read-only files, or links into itself.
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+
+
+def _check_ids(path: Path, product_ids: list[str]) -> None:
+    from retrieval.vectors import read_vectors
+
+    ids = read_vectors(path).ids
+    if sorted(ids) != sorted(product_ids):
+        strays = sorted(set(ids) ^ set(product_ids))[:5]
+        msg = (
+            f"{path}: got vectors of {len(ids)} products, expected one for each of the"
+            f" {len(product_ids)} in the catalogue (differing: {strays}); run `dvc repro`"
+        )
+        raise ValueError(msg)
+
+
+def _with_thumbnail(row: Mapping[str, Any], sources: BundleSources) -> dict[str, Any]:
+    picture = sources.products.parent / row["image"]
+    kept = {name: value for name, value in row.items() if name != "image"}
+    return {**kept, "thumbnail": _thumbnail(picture, sources.thumbnail_side)}
+
+
+def _thumbnail(picture: Path, side: int) -> bytes:
+    with Image.open(picture) as image:
+        small = image.convert("RGB")
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _card_facts(draft: Path, sources: BundleSources, rows: list[dict[str, Any]]) -> CardFacts:
+    splits = [row["split"] for row in rows]
+    return CardFacts(
+        name=sources.name,
+        products={split: splits.count(split) for split in schema.SPLITS},
+        categories=len({row["category"] for row in rows}),
+        concepts=sorted(path.name for path in (draft / "concepts").glob("*") if path.is_dir()),
+        metrics=read_json(sources.metrics),
+        verdicts={
+            name: Verdict.model_validate(read_json(path)) for name, path in sources.verdicts.items()
+        },
+        lineage=sources.lineage,
+    )

@@ -1,0 +1,34 @@
+"""The few numbers of `metrics.json` that a version is known by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+HEADLINES = {
+    "persona_percentile": ("persona", "student", "mean_percentile"),
+    "base_persona_percentile": ("persona", "base", "mean_percentile"),
+    "caption_recall_at_10": ("caption", "student", "recall@10"),
+    "concept_map": ("concept", "kindred", "concept_only", "map"),
+}
+
+
+def number(metrics: Mapping[str, Any], *path: str) -> float | None:
+    """The number at a path of nested mappings; None where there is none."""
+    value: Any = metrics
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
+
+
+def headlines(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The headline numbers that `metrics` holds."""
+    found = {name: number(metrics, *path) for name, path in HEADLINES.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage, for people."""
+    return "-" if share is None else f"{100 * share:.1f} %"

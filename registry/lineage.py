@@ -1,0 +1,108 @@
+"""Where a version comes from: which data, labels, teacher and code made it."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from registry.dvc_lock import StageRecord, upstream_stages
+from registry.git_state import GitState, read_git_state
+
+PACKAGES = (
+    "kindred",
+    "dvc",
+    "great-expectations",
+    "mlflow",
+    "numpy",
+    "open_clip_torch",
+    "pandas",
+    "peft",
+    "pillow",
+    "pyarrow",
+    "safetensors",
+    "torch",
+    "torchvision",
+    "transformers",
+)
+# Outs that differ from run to run by their nature: MLflow run ids, and reports that name the hour.
+_VOLATILE_OUTS = ("data/runs/", "reports/")
+
+
+class Lineage(BaseModel):
+    """The content of `lineage.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    git: GitState
+    stages: dict[str, StageRecord]  # empty: made without DVC
+    teacher: dict[str, Any]  # the section of the parameters: kind, and what it needs
+    prompts: dict[str, str] | None  # prompt -> sha256; null: the teacher takes none
+    runs: dict[str, str]  # stage -> MLflow run id
+    parent: int | None  # the champion's version when this one was made
+    packages: dict[str, str]
+    python: str
+
+    def content(self) -> dict[str, Any]:
+        """What belongs to the version itself, for its digest.
+
+        Run ids, and what may differ between two registrations of the same model (the commit, the
+        champion of the day, this machine), are left out.
+        """
+        return {
+            "stages": {name: _lasting(stage) for name, stage in self.stages.items()},
+            "teacher": self.teacher,
+            "prompts": self.prompts,
+        }
+
+
+def collect_lineage(
+    project: Path,
+    inputs: Sequence[str],
+    teacher: Mapping[str, Any],
+    runs: Mapping[str, str],
+    parent: int | None,
+) -> Lineage:
+    """Gather the lineage of a version.
+
+    Args:
+        project: The project's top folder, where `dvc.lock` lies.
+        inputs: What the version is made of, as paths relative to `project`; the stages that made
+            them, and the stages before those, are recorded.
+        teacher: Kind and parameters of the teacher.
+        runs: MLflow run id by stage.
+        parent: The champion's version, if there is one.
+
+    Raises:
+        ValueError: `dvc.lock` is not readable.
+    """
+    return Lineage(
+        git=read_git_state(project),
+        stages=upstream_stages(project / "dvc.lock", inputs),
+        teacher=dict(teacher),
+        prompts=None,
+        runs=dict(runs),
+        parent=parent,
+        packages=_package_versions(),
+        python=platform.python_version(),
+    )
+
+
+def _package_versions() -> dict[str, str]:
+    installed = {dist.name.lower().replace("-", "_") for dist in metadata.distributions()}
+    present = [name for name in PACKAGES if name.lower().replace("-", "_") in installed]
+    return {name: metadata.version(name) for name in present}
+
+
+def _lasting(stage: StageRecord) -> dict[str, Any]:
+    return {
+        "deps": _without_volatile(stage.deps),
+        "params": stage.params,
+        "outs": _without_volatile(stage.outs),
+    }
+
+
+def _without_volatile(digests: Mapping[str, str]) -> dict[str, str]:
+    return {path: md5 for path, md5 in digests.items() if not path.startswith(_VOLATILE_OUTS)}

@@ -1,0 +1,132 @@
+"""The way of a bundle into the MLflow registry, and back out of it."""
+
+import io
+import tempfile
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from filelock import FileLock
+
+from registry import tracking
+from registry.bundle import Bundle, open_bundle
+from registry.errors import RegistryError, UnreachableError, explained
+from registry.logged_model import log_bundle
+from registry.versions import CHALLENGER, Version, list_versions, version_tags
+
+CACHE = Path("var/bundles")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The version that carries a bundle, and whether it is new."""
+
+    version: Version
+    created: bool
+
+
+def register_bundle(folder: Path, name: str) -> Registration:
+    """Make a bundle a version of the model `name`, with the alias `challenger`.
+
+    One digest has one version, however often this runs. Killed anywhere, it finishes when it runs
+    again: the version and its tags are one write, and the alias moves last.
+
+    Raises:
+        ValueError: The folder is no intact bundle.
+        RegistryError: The registry refuses or does not answer.
+    """
+    bundle = open_bundle(folder)
+    address = tracking.connect()
+    version = _find_digest(name, bundle.digest)
+    created = version is None
+    if created:
+        with explained(f"register {folder} as {name}", address):
+            _create_version(bundle, name)
+        version = _find_digest(name, bundle.digest)
+    if version is None:
+        msg = f"registered {folder} as {name}, but {address} does not list it; run it again"
+        raise RegistryError(msg)
+    with explained(f"move the alias {CHALLENGER} to version {version.number}", address):
+        _move_challenger(version)
+    return Registration(_find_digest(name, bundle.digest) or version, created)
+
+
+def fetch_bundle(version: Version, cache: Path = CACHE) -> Bundle:
+    """The version's bundle, checked; downloaded into `cache` unless it lies there intact.
+
+    Raises:
+        RegistryError: What the registry holds is not the bundle that was registered.
+        UnreachableError: It cannot be downloaded.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    target = cache / version.digest
+    with FileLock(cache / f".{version.digest}.lock"):
+        kept = _open_intact(target, version.digest)
+        if kept is not None:
+            return kept
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".download.") as download:
+            found = _download(version, Path(download))
+            rmtree(target, ignore_errors=True)  # damaged, or not there
+            found.replace(target)
+        try:
+            fetched = open_bundle(target)
+        except ValueError as error:
+            raise _damaged(version, str(error)) from error
+    if fetched.digest != version.digest:
+        raise _damaged(version, f"got content {fetched.digest}, expected {version.digest}")
+    return fetched
+
+
+def _find_digest(name: str, digest: str) -> Version | None:
+    return next((v for v in list_versions(name) if v.digest == digest), None)
+
+
+def _create_version(bundle: Bundle, name: str) -> None:
+    import mlflow
+
+    model = log_bundle(bundle)
+    with redirect_stderr(io.StringIO()):  # it prints what it does; errors are raised
+        mlflow.register_model(model.model_uri, name, tags=version_tags(bundle))
+
+
+def _move_challenger(version: Version) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(version.name, CHALLENGER, str(version.number))
+
+
+def _open_intact(folder: Path, digest: str) -> Bundle | None:
+    try:
+        bundle = open_bundle(folder)
+    except ValueError:
+        return None
+    return bundle if bundle.digest == digest else None
+
+
+def _download(version: Version, folder: Path) -> Path:
+    address = tracking.connect()
+    import mlflow
+
+    uri = f"models:/{version.name}/{version.number}"
+    action = f"download version {version.number} of {version.name}"
+    try:
+        with explained(action, address):
+            # An explicit target: without one MLflow writes into the stored model itself.
+            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+    except OSError as error:
+        msg = f"could not {action}: {error}; its artifacts are not where {address} says"
+        raise UnreachableError(msg) from error
+    found = [path.parent for path in folder.glob("artifacts/*/format_version")]
+    if len(found) != 1:
+        raise _damaged(version, f"got {len(found)} bundles in its artifacts, expected one")
+    return found[0]
+
+
+def _damaged(version: Version, fault: str) -> RegistryError:
+    return RegistryError(
+        f"version {version.number} of {version.name} is damaged in the registry: {fault};"
+        " restore its artifacts, or delete the version in MLflow and run"
+        " `python -m pipelines.register`"
+    )

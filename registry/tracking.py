@@ -1,0 +1,166 @@
+"""Where MLflow keeps runs and versions, and how a stage records its run there.
+
+`MLFLOW_TRACKING_URI` if it is set, else `sqlite:///mlflow.db` in the working directory with
+artifacts in `mlruns/`. Nothing is set up on import.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from registry.errors import UnreachableError, explained
+from registry.git_state import read_git_state
+
+EXPERIMENT = "kindred"
+DEFAULT_URI = "sqlite:///mlflow.db"
+_SQLITE = "sqlite:///"
+_CURVE_POINTS = 1000  # MLflow takes no more metrics in one call
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # the requirements are named, not guessed from uv.lock
+    "GIT_PYTHON_REFRESH": "quiet",  # a machine without git is no reason to warn
+}
+
+
+def tracking_uri() -> str:
+    """The address of the tracking server or database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def exists() -> bool:
+    """Whether there can be anything to read; asking does not create a database."""
+    path = _sqlite_path(tracking_uri())
+    return path is None or path.exists()
+
+
+def connect() -> str:
+    """Point MLflow at its store, without telemetry and without chatter, and return the address.
+
+    A local database is created once, under a file lock: MLflow's own creation fails when several
+    processes start it at the same time.
+
+    Raises:
+        UnreachableError: The database cannot be opened or created.
+    """
+    os.environ.update(_SETTINGS)  # before the import: MLflow reads them there
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # the import sets it to INFO
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    path = _sqlite_path(uri)
+    if path is not None:
+        _create_database(path, uri)
+    return uri
+
+
+@contextmanager
+def training_run(stage: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -> Iterator[str]:
+    """Record a stage's run: parameters, input digests, whatever is logged inside; yields its id.
+
+        with tracking.training_run("base", params={...}, inputs={"data/x": sha256}) as run_id:
+            tracking.log_curve("loss", losses)
+
+    Args:
+        stage: The stage's name; the run takes it.
+        params: The stage's parameters, nested or not.
+        inputs: SHA-256 by path of what the stage reads.
+
+    Raises:
+        UnreachableError: MLflow does not answer. What fails inside passes through.
+    """
+    address = connect()
+    import mlflow
+
+    git = read_git_state(Path.cwd())
+    tags = {"kindred.stage": stage, "git_commit": git.commit or "none", "git_note": git.note}
+    with explained(f"open a run of stage {stage}", address):
+        mlflow.set_experiment(EXPERIMENT)
+        active = mlflow.start_run(run_name=stage, tags=tags)
+    with active as run:
+        with explained(f"record the parameters of stage {stage}", address):
+            mlflow.log_params(flatten(params))
+            mlflow.log_dict(dict(inputs), "inputs.json")
+        yield run.info.run_id
+
+
+def log_curve(name: str, values: Sequence[float]) -> None:
+    """Record a curve, one value a step, in the run that is open."""
+    import mlflow
+    from mlflow.entities import Metric
+
+    run_id = mlflow.active_run().info.run_id
+    now = int(time.time() * 1000)
+    points = [Metric(name, float(value), now, step) for step, value in enumerate(values)]
+    with explained(f"record the curve {name}", tracking_uri()):
+        for start in range(0, len(points), _CURVE_POINTS):
+            chunk = points[start : start + _CURVE_POINTS]
+            mlflow.MlflowClient().log_batch(run_id, metrics=chunk)
+
+
+def log_metrics(metrics: Mapping[str, Any]) -> None:
+    """Record the numbers among nested metrics in the run that is open, under dotted names."""
+    import mlflow
+
+    with explained("record the metrics", tracking_uri()):
+        mlflow.log_metrics(_numbers(metrics))
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as MLflow takes them: dotted names, and lists as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else _as_json(value)
+    return flat
+
+
+def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for key, value in metrics.items():
+        name = f"{prefix}{key}".replace("@", "_at_")  # MLflow takes no @
+        if isinstance(value, Mapping):
+            flat.update(_numbers(value, f"{name}."))
+        elif isinstance(value, int | float):
+            flat[name] = float(value)
+    return flat
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, default=str)
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    """The file of an SQLite address; None for any other store."""
+    if not uri.startswith(_SQLITE):
+        return None
+    return Path(uri.removeprefix(_SQLITE).partition("?")[0])
+
+
+def _create_database(path: Path, uri: str) -> None:
+    import mlflow
+
+    try:
+        with FileLock(f"{path}.lock"):
+            with closing(sqlite3.connect(path)) as database:
+                database.execute("PRAGMA journal_mode=WAL")  # halves the time of parallel writers
+            with explained("open the database", uri):
+                mlflow.set_experiment(EXPERIMENT)
+    except (sqlite3.Error, OSError) as error:
+        msg = f"could not open {uri}: {error}; check MLFLOW_TRACKING_URI and the folder's rights"
+        raise UnreachableError(msg) from error

@@ -1,0 +1,113 @@
+"""The registered versions of a model, and which one a number or an alias means."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from registry import tracking
+from registry.bundle import Bundle
+from registry.errors import RegistryError, UnknownVersionError, explained
+from registry.headlines import HEADLINES, headlines
+from registry.logged_model import DIGEST_TAG
+from registry.verdicts import GATES, outcomes
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version, as its tags tell it: nothing is downloaded for this."""
+
+    name: str
+    number: int
+    digest: str
+    run_id: str
+    created: datetime
+    aliases: tuple[str, ...]
+    verdicts: dict[str, str]  # gate -> passed | failed | missing
+    metrics: dict[str, float]  # the headlines
+
+
+def version_tags(bundle: Bundle) -> dict[str, str]:
+    """What a version is tagged with, in the same write that creates it."""
+    lineage = bundle.lineage
+    return {
+        DIGEST_TAG: bundle.digest,
+        "git_commit": lineage.git.commit or "none",
+        "git_clean": str(lineage.git.clean).lower(),
+        "parent": str(lineage.parent or "none"),
+        "teacher": str(lineage.teacher.get("kind", "unknown")),
+        **{f"verdict.{gate}": result for gate, result in outcomes(bundle.verdicts).items()},
+        **{f"metric.{name}": repr(value) for name, value in headlines(bundle.metrics).items()},
+    }
+
+
+def list_versions(name: str) -> list[Version]:
+    """All versions of a model, newest first; none where nothing was ever registered.
+
+    What others registered under the name, without a bundle, is left out.
+
+    Raises:
+        UnreachableError: The registry does not answer.
+    """
+    if not tracking.exists():
+        return []
+    address = tracking.connect()
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    with explained(f"list the versions of {name}", address):
+        found = client.search_model_versions(f"name = '{name}'")
+        # The search gives no aliases; the model itself does.
+        aliases = client.get_registered_model(name).aliases if found else {}
+    versions = [_version(entry, aliases) for entry in found if DIGEST_TAG in entry.tags]
+    return sorted(versions, key=lambda version: version.number, reverse=True)
+
+
+def find_version(name: str, wanted: str | None = None) -> Version:
+    """The version of a number or an alias; by default the champion, else the challenger.
+
+    Raises:
+        RegistryError: Nothing is registered under the name.
+        UnknownVersionError: There is no such version; the message lists those that there are.
+        UnreachableError: The registry does not answer.
+    """
+    versions = list_versions(name)
+    if not versions:
+        msg = f"no version of {name} is registered at {tracking.tracking_uri()}: run `make repro`"
+        raise RegistryError(msg)
+    for candidate in [CHAMPION, CHALLENGER] if wanted is None else [wanted]:
+        for version in versions:
+            if candidate in (str(version.number), *version.aliases):
+                return version
+    msg = f"got version {wanted or CHAMPION!r} of {name}, expected one of {_known(versions)}"
+    raise UnknownVersionError(msg)
+
+
+def champion_number(name: str) -> int | None:
+    """The champion's version number; None where there is no champion. Raises as `list_versions`."""
+    numbers = [v.number for v in list_versions(name) if CHAMPION in v.aliases]
+    return numbers[0] if numbers else None
+
+
+def _version(entry: Any, aliases: Mapping[str, Any]) -> Version:
+    number = int(entry.version)
+    measured = {name: entry.tags.get(f"metric.{name}") for name in HEADLINES}
+    return Version(
+        name=entry.name,
+        number=number,
+        digest=entry.tags[DIGEST_TAG],
+        run_id=entry.run_id or "",
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+        aliases=tuple(sorted(alias for alias, v in aliases.items() if int(v) == number)),
+        verdicts={gate: entry.tags.get(f"verdict.{gate}", "missing") for gate in GATES},
+        metrics={name: float(value) for name, value in measured.items() if value is not None},
+    )
+
+
+def _known(versions: Sequence[Version]) -> str:
+    numbers = [str(version.number) for version in versions]
+    aliases = sorted(alias for version in versions for alias in version.aliases)
+    return ", ".join([*numbers, *aliases])

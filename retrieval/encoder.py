@@ -1,0 +1,224 @@
+"""The embedding model: an image tower and a text tower that meet in one space.
+
+A model folder is open_clip's own form (`open_clip_config.json`, `open_clip_model.safetensors`)
+with the tokenizer and the text tower's configuration beside them, so that it loads offline,
+alone, from wherever it was moved to.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+import transformers
+from numpy.typing import NDArray
+from open_clip.tokenizer import HFTokenizer
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from safetensors.torch import save_file
+
+from retrieval.files import atomic_folder
+from retrieval.minilm import minilm_folder
+
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+MODEL_CONFIGS = Path(__file__).parent / "model_configs"
+BATCH = 256
+DECODERS = 4  # threads that open picture files: Pillow decodes outside the interpreter's lock
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model with what it needs to read pictures and texts. N inputs, D width, S picture side."""
+
+    model: Any  # open_clip's CustomTextCLIP: towers .visual and .text
+    tokenize: Any  # open_clip's tokenizer
+    config: dict[str, Any]  # open_clip's model_cfg
+    device: str
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self.config["embed_dim"])
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit text vectors (N, D), in eval mode, fp32."""
+        self.model.eval()
+        with torch.no_grad():
+            batches = [
+                self.model.encode_text(self.tokens(texts[start : start + BATCH]), normalize=True)
+                for start in range(0, len(texts), BATCH)
+            ]
+        return self._stack(batches)
+
+    def encode_images(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
+        """Unit image vectors (N, D) of RGB pictures, in eval mode, fp32."""
+        pixels = [self.pixels(image) for image in images]
+        return self.encode_pixels(torch.stack(pixels) if pixels else torch.empty(0))
+
+    def encode_pixels(self, pixels_N3SS: torch.Tensor) -> NDArray[np.float32]:
+        """Unit image vectors (N, D) of what `pixels` and `read_pixels` give."""
+        self.model.eval()
+        with torch.no_grad():
+            batches = [
+                self.model.encode_image(
+                    self.normalised(pixels_N3SS[start : start + BATCH]), normalize=True
+                )
+                for start in range(0, len(pixels_N3SS), BATCH)
+            ]
+        return self._stack(batches)
+
+    def tokens(self, texts: Sequence[str]) -> torch.Tensor:
+        """Token ids (N, L) on the model's device; padding that a mask hides is cut: it is exact."""
+        ids: torch.Tensor = self.tokenize(list(texts))
+        if "hf_model_name" in self.config["text_cfg"]:
+            pad = self.model.text.config.pad_token_id
+            ids = ids[:, : int((ids != pad).sum(dim=1).max())]
+        return ids.to(self.device)
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """One RGB picture, resized and cropped for the image tower: uint8 (3, S, S)."""
+        for step in self._transforms()[:-2]:  # the last two make floats and normalise
+            image = step(image)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+    def read_pixels(self, paths: Sequence[Path]) -> torch.Tensor:
+        """Picture files, as `pixels` gives them: uint8 (N, 3, S, S)."""
+
+        def read(path: Path) -> torch.Tensor:
+            with Image.open(path) as image:
+                return self.pixels(image.convert("RGB"))
+
+        with ThreadPoolExecutor(DECODERS) as pool:
+            return torch.stack(list(pool.map(read, paths)))
+
+    def normalised(self, pixels_N3SS: torch.Tensor) -> torch.Tensor:
+        """uint8 pixels as the image tower takes them: float, normalised, on its device."""
+        normalise = self._transforms()[-1]
+        pixels = pixels_N3SS.to(self.device, memory_format=torch.channels_last)
+        scaled: torch.Tensor = normalise(pixels.float() / 255)
+        return scaled
+
+    def _transforms(self) -> list[Any]:
+        config = PreprocessCfg(**self.model.visual.preprocess_cfg)
+        transforms: list[Any] = image_transform_v2(config, is_train=False).transforms
+        return transforms
+
+    def _stack(self, batches: list[torch.Tensor]) -> NDArray[np.float32]:
+        if not batches:
+            return np.empty((0, self.width), dtype=np.float32)
+        return torch.cat(batches).float().cpu().numpy()
+
+
+def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> Encoder:
+    """Build a model by name.
+
+    Args:
+        model: A configuration in `retrieval/model_configs`, or a model name of open_clip.
+        pretrained: None builds the frozen MiniLM text tower and an untrained image tower;
+            otherwise an open_clip tag or a path to weights, loaded as they are.
+        device: Where the model runs.
+
+    Raises:
+        ValueError: There is no such model, or with `pretrained` None its text tower is not MiniLM.
+    """
+    open_clip.add_model_config(MODEL_CONFIGS)
+    config = open_clip.get_model_config(model)
+    if config is None:
+        msg = f"got model {model!r}, expected one of {open_clip.list_models()}"
+        raise ValueError(msg)
+    if pretrained is not None:
+        with _quiet():
+            built = open_clip.create_model(model, pretrained, device=device, force_custom_text=True)
+        tokenizer = open_clip.get_tokenizer(model)
+        return _encoder(built, tokenizer, {**config, "custom_text": True}, device)
+    if "hf_model_name" not in config["text_cfg"]:
+        msg = (
+            f"got pretrained: null with model {model!r}, whose text tower would be untrained;"
+            " name an open_clip tag or a file of weights, or use minilm-resnet10t"
+        )
+        raise ValueError(msg)
+    source = str(minilm_folder())
+    text_config = {**config["text_cfg"], "hf_model_name": source}
+    with _quiet():
+        built = open_clip.create_model(model, device=device, text_cfg=text_config)
+    return _encoder(built, _tokenizer(source, config), config, device)
+
+
+def load_encoder(folder: Path, device: str = "cpu") -> Encoder:
+    """Load a model folder; nothing outside it is read.
+
+    Raises:
+        FileNotFoundError: The folder, its configuration or its weights are missing.
+        ValueError: A file of the folder is not what it should be.
+        RuntimeError: A tensor is missing, unexpected or of another shape.
+    """
+    folder = folder.resolve()
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            msg = f"{folder / name} is missing: {folder} is no model folder; run `dvc repro`"
+            raise FileNotFoundError(msg)
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+    overrides: dict[str, Any] = {}
+    if "hf_model_name" in config["text_cfg"]:
+        # The stored name is relative to the folder; transformers would resolve it from here.
+        here = {"hf_model_name": str(folder), "hf_model_pretrained": False}
+        overrides = {"text_cfg": {**config["text_cfg"], **here}}
+    with _quiet():
+        model = open_clip.create_model(f"local-dir:{folder}", device=device, **overrides)
+    if "hf_tokenizer_name" in config["text_cfg"]:
+        return _encoder(model, _tokenizer(str(folder), config), config, device)
+    return _encoder(model, open_clip.get_tokenizer(f"local-dir:{folder}"), config, device)
+
+
+def save_encoder(encoder: Encoder, folder: Path) -> None:
+    """Write a model folder, atomically."""
+    config = json.loads(json.dumps(encoder.config))
+    with atomic_folder(folder) as temporary:
+        if "hf_model_name" in config["text_cfg"]:
+            config["text_cfg"]["hf_model_name"] = "."
+            encoder.model.text.config.save_pretrained(temporary)
+        if "hf_tokenizer_name" in config["text_cfg"]:
+            config["text_cfg"]["hf_tokenizer_name"] = "."
+            encoder.tokenize.save_pretrained(temporary)
+        content = {"model_cfg": config, "preprocess_cfg": encoder.model.visual.preprocess_cfg}
+        (temporary / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        tensors = {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in encoder.model.state_dict().items()
+        }
+        save_file(tensors, temporary / WEIGHTS)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' remarks off the terminal; what goes wrong is raised, not logged."""
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        transformers.logging.set_verbosity(verbosity)
+
+
+def _tokenizer(source: str, config: dict[str, Any]) -> Any:
+    text = config["text_cfg"]
+    return HFTokenizer(
+        source, context_length=text["context_length"], **text.get("tokenizer_kwargs", {})
+    )
+
+
+def _encoder(model: Any, tokenizer: Any, config: dict[str, Any], device: str) -> Encoder:
+    model.visual.to(memory_format=torch.channels_last)
+    model.eval().requires_grad_(requires_grad=False)
+    return Encoder(model, tokenizer, config, device)

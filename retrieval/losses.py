@@ -1,0 +1,67 @@
+"""The losses, one function each. B queries, C candidates, D embedding width."""
+
+import torch
+import torch.nn.functional as F
+
+
+def bradley_terry(scores_BC: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Negative log-likelihood of a teacher's order under Bradley-Terry, a mean over pairs.
+
+    L = -mean_{i<j} log sigmoid(tau * (s_i - s_j)), candidates best first (arXiv 2510.12014,
+    eq. for the pairwise loss; the mean over pairs, where the paper sums, makes the learning rate
+    independent of the group size). Equal scores give ln 2 whatever tau.
+
+    Args:
+        scores_BC: Scores of each group's candidates in the teacher's order, best first.
+        temperature: tau; cosines differ by a few hundredths, so about 20.
+
+    Returns:
+        A scalar, at least 0.
+
+    Raises:
+        ValueError: Fewer than two candidates, or not two dimensions.
+    """
+    if scores_BC.ndim != 2 or scores_BC.shape[1] < 2:
+        msg = f"got scores of shape {tuple(scores_BC.shape)}, expected (groups, candidates >= 2)"
+        raise ValueError(msg)
+    better, worse = torch.triu_indices(scores_BC.shape[1], scores_BC.shape[1], offset=1)
+    margins_BP = scores_BC[:, better] - scores_BC[:, worse]
+    return -F.logsigmoid(temperature * margins_BP).mean()
+
+
+def caption_contrast(
+    images_BD: torch.Tensor, texts_BD: torch.Tensor, same_BB: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Symmetric contrastive loss of pictures and captions (InfoNCE, arXiv 2103.00020).
+
+    Row b of both is a pair. Where a batch holds an equal caption twice, both pictures are right:
+    the target is uniform over the equal ones. B different, indistinguishable rows give ln B.
+
+    Args:
+        images_BD: Unit vectors of pictures.
+        texts_BD: Unit vectors of their captions.
+        same_BB: True where the captions of two rows are equal; the diagonal is.
+        scale: Inverse temperature of the softmax, a positive scalar.
+
+    Returns:
+        A scalar: the mean of both directions.
+    """
+    logits_BB = scale * images_BD @ texts_BD.T
+    target_BB = same_BB.float() / same_BB.sum(dim=1, keepdim=True)
+    return (F.cross_entropy(logits_BB, target_BB) + F.cross_entropy(logits_BB.T, target_BB)) / 2
+
+
+def concept_fit(
+    texts_BD: torch.Tensor, images_BD: torch.Tensor, b_D: torch.Tensor, l2: float
+) -> torch.Tensor:
+    """The objective of a personal concept: mean squared distance plus lambda * mean(B^2).
+
+    arXiv 2506.10182: mean((normalise(g_text(prompt)) - img)^2) + lambda * mean(B^2).
+
+    Args:
+        texts_BD: Unit text vectors of the prompts, one per photo.
+        images_BD: Unit image vectors of the photos.
+        b_D: The update's output vector B.
+        l2: lambda, at least 0.
+    """
+    return F.mse_loss(texts_BD, images_BD) + l2 * b_D.square().mean()

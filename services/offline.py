@@ -1,0 +1,47 @@
+"""Search in a bundle by comparing the query with every product: exact, and without a service."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from registry.bundle import Bundle
+from retrieval.concepts import encode_with_concepts
+from retrieval.index import ExactIndex
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A product found."""
+
+    rank: int  # from 1
+    product_id: str
+    title: str
+    price: float  # NaN where unknown
+    score: float  # cosine
+    thumbnail: bytes  # JPEG
+
+
+def search_bundle(bundle: Bundle, text: str, concepts: Sequence[str], k: int) -> list[Hit]:
+    """The k products nearest to a text, best first; fewer where the catalogue is smaller.
+
+    Raises:
+        ValueError: The version has no such concept, or the text holds a concept's own identifier.
+    """
+    encoder = bundle.load_encoder()
+    learned = [bundle.load_concept(name, encoder) for name in concepts]
+    query_D = (
+        encode_with_concepts(encoder, text, learned) if learned else encoder.encode_texts([text])[0]
+    )
+    catalogue = bundle.read_vectors("student")
+    ranked = ExactIndex(catalogue.ids, catalogue.vectors).search(query_D[None], k)[0]
+    products = {p.product_id: p for p in bundle.read_products([id_ for id_, _ in ranked])}
+    return [
+        Hit(
+            rank,
+            product_id,
+            products[product_id].title,
+            products[product_id].price,
+            score,
+            products[product_id].thumbnail,
+        )
+        for rank, (product_id, score) in enumerate(ranked, start=1)
+    ]

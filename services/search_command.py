@@ -1,0 +1,134 @@
+"""`kindred search`: check the request before anything is loaded, search, and say what was found."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.errors import CommandError, Exit
+from services.registry_access import registry_access
+
+if TYPE_CHECKING:
+    from registry.bundle import Bundle
+    from registry.versions import Version
+    from services.offline import Hit
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """The verb's arguments, as they were typed."""
+
+    text: str
+    concepts: tuple[str, ...]
+    k: int
+    name: str
+    version: str | None
+    grid: str | None
+    offline: bool
+    as_json: bool
+
+
+def run_search(request: SearchRequest) -> str:
+    """What to print; the contact sheet is written on the way.
+
+    Raises:
+        CommandError: A wrong argument (2), a damaged or missing version (1), or something that
+            does not answer (4).
+    """
+    _check(request)
+    with registry_access():
+        from registry.store import fetch_bundle
+        from registry.versions import find_version
+
+        version = find_version(request.name, request.version)
+        bundle = fetch_bundle(version)
+        hits = _search(request, bundle)
+    if request.grid is not None:
+        _write_grid(request, hits)
+    return _json(request, version, hits) if request.as_json else _lines(request, version, hits)
+
+
+def _check(request: SearchRequest) -> None:
+    if not request.text.strip():
+        raise _usage("got a blank text, expected what to look for, in quotes")
+    if request.k < 1:
+        raise _usage(f"got -k {request.k}, expected 1 at least")
+    if request.grid is not None:
+        _check_grid(Path(request.grid))
+    if not request.offline:
+        msg = "this release has no running service to ask yet; add --offline to search here"
+        raise CommandError(msg, Exit.UNREACHABLE)
+
+
+def _check_grid(path: Path) -> None:
+    if path.is_dir() or path.suffix.lower() != ".png":
+        raise _usage(f"got --grid {path}, expected the name of a .png file")
+    target = path if path.exists() else path.parent
+    if not os.access(target, os.W_OK):
+        raise _usage(f"got --grid {path}, but {target} is missing or not writable")
+
+
+def _search(request: SearchRequest, bundle: "Bundle") -> "list[Hit]":
+    unknown = [name for name in request.concepts if name not in bundle.concept_names]
+    if unknown:
+        known = ", ".join(bundle.concept_names) or "none: this version has no concepts"
+        raise _usage(f"got --concept {unknown[0]!r}, expected one of: {known}")
+    from services.offline import search_bundle
+
+    try:
+        return search_bundle(bundle, request.text, request.concepts, request.k)
+    except ValueError as error:
+        raise _usage(str(error)) from error
+
+
+def _write_grid(request: SearchRequest, hits: "Sequence[Hit]") -> None:
+    from services.grid import draw_grid, save_grid
+
+    assert request.grid is not None
+    try:
+        save_grid(draw_grid(request.text, hits), Path(request.grid))
+    except OSError as error:
+        raise _usage(f"got --grid {request.grid}, which cannot be written: {error}") from error
+
+
+def _lines(request: SearchRequest, version: "Version", hits: "Sequence[Hit]") -> str:
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    lines = [f"{request.name} version {version.number}{aliases}: {request.text}"]
+    titles = max(len(hit.title) for hit in hits) if hits else 0
+    for hit in hits:
+        price = "-" if math.isnan(hit.price) else f"{hit.price:.2f}"
+        lines.append(
+            f"{hit.rank:>3}  {hit.score:.3f}  {hit.title:<{titles}}  {price:>9}  {hit.product_id}"
+        )
+    if request.grid is not None:
+        lines.append(f"pictures: {request.grid}")
+    return "\n".join(lines)
+
+
+def _json(request: SearchRequest, version: "Version", hits: "Sequence[Hit]") -> str:
+    from services.status import as_text
+
+    found = [
+        {
+            "rank": hit.rank,
+            "product_id": hit.product_id,
+            "title": hit.title,
+            "price": None if math.isnan(hit.price) else hit.price,
+            "score": round(hit.score, 6),
+        }
+        for hit in hits
+    ]
+    return as_text(
+        {
+            "query": request.text,
+            "concepts": list(request.concepts),
+            "model_version": version.number,
+            "hits": found,
+        }
+    )
+
+
+def _usage(message: str) -> CommandError:
+    return CommandError(message, Exit.USAGE)

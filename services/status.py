@@ -1,0 +1,86 @@
+"""`kindred status`: the registered versions at a glance."""
+
+import json
+from collections.abc import Sequence
+
+from registry.headlines import percent
+from registry.tracking import tracking_uri
+from registry.versions import Version, list_versions
+from services.registry_access import registry_access
+
+_HEADER = (
+    "version",
+    "alias",
+    "labels",
+    "retrieval",
+    "persona",
+    "(base)",
+    "caption@10",
+    "concept mAP",
+    "registered (UTC)",
+)
+
+
+def read_status(name: str, *, as_json: bool) -> str:
+    """What to print about the model `name`.
+
+    Raises:
+        CommandError: The registry does not answer.
+    """
+    with registry_access():
+        versions = list_versions(name)
+    if as_json:
+        return as_text({"name": name, "versions": [_record(version) for version in versions]})
+    if not versions:
+        return f"No version of {name} is registered at {tracking_uri()}: run `make repro`."
+    lines = [f"{name} at {tracking_uri()}", "", *_table([_HEADER, *map(_row, versions)])]
+    return "\n".join([*lines, "", *_notes(versions)])
+
+
+def as_text(content: object) -> str:
+    """JSON as the verbs print it."""
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _record(version: Version) -> dict[str, object]:
+    return {
+        "version": version.number,
+        "aliases": list(version.aliases),
+        "verdicts": version.verdicts,
+        "metrics": version.metrics,
+        "registered": version.created.isoformat(timespec="seconds"),
+        "bundle_sha256": version.digest,
+        "run_id": version.run_id,
+    }
+
+
+def _row(version: Version) -> tuple[str, ...]:
+    return (
+        str(version.number),
+        ", ".join(version.aliases) or "-",
+        version.verdicts["labels"],
+        version.verdicts["retrieval"],
+        percent(version.metrics.get("persona_percentile")),
+        percent(version.metrics.get("base_persona_percentile")),
+        percent(version.metrics.get("caption_recall_at_10")),
+        percent(version.metrics.get("concept_map")),
+        f"{version.created:%Y-%m-%d %H:%M}",
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _notes(versions: Sequence[Version]) -> list[str]:
+    notes = [
+        "persona: mean percentile of the teacher's winner for held-out personas; higher is better"
+    ]
+    if not any("champion" in version.aliases for version in versions):
+        notes.append("No version is champion yet; searches use the challenger.")
+    return notes

@@ -1,0 +1,118 @@
+"""A version's worth of tiny files, and an MLflow of its own for each test."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from registry.bundle_writer import BundleSources, write_bundle
+from registry.git_state import GitState
+from registry.lineage import Lineage
+from retrieval.schema import PRODUCTS, write_rows
+from retrieval.vectors import write_vectors
+
+METRICS = {
+    "persona": {
+        "base": {"mean_percentile": 0.82, "n": 330},
+        "student": {"mean_percentile": 0.95, "within_kind_percentile": 0.7, "n": 330},
+    },
+    "caption": {"student": {"recall@1": 0.9, "recall@10": 0.99}},
+    "concept": None,
+}
+LINEAGE = Lineage(
+    git=GitState(commit="c0ffee", clean=True, note="the tree was clean"),
+    stages={},
+    teacher={"kind": "simulated", "noise": 0.25},
+    prompts=None,
+    runs={"base": "run-1"},
+    parent=None,
+    packages={"torch": "2.14.1"},
+    python="3.11.7",
+)
+
+
+def product(number: int) -> dict:
+    return {
+        "product_id": f"p{number}",
+        "title": f"Mug no. {number}",
+        "caption": "a blue mug",
+        "category": "mug",
+        "price": float("nan") if number == 0 else 9.5 + number,
+        "attributes": {"kind": "mug", "colour": "blue"},
+        "image": f"images/p{number}.png",
+        "image_sha256": "0" * 64,
+        "split": ("train", "val", "test")[number % 3],
+    }
+
+
+def write_verdict(path: Path, *, passed: bool = True) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reasons = [] if passed else ["too few queries"]
+    path.write_text(json.dumps({"gate": path.stem, "passed": passed, "reasons": reasons}))
+    return path
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> BundleSources:
+    """Eight products of 40 x 20 pixels, unit vectors of width 8, a model of one file."""
+    root = tmp_path / "made"
+    rows = [product(number) for number in range(8)]
+    write_rows(root / "catalog" / "products.parquet", rows, PRODUCTS)
+    (root / "catalog" / "images").mkdir()
+    for row in rows:
+        Image.new("RGBA", (40, 20), (20, 40, 200, 255)).save(root / "catalog" / row["image"])
+    ids = [row["product_id"] for row in rows]
+    for model in ("best", "base"):
+        write_vectors(root / f"{model}.parquet", ids, np.eye(8, dtype=np.float32))
+    for name, content in {"model/weights": "w", "concepts/rex/adapter": "a"}.items():
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text(content)
+    (root / "evaluate.json").write_text(json.dumps(METRICS))
+    verdicts = {name: write_verdict(root / f"{name}.json") for name in ("labels_c1", "retrieval")}
+    return BundleSources(
+        name="kindred",
+        model=root / "model",
+        student_vectors=root / "best.parquet",
+        base_vectors=root / "base.parquet",
+        products=root / "catalog" / "products.parquet",
+        concepts=root / "concepts",
+        metrics=root / "evaluate.json",
+        verdicts=verdicts,
+        lineage=LINEAGE,
+        thumbnail_side=16,
+    )
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path, sources: BundleSources) -> Path:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, sources)
+    return folder
+
+
+@pytest.fixture
+def changed(tmp_path: Path, sources: BundleSources):
+    """Another bundle: the same sources with other lineage, or another weight."""
+
+    def build(weights: str | None = None, **lineage: object) -> Path:
+        if weights is not None:
+            (sources.model / "weights").write_text(weights)
+        folder = tmp_path / f"other-{weights}-{'-'.join(lineage)}"
+        update = sources.lineage.model_copy(update=lineage)
+        write_bundle(folder, replace(sources, lineage=update))
+        return folder
+
+    return build
+
+
+@pytest.fixture
+def mlflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory whose MLflow is `mlflow.db` in it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    return home

@@ -1,0 +1,111 @@
+import io
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from registry.bundle import PRODUCTS, bundle_digest, open_bundle
+from registry.bundle_writer import write_bundle
+from registry.git_state import GitState
+from retrieval.schema import read_table
+from retrieval.vectors import read_vectors, write_vectors
+
+
+def test_holds_everything_and_opens(bundle_folder: Path) -> None:
+    files = {p.relative_to(bundle_folder).as_posix() for p in bundle_folder.rglob("*.*")}
+    assert {"vectors/student.parquet", "vectors/base.parquet", "verdicts/labels_c1.json"} <= files
+    bundle = open_bundle(bundle_folder)
+    assert bundle.concept_names == ("rex",)
+    assert bundle.metrics["persona"]["student"]["mean_percentile"] == 0.95
+    assert {name: v.passed for name, v in bundle.verdicts.items()} == {
+        "labels_c1": True,
+        "retrieval": True,
+    }
+    assert bundle.lineage.runs == {"base": "run-1"}
+    assert bundle.digest == bundle_digest(bundle_folder)
+    assert bundle.read_vectors("base").vectors.shape == (8, 8)
+
+
+def test_products_carry_thumbnails_and_no_paths(bundle_folder: Path) -> None:
+    assert "image" not in read_table(bundle_folder / "products.parquet", PRODUCTS).schema.names
+    products = open_bundle(bundle_folder).read_products(["p2", "p1"])
+    assert [p.product_id for p in products] == ["p1", "p2"]
+    assert products[0].attributes == {"kind": "mug", "colour": "blue"}
+    picture = Image.open(io.BytesIO(products[0].thumbnail))
+    assert (picture.format, picture.size) == ("JPEG", (16, 8))
+
+
+def test_sha256sum_agrees(bundle_folder: Path) -> None:
+    done = subprocess.run(
+        ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=bundle_folder, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_a_moved_bundle_opens(bundle_folder: Path, tmp_path: Path) -> None:
+    digest = open_bundle(bundle_folder).digest
+    assert open_bundle(bundle_folder.rename(tmp_path / "elsewhere")).digest == digest
+
+
+def _flip(folder: Path) -> None:
+    path = folder / "model" / "weights"
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "named"),
+    [
+        (_flip, "model/weights: got .* expected"),
+        (lambda f: (f / "vectors" / "base.parquet").unlink(), "base.parquet: got no such file"),
+        (lambda f: (f / "model" / "extra").write_text("x"), "extra: got .* expected no file"),
+        (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: got no such file"),
+        (lambda f: (f / "SHA256SUMS").write_text("nonsense\n"), "SHA256SUMS: got line"),
+        (lambda f: (f / "format_version").write_text("2\n"), "got 2, expected format 1"),
+        (lambda f: (f / "format_version").unlink(), "format_version: got no such file"),
+    ],
+    ids=["changed", "missing", "extra", "no sums", "bad sums", "newer", "no version"],
+)
+def test_tampering_is_named(bundle_folder: Path, tamper, named: str) -> None:
+    tamper(bundle_folder)
+    with pytest.raises(ValueError, match=named):
+        open_bundle(bundle_folder)
+
+
+def test_mlflow_leaves_a_file_of_its_own(bundle_folder: Path) -> None:
+    digest = bundle_digest(bundle_folder)
+    (bundle_folder / "registered_model_meta").write_text("model_name: kindred")
+    assert open_bundle(bundle_folder).digest == digest
+
+
+def test_digest_is_of_the_content_alone(bundle_folder: Path, changed) -> None:
+    digest = bundle_digest(bundle_folder)
+    git = GitState(commit="another", clean=False, note="changes")
+    again = changed(runs={"base": "run-2"}, parent=7, git=git, packages={})
+    assert (again / "MODEL_CARD.md").read_text() != (bundle_folder / "MODEL_CARD.md").read_text()
+    assert bundle_digest(again) == digest
+    assert bundle_digest(changed(teacher={"kind": "file"})) != digest
+    assert bundle_digest(changed(weights="v")) != digest
+
+
+def test_vectors_of_other_products_are_refused(sources, tmp_path: Path) -> None:
+    kept = read_vectors(sources.base_vectors)
+    write_vectors(sources.base_vectors, kept.ids[:-1], kept.vectors[:-1])
+    with pytest.raises(ValueError, match=r"base.parquet: got vectors of 7 .* each of the 8.*p7"):
+        write_bundle(tmp_path / "bundle", sources)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_no_concepts_is_no_fault(sources, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", replace(sources, concepts=tmp_path / "none"))
+    bundle = open_bundle(tmp_path / "bundle")
+    assert bundle.concept_names == ()
+    with pytest.raises(ValueError, match=r"got concept 'rex', expected one of .*none"):
+        bundle.load_concept("rex", None)  # type: ignore[arg-type]
+
+
+def test_the_card_says_what_it_is(bundle_folder: Path) -> None:
+    card = (bundle_folder / "MODEL_CARD.md").read_text()
+    for said in ("95.0 %", "82.0 %", "**simulated** teacher", "c0ffee", "8 products", "## Limits"):
+        assert said in card

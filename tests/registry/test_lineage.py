@@ -1,0 +1,92 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from registry.dvc_lock import upstream_stages
+from registry.git_state import read_git_state
+from registry.lineage import collect_lineage
+
+LOCK = """\
+schema: '2.0'
+stages:
+  base:
+    cmd: python -m pipelines.base
+    deps:
+    - {path: data/catalog, hash: md5, md5: aa.dir, size: 3, nfiles: 2}
+    params:
+      params.yaml:
+        base.epochs: 16
+    outs:
+    - {path: models/base, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
+    - {path: data/runs/base.json, hash: md5, md5: RUN, size: 3}
+  catalog:
+    cmd: python -m pipelines.catalog
+    outs:
+    - {path: data/catalog, hash: md5, md5: aa.dir, size: 3, nfiles: 2}
+  distill@c9:
+    cmd: python -m pipelines.distill c9
+    deps:
+    - {path: models/base, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
+    outs:
+    - {path: models/student/c9, hash: md5, md5: dd.dir, size: 3, nfiles: 2}
+  register:
+    cmd: python -m pipelines.register
+    deps:
+    - {path: models/base, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
+    outs:
+    - {path: models/registered.json, hash: md5, md5: cc, size: 3}
+"""
+
+
+def test_upstream_stages_are_found_by_what_they_made(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(LOCK)
+    stages = upstream_stages(lock, ["models/base/open_clip_config.json"])
+    assert list(stages) == ["base", "catalog"]
+    assert stages["base"].deps == {"data/catalog": "aa.dir"}
+    assert stages["base"].params == {"params.yaml": {"base.epochs": 16}}
+
+
+def test_a_broken_lock_is_named(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    lock.write_text("stages: [1, 2]")
+    with pytest.raises(ValueError, match=r"dvc.lock: got .* run `dvc repro` again"):
+        upstream_stages(lock, ["models/base"])
+
+
+def test_works_without_git_and_without_dvc(tmp_path: Path) -> None:
+    lineage = collect_lineage(tmp_path, ["models/base"], {"kind": "simulated"}, {}, None)
+    assert (lineage.git.commit, lineage.git.clean) == (None, None)
+    assert "not made in a git repository" in lineage.git.note
+    assert lineage.stages == {}
+    assert lineage.packages["torch"]
+
+
+def test_run_ids_in_the_lock_are_no_content(tmp_path: Path) -> None:
+    contents = []
+    for run in ("run1", "run2"):
+        (tmp_path / "dvc.lock").write_text(LOCK.replace("RUN", run))
+        lineage = collect_lineage(tmp_path, ["models/base"], {"kind": "simulated"}, {}, None)
+        assert lineage.stages["base"].outs["data/runs/base.json"] == run
+        contents.append(lineage.content())
+    assert contents[0] == contents[1]
+
+
+def test_what_the_run_writes_does_not_dirty_the_tree(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "code.py").write_text("1")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    (tmp_path / "metrics" / "evaluate.json").write_text("{}")
+    state = read_git_state(tmp_path)
+    assert len(state.commit or "") == 40
+    assert state.clean is True
+    (tmp_path / "code.py").write_text("2")
+    assert read_git_state(tmp_path).clean is False

@@ -1,0 +1,112 @@
+"""A version to search in: five colours, an encoder that knows their names, no model."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from registry.bundle import Bundle, open_bundle
+from registry.bundle_writer import BundleSources, write_bundle
+from registry.git_state import GitState
+from registry.lineage import Lineage
+from registry.versions import Version
+from retrieval.schema import PRODUCTS, write_rows
+from retrieval.vectors import write_vectors
+
+COLOURS = ("red", "green", "blue", "black", "white")
+
+
+@dataclass(frozen=True)
+class FakeEncoder:
+    def encode_texts(self, texts: list[str]) -> np.ndarray:
+        counts = np.array([[text.count(colour) + 1e-6 for colour in COLOURS] for text in texts])
+        unit = counts / np.linalg.norm(counts, axis=1, keepdims=True)
+        return unit.astype(np.float32)
+
+
+def row(number: int, colour: str) -> dict:
+    return {
+        "product_id": f"p{number}",
+        "title": f"A {colour} mug with a title that is too long for one line of a card",
+        "caption": f"a {colour} mug",
+        "category": "mug",
+        "price": float("nan") if number == 0 else 9.5 + number,
+        "attributes": {"colour": colour},
+        "image": f"{colour}.png",
+        "image_sha256": "0" * 64,
+        "split": "test",
+    }
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path) -> Path:
+    root = tmp_path / "made"
+    rows = [row(number, colour) for number, colour in enumerate(COLOURS)]
+    write_rows(root / "products.parquet", rows, PRODUCTS)
+    for colour in COLOURS:
+        Image.new("RGB", (60, 40), colour).save(root / f"{colour}.png")
+    vectors = root / "vectors.parquet"
+    write_vectors(vectors, [r["product_id"] for r in rows], np.eye(5, dtype=np.float32))
+    for name in ("model/weights", "concepts/rex/adapter"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).touch()
+    (root / "evaluate.json").write_text("{}")
+    verdict = root / "verdict.json"
+    verdict.write_text(json.dumps({"gate": "retrieval", "passed": True, "reasons": []}))
+    lineage = Lineage(
+        git=GitState(commit=None, clean=None, note="none"),
+        stages={},
+        teacher={"kind": "simulated"},
+        prompts=None,
+        runs={},
+        parent=None,
+        packages={},
+        python="3.11",
+    )
+    sources = BundleSources(
+        name="kindred",
+        model=root / "model",
+        student_vectors=vectors,
+        base_vectors=vectors,
+        products=root / "products.parquet",
+        concepts=root / "concepts",
+        metrics=root / "evaluate.json",
+        verdicts={"retrieval": verdict},
+        lineage=lineage,
+        thumbnail_side=32,
+    )
+    write_bundle(tmp_path / "bundle", sources)
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def bundle(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder())
+    return open_bundle(bundle_folder)
+
+
+@pytest.fixture
+def version() -> Version:
+    return Version(
+        name="kindred",
+        number=3,
+        digest="d" * 64,
+        run_id="run",
+        created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+        aliases=("challenger",),
+        verdicts={"labels": "passed", "retrieval": "failed"},
+        metrics={"persona_percentile": 0.956},
+    )
+
+
+@pytest.fixture
+def registered(bundle: Bundle, version: Version, monkeypatch: pytest.MonkeyPatch) -> Version:
+    """A registry that holds this one version, without MLflow."""
+    monkeypatch.setattr("services.status.list_versions", lambda name: [version])
+    monkeypatch.setattr("registry.versions.list_versions", lambda name: [version])
+    monkeypatch.setattr("registry.store.fetch_bundle", lambda version: bundle)
+    return version
