@@ -13,6 +13,7 @@ Registering equal content again makes no second version: the alias moves to the 
 
 from collections.abc import Iterable
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from pipelines.params import Params, load_params
@@ -27,7 +28,7 @@ from retrieval.files import read_json, write_json
 EVALUATION = Path("metrics/evaluate.json")
 RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
 METRICS = Path("metrics")
-BUNDLE = Path("var/register/bundle")
+WORK = Path("var/register")
 REGISTERED = Path("models/registered.json")
 
 
@@ -76,12 +77,11 @@ def _verdicts(params: Params) -> dict[str, Path]:
 def _lineage(params: Params) -> Lineage:
     vectors = [product_vectors("best"), product_vectors("base")]
     made_of = [BEST_MODEL, *vectors, PRODUCTS_FILE, CONCEPTS, EVALUATION]
-    distilled = [f"distill_{cycle}" for cycle in params.cycles]
     return collect_lineage(
         project=Path.cwd(),
         inputs=[path.as_posix() for path in (*made_of, *_verdicts(params).values())],
         teacher=params.teacher.model_dump(mode="json"),
-        runs=read_runs(["base", *distilled, "concepts", "evaluate"]),
+        runs=read_runs(["base", *params.cycles, "concepts", "evaluate"]),
         parent=champion_number(params.registration.name),
     )
 
@@ -91,9 +91,11 @@ def main() -> None:
     params = load_params()
     name = params.registration.name
     with stage_lock("register"):
-        write_bundle(BUNDLE, sources(params, _lineage(params)))
-        done = register_bundle(BUNDLE, name)
+        rmtree(WORK, ignore_errors=True)  # what a killed run left
+        write_bundle(WORK / "bundle", sources(params, _lineage(params)))
+        done = register_bundle(WORK / "bundle", name)
         write_json(REGISTERED, record(done.version))
+        rmtree(WORK)
     verdicts = ", ".join(f"{gate} {result}" for gate, result in done.version.verdicts.items())
     state = "new" if done.created else "already registered"
     say(

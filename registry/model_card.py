@@ -154,7 +154,7 @@ def _lineage(lineage: Lineage) -> str:
     stages = ", ".join(lineage.stages) or "none: not made by `dvc repro`"
     return "\n".join(
         [
-            f"- Commit: `{lineage.git.commit}` ({lineage.git.note}).",
+            f"- Commit: {lineage.git.commit or 'none'} ({lineage.git.note}).",
             f"- Parent version: {lineage.parent or 'none'}.",
             f"- DVC stages (digests in `lineage.json`): {stages}.",
             f"- MLflow runs: {runs or 'none'}.",

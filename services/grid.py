@@ -11,8 +11,8 @@ from retrieval.files import atomic_file
 from services.offline import Hit
 
 COLUMNS = 5
-PICTURE = 200  # pixels, the side of a card's picture
-CARD = (PICTURE, PICTURE + 64)
+PICTURE = 160  # pixels, the side of a card's picture: as bundles carry them by default
+CARD = (PICTURE, PICTURE + 80)
 GAP = 20
 HEADING = 44  # height of a heading's line
 HEADING_LINES = 2
@@ -61,12 +61,12 @@ def _card(hit: Hit) -> Image.Image:
         picture = ImageOps.pad(stored.convert("RGB"), side, Image.Resampling.LANCZOS, _WHITE)
     card.paste(picture, (0, 0))
     pen = ImageDraw.Draw(card)
-    title, small = ImageFont.load_default(size=15), ImageFont.load_default(size=13)
-    text = _wrap(f"{hit.rank}. {hit.title}", title, PICTURE - 16, 1)
-    pen.text((8, PICTURE + 10), text[0], _INK, title)
+    title, small = ImageFont.load_default(size=14), ImageFont.load_default(size=13)
+    for number, line in enumerate(_wrap(f"{hit.rank}. {hit.title}", title, PICTURE - 16, 2)):
+        pen.text((8, PICTURE + 8 + 19 * number), line, _INK, title)
     price = "" if math.isnan(hit.price) else f"{hit.price:.2f}"
-    pen.text((8, PICTURE + 37), price, _ACCENT, small)
-    pen.text((PICTURE - 8, PICTURE + 37), f"{hit.score:.3f}", _FAINT, small, anchor="ra")
+    pen.text((8, PICTURE + 54), price, _ACCENT, small)
+    pen.text((PICTURE - 8, PICTURE + 54), f"{hit.score:.3f}", _FAINT, small, anchor="ra")
     return card
 
 

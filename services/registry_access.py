@@ -42,3 +42,5 @@ def registry_access() -> Iterator[None]:
             raise CommandError(str(error), Exit.USAGE) from error
         except RegistryError as error:
             raise CommandError(str(error), Exit.REFUSED) from error
+        except OSError as error:  # the cache of bundles cannot be written, say
+            raise CommandError(str(error), Exit.REFUSED) from error

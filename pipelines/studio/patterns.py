@@ -7,10 +7,22 @@ from typing import Final
 
 from pipelines.studio.vocabulary import COLORS
 
+ACCENTS: Final = {  # what goes with a colour in ordinary products
+    "red": "white",
+    "orange": "brown",
+    "yellow": "brown",
+    "green": "yellow",
+    "blue": "white",
+    "purple": "pink",
+    "pink": "white",
+    "brown": "orange",
+    "black": "white",
+    "white": "blue",
+}
 _CREAM: Final = "#fff6e0"
 _NAVY: Final = "#1f2b50"
 _COMPANIONS: Final = {  # the second shade of a pattern; cream where a colour has none here
-    "yellow": "#b8891a",
+    "yellow": "#c2921c",
     "white": "#aeb6c6",
     "pink": "#fff4f6",
     "orange": "#fff0d4",
@@ -22,13 +34,13 @@ _LIGHT: Final = frozenset({"yellow", "white", "pink", "orange"})  # these take n
 # an edge between two shades meets a tile's border: the renderer may leave a hairline there.
 _TILES: Final = {
     "plain": (24, 24, ""),
-    "striped": (240, 24, '<path d="M-9 7 H249 V17 H-9 Z"/>'),
+    "striped": (240, 24, '<path d="M-9 7 H249 V16 H-9 Z"/>'),
     "polka-dot": (28, 28, '<circle cx="7" cy="7" r="5.4"/><circle cx="21" cy="21" r="5.4"/>'),
     "checked": (
         26,
         26,
-        '<path d="M-9 13 H35 V35 H-9 Z" fill-opacity=".5"/>'
-        '<path d="M13 -9 V35 H35 V-9 Z" fill-opacity=".6"/>',
+        '<path d="M-9 14 H35 V35 H-9 Z" fill-opacity=".46"/>'
+        '<path d="M14 -9 V35 H35 V-9 Z" fill-opacity=".54"/>',
     ),
     "zigzag": (
         240,

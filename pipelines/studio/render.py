@@ -17,25 +17,13 @@ from typing import Final
 import resvg_py
 from PIL import Image
 
-from pipelines.studio.patterns import Paint, fabric, paint
+from pipelines.studio.patterns import ACCENTS, Paint, fabric, paint
 from pipelines.studio.vocabulary import COLORS, KINDS, MOTIFS, PATTERNS, SCENES
 
 SIDE: Final = 256
 _ARTWORK: Final = Path(__file__).parent / "artwork"
 _NOUNS: Final = tuple(kind.noun for kind in KINDS)
 _JPEG_QUALITY: Final = 92
-_ACCENTS: Final = {
-    "red": "white",
-    "orange": "brown",
-    "yellow": "brown",
-    "green": "yellow",
-    "blue": "white",
-    "purple": "pink",
-    "pink": "white",
-    "brown": "orange",
-    "black": "white",
-    "white": "blue",
-}
 _MOTIF_ANCHOR: Final = re.compile(r'<g id="motif" transform="([^"]*)"/>')
 _OWN_ID: Final = re.compile(r'(\bid="|\bhref="#|url\(#)')
 
@@ -74,7 +62,7 @@ def default_accent(color: str) -> str:
         ValueError: `color` is not in the vocabulary.
     """
     _check("color", color, COLORS)
-    return _ACCENTS[color]
+    return ACCENTS[color]
 
 
 def compose(looks: Sequence[Look], scene: str, seed: int) -> str:
@@ -109,9 +97,7 @@ def render(looks: Sequence[Look], scene: str, seed: int, side: int = SIDE) -> by
         ValueError: There are not one or two looks, or a word is not in the vocabulary.
     """
     drawing = compose(looks, scene, seed)
-    png = resvg_py.svg_to_bytes(
-        svg_string=drawing, width=side, height=side, skip_system_fonts=True
-    )
+    png = resvg_py.svg_to_bytes(svg_string=drawing, width=side, height=side, skip_system_fonts=True)
     jpeg = io.BytesIO()
     Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "JPEG", quality=_JPEG_QUALITY)
     return jpeg.getvalue()
@@ -164,9 +150,11 @@ def _motif(look: Look, transform: str) -> str:
     """The motif at its anchor, on a plain patch where a pattern would run through it."""
     if look.motif == "none":
         return ""
-    patch = "" if look.pattern == "plain" else '<circle class="patch" cx="50" cy="50" r="57"/>'
+    plain = look.pattern == "plain"
+    patch = "" if plain else '<circle class="patch" cx="50" cy="50" r="57"/>'
+    size = 1.16 if plain else 1.0  # without a patch the motif takes the patch's room
     glyph = _inner(f"motifs/{look.motif}.svg")
-    return f'<g transform="{transform} translate(-50 -50)">{patch}{glyph}</g>'
+    return f'<g transform="{transform} scale({size}) translate(-50 -50)">{patch}{glyph}</g>'
 
 
 def _style(name: str, shades: Paint, look: Look) -> str:

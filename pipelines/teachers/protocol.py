@@ -37,10 +37,16 @@ class Teacher(Protocol):
         ...
 
 
-def request_sha256(teacher: str, settings: dict[str, object], request: Request) -> str:
-    """Digest of everything that a reply may depend on: same digest, same reply."""
+def request_sha256(teacher: str, settings: str, request: Request) -> str:
+    """Digest of everything that a reply may depend on: same digest, same reply.
+
+    Args:
+        teacher: The teacher's name.
+        settings: Its settings, written out.
+        request: What is asked.
+    """
     content = [teacher, settings, request.persona_id, request.presented, request.repeat]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def as_permutation(answer: Sequence[str], presented: Sequence[str]) -> tuple[str, ...] | None:

@@ -6,10 +6,11 @@ first and a share of replies that are no ranking. A reply depends on the request
 """
 
 import hashlib
+import json
+import math
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from pipelines.params import Teacher as TeacherParams
 from pipelines.teachers.protocol import Reply, Request, as_permutation, request_sha256
@@ -40,13 +41,14 @@ class SimulatedTeacher:
             SystemExit: A persona wants nothing that any product has: it cannot be simulated.
         """
         self._params = params
-        self._settings: dict[str, object] = {"seed": seed, **params.model_dump()}
+        self._settings = json.dumps({"seed": seed, **params.model_dump()}, sort_keys=True)
         attributes = [product["attributes"] for product in products]
         self._column = {product["product_id"]: i for i, product in enumerate(products)}
         self._utility = {
-            persona["persona_id"]: utilities(persona["wants"], attributes) for persona in personas
+            persona["persona_id"]: utilities(persona["wants"], attributes).tolist()
+            for persona in personas
         }
-        blank = [persona for persona, utility in self._utility.items() if not utility.any()]
+        blank = [persona for persona, utility in self._utility.items() if not any(utility)]
         if blank:
             msg = (
                 f"the simulated teacher got {len(blank)} of {len(personas)} personas whose wants"
@@ -61,22 +63,30 @@ class SimulatedTeacher:
 
     def _reply(self, request: Request) -> Reply:
         digest = request_sha256(self.name, self._settings, request)
-        count = len(request.presented)
-        uniform = _uniforms(digest, count + 1)
-        if uniform[count] < self._params.malformed_rate:
-            answer = request.presented[:-1]  # half a reply
+        presented = request.presented
+        *noises, fate = _uniforms(digest, len(presented) + 1)
+        if fate < self._params.malformed_rate:
+            answer = presented[:-1]  # half a reply
         else:
-            columns = [self._column[product] for product in request.presented]
-            first_is_best = np.linspace(self._params.position_bias, 0, count)
-            gumbel = -np.log(-np.log(uniform[:count]))
-            utility = self._utility[request.persona_id][columns]
-            perceived = utility + first_is_best + self._params.noise * gumbel
-            answer = tuple(request.presented[place] for place in np.argsort(-perceived))
-        return Reply(digest, as_permutation(answer, request.presented))
+            perceived = self._perceived(request.persona_id, presented, noises)
+            answer = tuple(sorted(presented, key=perceived.__getitem__, reverse=True))
+        return Reply(digest, as_permutation(answer, presented))
+
+    def _perceived(
+        self, persona_id: str, presented: Sequence[str], noises: Sequence[float]
+    ) -> dict[str, float]:
+        """Utility as the teacher sees it: plus Gumbel noise, plus a bonus that falls by place."""
+        utility = self._utility[persona_id]
+        last = max(len(presented) - 1, 1)
+        return {
+            product: utility[self._column[product]]
+            + self._params.position_bias * (1 - place / last)
+            - self._params.noise * math.log(-math.log(noise))
+            for place, (product, noise) in enumerate(zip(presented, noises, strict=True))
+        }
 
 
-def _uniforms(digest: str, count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _uniforms(digest: str, count: int) -> list[float]:
     """Numbers in (0, 1) that follow from the digest, 53 bits each."""
     raw = hashlib.shake_256(digest.encode()).digest(8 * count)
-    bits = np.frombuffer(raw, dtype="<u8") >> np.uint64(11)
-    return (bits.astype(np.float64) + 0.5) / 2.0**53
+    return [(bits[0] >> 11) * 2.0**-53 + 2.0**-54 for bits in struct.iter_unpack("<Q", raw)]

@@ -1,0 +1,60 @@
+# Everything a clean clone needs is Python 3.11-3.13 and make; `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The newest Python that runs; `make PYTHON=/path/to/python3.12 install` takes another.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && echo "$$python" && break; done)
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# DVC runs each stage with the first `python` on the PATH: it has to be the environment's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help install repro test test-slow check format lock clean
+
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## create .venv from requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found: install one, or name it:" \
+		"make PYTHON=/path/to/python" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@# pip brings uv, in the version and with the digests that the lock has.
+	awk '/^uv==/ { on = 1; print; next } /^[^ ]/ { on = 0 } on' requirements.lock > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --link-mode hardlink \
+		--compile-bytecode requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+repro: install ## run the pipeline: from the catalogue to a registered model
+	dvc repro
+
+test: install ## fast tests, with a tiny pipeline from end to end
+	pytest
+
+test-slow: install ## what takes long: kill tests, whole runs, real servers
+	pytest -m slow
+
+check: install ## lint, formatting, types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: install ## mend what ruff can mend
+	ruff check --fix .
+	ruff format .
+
+lock: install ## write requirements.lock again from pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--group dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+
+clean: ## remove what the pipeline wrote, and the environment
+	rm -rf .venv data models reports var mlruns mlflow.db* .dvc/cache .dvc/tmp

@@ -1,0 +1,88 @@
+"""A copy of the project, small parameters, and its pipeline run from end to end."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    "catalog": {"products": 240, "personas": 120, "subjects": 3},
+    "base": {"epochs": 2, "batch_size": 32},
+    "label": {"groups": 60},
+    "check_labels": {"min_rankings": 40, "min_personas": 15},
+    "distill": {"epochs": 1},
+    "concepts": {"steps": 30},
+    "evaluate": {"bootstrap_samples": 200},
+    "check_retrieval": {"min_queries": 10, "min_mean_percentile": 0.3, "min_gain": -1.0},
+}
+
+
+class Project:
+    """A folder with the project in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        binaries = str(Path(sys.executable).parent)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+        self.env = {**kept, "PATH": f"{binaries}{os.pathsep}{kept['PATH']}"}
+
+    def set_params(self, changes: dict) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        for section, values in changes.items():
+            if isinstance(values, dict):
+                params[section].update(values)
+            else:
+                params[section] = values
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.env, text=True, capture_output=True
+        )
+        assert not check or done.returncode == 0, (
+            f"{' '.join(command)} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done
+
+    def repro(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        return self.run("dvc", "repro", *arguments, check=check)
+
+    def kindred(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", "services.cli", *arguments, check=check)
+
+
+def copy_project(folder: Path) -> Project:
+    """What git would have in a commit of the working tree, as a repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True,
+    ).stdout.decode()  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    project = Project(folder)
+    project.run("git", "init", "--quiet")
+    project.run("git", "add", "--all")
+    project.run(
+        "git", "-c", "user.name=test", "-c", "user.email=test@localhost",
+        "commit", "--quiet", "--message", "copy",
+    )  # fmt: skip
+    return project
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Project:
+    """The whole pipeline, run once with small parameters."""
+    project = copy_project(tmp_path_factory.mktemp("tiny"))
+    project.set_params(TINY)
+    project.repro()
+    return project

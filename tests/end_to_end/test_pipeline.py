@@ -1,0 +1,150 @@
+"""The whole pipeline, small: what it leaves behind, and what running it again does."""
+
+import json
+import math
+
+import pytest
+from PIL import Image
+
+from retrieval.schema import (
+    PERSONAS,
+    PRODUCTS,
+    QUERIES,
+    RANKINGS,
+    SUBJECTS,
+    TOURNAMENTS,
+    read_rows,
+)
+
+PERSONA_KEYS = {
+    "mean_percentile", "ci95", "median_percentile", "within_kind_percentile", "recall@1",
+    "recall@10", "ndcg@10", "n",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def metrics(tiny):
+    return json.loads((tiny.folder / "metrics/evaluate.json").read_text())
+
+
+def test_metrics_have_exactly_the_documented_keys(metrics):
+    assert set(metrics) == {"persona", "caption", "concept"}
+    assert set(metrics["persona"]) == {"random", "base", "text", "student", "ceiling"}
+    for row in metrics["persona"].values():
+        assert set(row) == PERSONA_KEYS
+        low, high = row["ci95"]
+        assert low <= row["mean_percentile"] <= high
+    assert set(metrics["caption"]) == {"base", "student", "chance"}
+    for row in metrics["caption"].values():
+        assert set(row) == {"recall@1", "recall@10"}
+    assert set(metrics["concept"]) == {"text_only", "kindred", "caption_recall@10"}
+    for name in ("text_only", "kindred"):
+        concept = metrics["concept"][name]
+        assert set(concept["concept_only"]) == {"map", "mrr"}
+        assert set(concept["context"]) == {"map", "mrr", "recall@1", "recall@5"}
+        assert set(concept["multi"]) == {"map", "mrr", "recall@1"}
+    assert set(metrics["concept"]["caption_recall@10"]) == {"unmodified", "adapted"}
+
+
+def test_metrics_are_shares(metrics):
+    def walk(value):
+        if isinstance(value, dict):
+            return [leaf for key, part in value.items() if key != "n" for leaf in walk(part)]
+        return value if isinstance(value, list) else [value]
+
+    assert all(math.isfinite(leaf) and 0 <= leaf <= 1 for leaf in walk(metrics))
+
+
+def test_chance_and_ceiling_frame_the_models(metrics):
+    persona = metrics["persona"]
+    assert abs(persona["random"]["mean_percentile"] - 0.5) < 0.2
+    assert persona["ceiling"]["mean_percentile"] > persona["base"]["mean_percentile"]
+    assert metrics["caption"]["base"]["recall@10"] > 2 * metrics["caption"]["chance"]["recall@10"]
+
+
+def test_no_content_stands_in_two_splits(tiny):
+    for path, schema, column in (
+        ("data/catalog/products.parquet", PRODUCTS, "image_sha256"),
+        ("data/personas.parquet", PERSONAS, "text"),
+    ):
+        splits: dict[str, set[str]] = {}
+        for row in read_rows(tiny.folder / path, schema):
+            splits.setdefault(row[column], set()).add(row["split"])
+        assert all(len(found) == 1 for found in splits.values())
+        assert set().union(*splits.values()) == {"train", "val", "test"}
+
+
+def test_teachers_never_see_held_out_rows_in_training(tiny):
+    products = {
+        row["product_id"]: row["split"]
+        for row in read_rows(tiny.folder / "data/catalog/products.parquet", PRODUCTS)
+    }
+    personas = {
+        row["persona_id"]: row["split"]
+        for row in read_rows(tiny.folder / "data/personas.parquet", PERSONAS)
+    }
+    rankings = read_rows(tiny.folder / "data/labels/c2/rankings.parquet", RANKINGS)
+    assert len(rankings) == 120  # cumulative: 60 groups a cycle
+    for row in rankings:
+        assert personas[row["persona_id"]] == "train"
+        assert {products[product] for product in row["presented"]} == {"train"}
+    for row in read_rows(tiny.folder / "data/tournaments.parquet", TOURNAMENTS):
+        assert personas[row["persona_id"]] == products[row["winner"]] == row["split"] != "train"
+
+
+def test_queries_table_agrees_with_the_metrics(tiny, metrics):
+    rows = read_rows(tiny.folder / "reports/queries.parquet", QUERIES)
+    for model, summary in metrics["persona"].items():
+        percentiles = [row["percentile"] for row in rows if row["model"] == model]
+        assert len(percentiles) == summary["n"]
+        assert sum(percentiles) / len(percentiles) == pytest.approx(summary["mean_percentile"])
+
+
+def test_verdicts_passed_and_reports_are_there(tiny):
+    for name in ("labels_c1", "labels_c2", "retrieval_verdict"):
+        verdict = json.loads((tiny.folder / f"metrics/{name}.json").read_text())
+        assert verdict["passed"], verdict["reasons"]
+    for report in ("reports/labels/c1", "reports/labels/c2", "reports/retrieval"):
+        assert (tiny.folder / report / "index.html").is_file()
+
+
+def test_a_subject_has_references_gallery_and_queries(tiny):
+    rows = read_rows(tiny.folder / "data/subjects.parquet", SUBJECTS)
+    assert {row["role"] for row in rows} == {"reference", "gallery", "query"}
+    for row in rows:
+        if row["image"]:
+            with Image.open(tiny.folder / "data" / row["image"]) as picture:
+                assert picture.size == (256, 256)
+    names = {name for row in rows for name in row["concepts"]}
+    assert {path.name for path in (tiny.folder / "models/concepts").iterdir()} == names
+
+
+def test_again_with_nothing_changed_runs_nothing(tiny):
+    assert "is up to date" in tiny.repro().stdout
+
+
+def test_registering_again_makes_no_second_version(tiny):
+    tiny.repro("--single-item", "--force", "register")
+    status = json.loads(tiny.kindred("status", "--json").stdout)
+    assert len(status["versions"]) == 1
+    assert status["versions"][0]["aliases"] == ["challenger"]
+
+
+def test_search_in_the_registered_bundle(tiny):
+    sheet = tiny.folder / "hits.png"
+    found = tiny.kindred(
+        "search", "a red mug", "--offline", "-k", "5", "--json", "--grid", str(sheet)
+    )
+    hits = json.loads(found.stdout)["hits"]
+    assert len(hits) == 5
+    assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+    with Image.open(sheet) as picture:
+        assert min(picture.size) > 200
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 1000
+
+
+def test_search_with_a_concept(tiny):
+    name = sorted(path.name for path in (tiny.folder / "models/concepts").iterdir())[0]
+    plain = tiny.kindred("search", "on a sandy beach", "--offline", "--json")
+    personal = tiny.kindred("search", "on a sandy beach", "--concept", name, "--offline", "--json")
+    assert json.loads(plain.stdout)["hits"] != json.loads(personal.stdout)["hits"]

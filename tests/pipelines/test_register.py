@@ -1,0 +1,73 @@
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import register
+from pipelines.params import load_params
+from pipelines.paths import BEST_MODEL, PRODUCTS_FILE, product_vectors, run_file
+from registry.versions import list_versions
+from retrieval.files import write_json
+from retrieval.schema import PRODUCTS, write_rows
+from retrieval.vectors import write_vectors
+
+TOP = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the stages before `register` leave, as small as it gets."""
+    shutil.copy(TOP / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    row = dict.fromkeys(PRODUCTS.names, "") | {
+        "product_id": "p",
+        "price": 1.0,
+        "attributes": {},
+        "image": "p.png",
+    }
+    write_rows(PRODUCTS_FILE, [row], PRODUCTS)
+    Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
+    for model in ("best", "base"):
+        write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))
+    BEST_MODEL.mkdir(parents=True)
+    (BEST_MODEL / "weights").touch()
+    write_json(register.EVALUATION, {})
+    for gate in ("retrieval_verdict", "labels_c1", "labels_c2"):
+        verdict = {"gate": gate, "passed": gate != "retrieval_verdict", "reasons": []}
+        write_json(register.METRICS / f"{gate}.json", verdict)
+    for stage in ("base", "c1", "c2", "concepts", "evaluate"):
+        write_json(run_file(stage), {"run_id": f"{stage}-run"})
+    return tmp_path
+
+
+def test_registers_once_with_a_failed_verdict_too(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register.main()
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said == (
+        "kindred version 1 (new, challenger): labels passed, retrieval failed; next: kindred status"
+    )
+    first = register.REGISTERED.read_bytes()
+    assert json.loads(first)["version"] == 1
+    # The champion of the day and other run ids make no other version.
+    mlflow.MlflowClient().set_registered_model_alias("kindred", "champion", "1")
+    write_json(run_file("base"), {"run_id": "another"})
+    register.main()
+    assert "version 1 (already registered, challenger)" in capsys.readouterr().out
+    assert register.REGISTERED.read_bytes() == first
+    (version,) = list_versions("kindred")
+    assert version.aliases == ("challenger", "champion")
+    assert not register.WORK.exists()
+
+
+def test_a_missing_verdict_stops_it(workplace: Path) -> None:
+    (register.METRICS / f"labels_{next(iter(load_params().cycles))}.json").unlink()
+    with pytest.raises(FileNotFoundError, match="labels_c1"):
+        register.main()
+    assert list_versions("kindred") == []

@@ -1,0 +1,185 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from retrieval.losses import bradley_terry, caption_contrast, concept_fit
+
+
+def _unit(rng, *shape):
+    rows = rng.standard_normal(shape)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def _tensor(array):
+    return torch.tensor(np.asarray(array), dtype=torch.float32)
+
+
+def test_bradley_terry_worked_by_hand():
+    # Pairs of (1.0, 0.5, 0.0) at tau 2 have margins 1, 2, 1.
+    # ln(1 + e^-1) = 0.3132617, ln(1 + e^-2) = 0.1269280; mean (2 * 0.3132617 + 0.1269280) / 3
+    loss = bradley_terry(torch.tensor([[1.0, 0.5, 0.0]]), temperature=2.0)
+    assert loss.item() == pytest.approx(0.2511505, abs=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 20.0])
+@pytest.mark.parametrize("count", [2, 5])
+def test_bradley_terry_of_equal_scores_is_ln_2(temperature, count):
+    scores_BC = torch.full((3, count), 0.42)
+    assert bradley_terry(scores_BC, temperature).item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (4, 3), (7, 5)])
+def test_bradley_terry_equals_a_float64_loop(shape):
+    scores = np.random.default_rng(sum(shape)).uniform(-1, 1, shape)
+    pairs = [
+        math.log1p(math.exp(-3.0 * (row[i] - row[j])))
+        for row in scores
+        for i in range(shape[1])
+        for j in range(i + 1, shape[1])
+    ]
+    assert bradley_terry(_tensor(scores), 3.0).item() == pytest.approx(np.mean(pairs), abs=1e-6)
+
+
+def test_bradley_terry_is_a_mean_over_pairs_and_groups_not_a_sum():
+    group = torch.tensor([[0.3, 0.1, 0.2]])
+    once = bradley_terry(group, 20.0)
+    assert bradley_terry(group.repeat(8, 1), 20.0).item() == pytest.approx(once.item(), rel=1e-6)
+
+
+def test_bradley_terry_survives_extreme_margins():
+    # log(sigmoid(-2000)) is -2000, though sigmoid(-2000) is 0 in floating point.
+    worst = bradley_terry(torch.tensor([[-1.0, 1.0]]), temperature=1000.0)
+    assert worst.item() == pytest.approx(2000.0)
+    assert bradley_terry(torch.tensor([[1.0, -1.0]]), temperature=1000.0).item() == 0.0
+
+
+def test_bradley_terry_pulls_the_best_up_and_the_worst_down():
+    scores_BC = torch.tensor([[0.1, 0.2, 0.3]], requires_grad=True)
+    bradley_terry(scores_BC, 5.0).backward()
+    best, _, worst = scores_BC.grad[0].tolist()
+    assert best < 0 < worst
+    assert scores_BC.grad.sum().item() == pytest.approx(0, abs=1e-6)  # only differences count
+
+
+def test_bradley_terry_prefers_the_teachers_order():
+    right = torch.tensor([[0.9, 0.5, 0.1]])
+    losses = [
+        bradley_terry(right[:, list(order)], 5.0).item()
+        for order in [(0, 1, 2), (0, 2, 1), (2, 0, 1), (2, 1, 0)]
+    ]
+    assert losses == sorted(losses)
+    assert losses[0] < math.log(2) < losses[-1]
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (3, 0), (4,), (2, 3, 4)])
+def test_bradley_terry_refuses_what_is_no_group(shape):
+    with pytest.raises(ValueError, match=r"got scores of shape .*expected \(groups, candidates"):
+        bradley_terry(torch.zeros(shape), 1.0)
+
+
+def _contrast_reference(images, texts, captions, scale):
+    """In float64, with loops: cross-entropy of the softmax with the share of equal captions."""
+    total = 0.0
+    for rows, columns in ((images, texts), (texts, images)):
+        for b, row in enumerate(rows):
+            logits = [scale * float(row @ column) for column in columns]
+            log_sum = math.log(sum(math.exp(logit) for logit in logits))
+            equal = [c for c, caption in enumerate(captions) if caption == captions[b]]
+            total -= sum(logits[c] - log_sum for c in equal) / len(equal)
+    return total / (2 * len(images))
+
+
+def _same(captions):
+    return torch.tensor([[a == b for b in captions] for a in captions])
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 128])
+def test_contrast_of_indistinguishable_rows_is_ln_b(count):
+    rows_BD = torch.nn.functional.normalize(torch.ones(count, 3), dim=-1)
+    loss = caption_contrast(rows_BD, rows_BD, torch.eye(count).bool(), torch.tensor(14.0))
+    assert loss.item() == pytest.approx(math.log(count), abs=1e-5)
+
+
+def test_contrast_of_two_orthogonal_pairs_by_hand():
+    # Each row: logits (s, 0), so the loss is ln(1 + e^-s), in both directions.
+    loss = caption_contrast(torch.eye(2), torch.eye(2), torch.eye(2).bool(), torch.tensor(3.0))
+    assert loss.item() == pytest.approx(math.log1p(math.exp(-3)), abs=1e-6)
+
+
+@pytest.mark.parametrize("captions", ["abcd", "aabc", "abab", "aaaa", "abcbad"])
+def test_contrast_shares_the_target_among_equal_captions(captions):
+    rng = np.random.default_rng(len(captions))
+    images = _unit(rng, len(captions), 5)
+    of_caption = {caption: _unit(rng, 5) for caption in captions}
+    texts = np.stack([of_caption[caption] for caption in captions])
+    loss = caption_contrast(_tensor(images), _tensor(texts), _same(captions), torch.tensor(6.0))
+    expected = _contrast_reference(images, texts, captions, 6.0)
+    assert loss.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_contrast_does_not_depend_on_the_order_of_the_pairs():
+    rng = np.random.default_rng(5)
+    captions = list("abcab")
+    images, texts = _unit(rng, 5, 8), _unit(rng, 5, 8)
+    order = rng.permutation(5)
+    loss = caption_contrast(_tensor(images), _tensor(texts), _same(captions), torch.tensor(10.0))
+    shuffled = caption_contrast(
+        _tensor(images[order]),
+        _tensor(texts[order]),
+        _same([captions[place] for place in order]),
+        torch.tensor(10.0),
+    )
+    assert shuffled.item() == pytest.approx(loss.item(), abs=1e-5)
+
+
+def test_contrast_treats_pictures_and_captions_alike():
+    rng = np.random.default_rng(6)
+    images, texts = _tensor(_unit(rng, 4, 8)), _tensor(_unit(rng, 4, 8))
+    same, scale = _same("abca"), torch.tensor(10.0)
+    there, back = (
+        caption_contrast(*rows, same, scale) for rows in ((images, texts), (texts, images))
+    )
+    assert there.item() == pytest.approx(back.item(), abs=1e-6)
+
+
+def test_contrast_is_lower_for_the_right_captions():
+    rng = np.random.default_rng(7)
+    images = _tensor(_unit(rng, 6, 8))
+    same, scale = torch.eye(6).bool(), torch.tensor(10.0)
+    right = caption_contrast(images, images, same, scale)
+    wrong = caption_contrast(images, images.roll(1, dims=0), same, scale)
+    assert right < wrong
+
+
+def test_contrast_does_not_push_apart_pictures_of_an_equal_caption():
+    # Two rows of one caption, both already on it: nothing to gain by telling them apart.
+    images_BD = torch.tensor([[1.0, 0.0], [1.0, 0.0]], requires_grad=True)
+    texts_BD = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    caption_contrast(images_BD, texts_BD, _same("aa"), torch.tensor(9.0)).backward()
+    assert images_BD.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_concept_fit_worked_by_hand():
+    # Distances (1, -1) and (0, 0) on four numbers: mean 0.5. B = (3, 4): mean of squares 12.5.
+    texts_BD = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    images_BD = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    loss = concept_fit(texts_BD, images_BD, torch.tensor([3.0, 4.0]), l2=0.1)
+    assert loss.item() == pytest.approx(0.5 + 1.25)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.35])
+def test_concept_fit_of_unit_vectors_is_their_cosine_distance_over_the_width(l2):
+    rng = np.random.default_rng(8)
+    texts, images, b = _unit(rng, 3, 16), _unit(rng, 3, 16), rng.standard_normal(16)
+    cosines = (texts * images).sum(axis=1)
+    expected = np.mean(2 - 2 * cosines) / 16 + l2 * np.mean(b**2)
+    loss = concept_fit(_tensor(texts), _tensor(images), _tensor(b), l2)
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_concept_fit_is_zero_only_at_the_photos_without_an_update():
+    rows = torch.eye(3)
+    assert concept_fit(rows, rows, torch.zeros(3), 0.35).item() == 0
+    assert concept_fit(rows, rows, torch.tensor([0.0, 0.1, 0.0]), 0.35).item() > 0

@@ -1,0 +1,218 @@
+"""The structure that docs/pipeline.md and dvc.yaml promise, held against the code."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from architecture import PACKAGES, ROOT, first_party_files, imported_packages, reached
+
+from pipelines.params import Params, load_params
+
+MAY_IMPORT = {
+    "retrieval": {"retrieval"},
+    "validation": {"retrieval", "validation"},
+    "registry": {"retrieval", "validation", "registry"},
+    "pipelines": {"retrieval", "validation", "registry", "pipelines"},
+    "services": {"retrieval", "registry", "services"},
+}
+PLATFORM = {"mlflow", "dvc", "bentoml", "great_expectations"}
+FILES = first_party_files()
+
+
+def dvc_stages() -> dict[str, tuple[str, dict]]:
+    """Every stage, cycles spelt out: name -> (file, the stage as DVC resolves it)."""
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    cycles = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["cycles"]
+    stages = {}
+    for name, stage in content.items():
+        each = {f"{name}@{cycle}": stage["do"] for cycle in cycles} if "foreach" in stage else {}
+        for key, value in (each or {name: stage}).items():
+            stages[key] = (f"pipelines/{value['cmd'].split()[2].split('.')[1]}.py", value)
+    return stages
+
+
+STAGES = dvc_stages()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_go_one_way(file):
+    package = file.split("/")[0]
+    wrong = (imported_packages(file) & set(PACKAGES)) - MAY_IMPORT[package]
+    assert not wrong, f"{file} imports {wrong}; {package} may import {MAY_IMPORT[package]}"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("retrieval/")])
+def test_the_domain_knows_no_platform(file):
+    assert not imported_packages(file) & PLATFORM
+
+
+def test_init_files_are_empty():
+    for package in PACKAGES:
+        for init in (ROOT / package).rglob("__init__.py"):
+            assert init.read_bytes() == b"", init
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_happens_on_import(file):
+    """At the top level of a module there are definitions and constants, nothing that acts."""
+    if file == "registry/pyfunc_model.py":
+        pytest.skip("MLflow runs this file to find the model: models from code")
+    allowed = (
+        ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
+        ast.AsyncFunctionDef, ast.TypeAlias if sys.version_info >= (3, 12) else ast.ClassDef,
+    )  # fmt: skip
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    for node in tree.body:
+        documentation = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        entry = isinstance(node, ast.If) and ast.unparse(node.test) in (
+            "__name__ == '__main__'",
+            "TYPE_CHECKING",
+        )
+        assert documentation or entry or isinstance(node, allowed), (
+            f"{file}:{node.lineno} acts on import: {ast.unparse(node)}"
+        )
+
+
+def test_importing_every_light_module_touches_nothing(tmp_path):
+    """In an empty folder: no file appears, no variable, no thread, no heavy library.
+
+    Modules that reach torch are left out: torch itself sets variables.
+    """
+    modules = [
+        file.removesuffix(".py").replace("/", ".")
+        for file in FILES
+        if file != "registry/pyfunc_model.py"
+        and not any(
+            imported_packages(path) & {"torch", "open_clip"}
+            for path in reached(file)
+            if path.endswith(".py")
+        )
+    ]
+    assert len(modules) > 20
+    code = (
+        "import importlib, os, sys, threading\n"
+        "before = dict(os.environ)\n"
+        f"for name in {modules!r}:\n"
+        "    importlib.import_module(name)\n"
+        "assert os.listdir() == [], os.listdir()\n"
+        "assert dict(os.environ) == before\n"
+        "assert threading.active_count() == 1\n"
+        "assert not {'mlflow', 'great_expectations', 'torch'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_each_file_that_it_reaches(name):
+    file, stage = STAGES[name]
+    code = {dep for dep in stage["deps"] if dep.split("/")[0] in PACKAGES}
+    expected = reached(file)
+    assert code == expected, (
+        f"{name}: add {sorted(expected - code)}, drop {sorted(code - expected)} in dvc.yaml"
+    )
+
+
+def test_every_data_file_beside_the_code_is_a_dependency_of_some_stage():
+    everything = set().union(*(reached(file) for file, _ in STAGES.values()))
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*"):
+            relative = path.relative_to(ROOT).as_posix()
+            if path.is_file() and path.suffix not in {".py", ".pyc"}:
+                assert any(relative.startswith(reach) for reach in everything), relative
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_says_what_it_does(name):
+    file, stage = STAGES[name]
+    assert stage["desc"]
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    documentation = ast.get_docstring(tree)
+    assert documentation
+    assert f"python -m pipelines.{Path(file).stem}" in documentation
+    mains = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"
+    ]
+    assert len(mains) == 1
+    assert [argument.arg for argument in mains[0].args.args] == (["cycle"] if "@" in name else [])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_exactly_the_parameters_that_it_reads(name):
+    """A section that a reached file reads is in the stage's `params`, and the other way round."""
+    file, stage = STAGES[name]
+    names = {field.alias or key: key for key, field in Params.model_fields.items()}
+    # `register` is read as params.registration: pydantic's models have a method of that name.
+    read = set()
+    for path in reached(file):
+        if path.startswith("pipelines/") and path.endswith(".py") and path != "pipelines/params.py":
+            tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+            read |= _sections(tree)
+    sections = {section for section, key in names.items() if key in read}
+    if "pipelines/stage.py" in reached(file) and "@" not in name:
+        sections -= {"cycles"} - set(stage["params"])  # cycle_argument, in the shared file
+    assert set(stage["params"]) == sections
+
+
+def _sections(tree: ast.AST) -> set[str]:
+    """`params.X` and `load_params().X` anywhere in the tree."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            value = ast.unparse(node.value)
+            if value in ("params", "load_params()"):
+                found.add(node.attr)
+    return found
+
+
+def test_every_parameter_is_read():
+    """Each key in params.yaml is an attribute that some stage reads."""
+    attributes = {
+        node.attr
+        for file in FILES
+        if file != "pipelines/params.py"
+        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    } | _keyword_only_sections()
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, value in content.items():
+        if isinstance(value, dict) and section != "cycles":
+            for key in value:
+                assert key in attributes, f"{section}.{key} is read nowhere"
+
+
+def _keyword_only_sections() -> set[str]:
+    """Sections that a stage hands on whole, as a dataclass of the same fields."""
+    from validation.labels import LabelLimits
+    from validation.retrieval import RetrievalLimits
+
+    return {*LabelLimits.__dataclass_fields__, *RetrievalLimits.__dataclass_fields__}
+
+
+def test_every_parameter_is_documented_beside_its_value():
+    for number, line in enumerate((ROOT / "params.yaml").read_text().splitlines(), start=1):
+        if ":" in line and not line.startswith("#"):
+            assert " # " in line, f"params.yaml:{number} has no comment: {line}"
+
+
+def test_cycles_and_select_agree():
+    """`select` and `register` list what the cycles make: DVC has no loop over dependencies."""
+    cycles = load_params(ROOT / "params.yaml").cycles
+    for cycle in cycles:
+        assert f"models/student/{cycle}" in STAGES["select"][1]["deps"]
+        assert f"metrics/{cycle}.json" in STAGES["select"][1]["deps"]
+        assert f"metrics/labels_{cycle}.json" in STAGES["register"][1]["deps"]
+        assert f"data/runs/{cycle}.json" in STAGES["register"][1]["deps"]
+    previous = "base"
+    for cycle, entry in cycles.items():
+        folder = "models/base" if entry.prev == "base" else f"models/student/{entry.prev}"
+        assert (entry.prev, entry.prev_model) == (previous, Path(folder)), cycle
+        previous = cycle
+
+
+def test_no_index_address_and_no_path_of_a_machine_in_the_project():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in lock
+    assert "--hash=sha256:" in lock
