@@ -37,7 +37,8 @@ def test_equal_contents_stay_together(seed):
     contents = [number % 30 for number in range(90)]
     splits = _splits(_rows(90), contents, seed=seed)
     assert all(splits[number] == splits[number % 30] for number in range(90))
-    assert set(splits) == {"train", "val", "test"}
+    # The shares are met by content: 68, 10 and 22 % of 30.
+    assert Counter(splits[:30]) == {"train": 20, "val": 3, "test": 7}
 
 
 def test_rows_stay_in_order_and_the_callers_rows_as_they_are():

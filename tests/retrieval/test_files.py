@@ -18,9 +18,9 @@ class Stop(Exception):
     pass
 
 
-def _fail(manager, write):
-    with pytest.raises(Stop), manager as temporary:
-        write(temporary)
+def _write_half_and_stop(manager, inside=""):
+    with manager as temporary:
+        (temporary / inside).write_text("half")
         raise Stop
 
 
@@ -46,7 +46,8 @@ def test_atomic_file_leaves_all_as_it_was_on_an_error(tmp_path, old):
     path = tmp_path / "a.txt"
     if old:
         path.write_text(old)
-    _fail(files.atomic_file(path), lambda temporary: temporary.write_text("half"))
+    with pytest.raises(Stop):
+        _write_half_and_stop(files.atomic_file(path))
     assert [p.read_text() for p in tmp_path.iterdir()] == ([old] if old else [])
 
 
@@ -77,7 +78,8 @@ def test_atomic_folder_leaves_all_as_it_was_on_an_error(tmp_path, old):
     if old:
         path.mkdir()
         (path / "a").write_text(old)
-    _fail(files.atomic_folder(path), lambda temporary: (temporary / "a").write_text("half"))
+    with pytest.raises(Stop):
+        _write_half_and_stop(files.atomic_folder(path), "a")
     assert [p.read_text() for p in tmp_path.rglob("*") if p.is_file()] == ([old] if old else [])
     assert len(list(tmp_path.iterdir())) == (1 if old else 0)
 
@@ -163,6 +165,17 @@ def test_a_folder_digest_does_not_depend_on_place_or_order_of_writing(tmp_path):
     here = _tree(tmp_path / "here", TREE)
     there = _tree(tmp_path / "else" / "where", dict(reversed(TREE.items())))
     assert files.sha256_folder(here) == files.sha256_folder(there)
+
+
+def test_a_folder_digest_is_that_of_the_sorted_list_of_its_files(tmp_path):
+    """As `find -type f | sort | xargs sha256sum | sha256sum` has it for such names."""
+    names = [f"{(number * 37) % 100:02d}" for number in range(100)]
+    folder = _tree(tmp_path / "f", {name: f"content {name}" for name in names})
+    lines = [
+        f"{hashlib.sha256(f'content {name}'.encode()).hexdigest()}  {name}\n"
+        for name in sorted(names)
+    ]
+    assert files.sha256_folder(folder) == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(

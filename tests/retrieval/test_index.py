@@ -19,7 +19,9 @@ def test_search_finds_what_brute_force_finds(k):
     ids = [f"p{number}" for number in rng.permutation(50)]
     for query, hits in zip(queries, ExactIndex(ids, vectors).search(queries, k), strict=True):
         assert [id_ for id_, _ in hits] == _brute_force(ids, vectors, query, k)
-        assert [score for _, score in hits] == [float(query @ vectors[ids.index(i)]) for i, _ in hits]
+        assert [score for _, score in hits] == [
+            float(query @ vectors[ids.index(i)]) for i, _ in hits
+        ]
 
 
 def test_equal_scores_come_in_item_order():

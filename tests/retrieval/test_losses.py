@@ -108,12 +108,14 @@ def test_contrast_of_two_orthogonal_pairs_by_hand():
     assert loss.item() == pytest.approx(math.log1p(math.exp(-3)), abs=1e-6)
 
 
+@pytest.mark.parametrize("texts_are", ["equal where captions are", "all different"])
 @pytest.mark.parametrize("captions", ["abcd", "aabc", "abab", "aaaa", "abcbad"])
-def test_contrast_shares_the_target_among_equal_captions(captions):
+def test_contrast_shares_the_target_among_equal_captions(captions, texts_are):
+    """Where texts differ, a target of one's own row alone would give another number."""
     rng = np.random.default_rng(len(captions))
-    images = _unit(rng, len(captions), 5)
-    of_caption = {caption: _unit(rng, 5) for caption in captions}
-    texts = np.stack([of_caption[caption] for caption in captions])
+    images, texts = _unit(rng, len(captions), 5), _unit(rng, len(captions), 5)
+    if texts_are == "equal where captions are":
+        texts = texts[[captions.index(caption) for caption in captions]]
     loss = caption_contrast(_tensor(images), _tensor(texts), _same(captions), torch.tensor(6.0))
     expected = _contrast_reference(images, texts, captions, 6.0)
     assert loss.item() == pytest.approx(expected, abs=1e-5)

@@ -190,10 +190,7 @@ def test_map_is_scikit_learns_where_nothing_ties(seed):
     scores_QC, _, hits_QC = _untied(seed)
     hits_QC |= rng.random(hits_QC.shape) < 0.2
     expected = np.mean(
-        [
-            average_precision_score(hits, row)
-            for hits, row in zip(hits_QC, scores_QC, strict=True)
-        ]
+        [average_precision_score(hits, row) for hits, row in zip(hits_QC, scores_QC, strict=True)]
     )
     assert metrics.mean_average_precision(scores_QC, hits_QC) == pytest.approx(expected)
 

@@ -98,5 +98,5 @@ def test_a_column_that_holds_no_vectors_of_one_width_is_refused(tmp_path, column
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     (tmp_path / "t.parquet").write_text("id,vector\n")
-    with pytest.raises(ValueError, match="[Pp]arquet"):
+    with pytest.raises(ValueError, match=r"[Pp]arquet"):
         read_vectors(tmp_path / "t.parquet")
