@@ -32,17 +32,23 @@ from pipelines.paths import (
 from pipelines.stage import derive_seed, say, stage_lock
 from pipelines.training import Loop, train
 from registry.tracking import log_curve, training_run
-from retrieval.captions import caption_ranks
+from retrieval.captions import caption_ranks, number_captions
 from retrieval.compute import make_repeatable, resolve_device, resolve_precision
 from retrieval.encoder import Encoder, create_encoder, save_encoder
 from retrieval.files import sha256_file, write_json
-from retrieval.losses import caption_contrast
+from retrieval.losses import caption_choice
 from retrieval.metrics import recall_at
 from retrieval.schema import PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
 from retrieval.vectors import write_vectors
 
 MAX_SCALE = 100.0  # of the contrast's inverse temperature, as CLIP caps it
 GRAD_CLIP = 1.0
+
+
+def mirror_half(pixels_B3SS: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Mirror each picture with probability 1/2: no caption says left or right."""
+    mirrored = torch.from_numpy(rng.random(len(pixels_B3SS)) < 0.5)
+    return torch.where(mirrored[:, None, None, None], pixels_B3SS.flip(-1), pixels_B3SS)
 
 
 def train_on_captions(
@@ -57,17 +63,17 @@ def train_on_captions(
         for epoch in epochs
         for start in range(0, len(captions) - size + 1, size)
     ]
-    texts_ND = torch.from_numpy(encoder.encode_texts(captions)).to(encoder.device)
-    same = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
-    caption_N = torch.tensor([same[caption] for caption in captions], device=encoder.device)
+    distinct, number_N = number_captions(captions)
+    captions_CD = torch.from_numpy(encoder.encode_texts(distinct)).to(encoder.device)
+    right_N = torch.from_numpy(number_N).to(encoder.device)
     model = encoder.model
 
     def loss_of_step(step: int) -> torch.Tensor:
         batch = batches[step]
-        images_BD = F.normalize(model.visual(encoder.normalised(pixels[batch])).float(), dim=-1)
-        same_BB = caption_N[batch][:, None] == caption_N[batch]
+        shown = encoder.normalised(mirror_half(pixels[batch], rng))
+        images_BD = F.normalize(model.visual(shown).float(), dim=-1)
         scale = model.logit_scale.exp().clamp(max=MAX_SCALE)
-        return caption_contrast(images_BD, texts_ND[batch], same_BB, scale)
+        return caption_choice(images_BD, captions_CD, right_N[batch], scale)
 
     parameters = [*model.visual.parameters(), model.logit_scale]
     for parameter in parameters:

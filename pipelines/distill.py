@@ -5,11 +5,11 @@ The cycle's rankings, the previous model, the validation tournaments
        reports/curves/distill_<cycle>.csv, data/runs/<cycle>.json
 
 The text tower stays frozen; the image tower is trained with the Bradley-Terry loss on all pairs of
-each group (arXiv 2510.12014) and a contrast of the same pictures with their captions, which keeps
-literal search intact.
+each group (arXiv 2510.12014) and the choice of each picture's own caption among all, which
+keeps literal search intact.
 
 Run:  dvc repro distill@c1
-Tiny: python -m pipelines.distill c1, after distill.epochs: 1 in params.yaml
+Tiny: python -m pipelines.distill c1, after distill.steps: 1 in params.yaml
 """
 
 import shutil
@@ -35,23 +35,23 @@ from registry.tracking import log_curve, training_run
 from retrieval.compute import make_repeatable, resolve_device, resolve_precision
 from retrieval.encoder import Encoder, load_encoder, save_encoder
 from retrieval.files import atomic_folder, read_json, sha256_file, write_json
-from retrieval.losses import bradley_terry, caption_contrast
+from retrieval.losses import bradley_terry, caption_choice
 from retrieval.schema import PRODUCTS, RANKINGS, read_rows
 from retrieval.vectors import read_vectors, write_vectors
 
 Curves = dict[str, list[float]]
 
 
-def preference_losses(
-    encoder: Encoder, batch: Batch, temperature: float
+def losses_of(
+    encoder: Encoder, batch: Batch, captions_CD: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bradley-Terry loss of a batch's groups, and the caption contrast of its pictures."""
+    """Bradley-Terry loss of a batch's groups, and the caption loss of its pictures."""
     features_UD = encoder.model.visual(encoder.normalised(batch.pixels_U3SS))
     images_UD = F.normalize(features_UD.float(), dim=-1)
     scores_GK = (images_UD[batch.place_GK] * batch.personas_GD[:, None]).sum(dim=-1)
     scale = encoder.model.logit_scale.exp()
-    contrast = caption_contrast(images_UD, batch.captions_UD, batch.same_caption_UU, scale)
-    return bradley_terry(scores_GK, temperature), contrast
+    retention = caption_choice(images_UD, captions_CD, batch.caption_U, scale)
+    return bradley_terry(scores_GK, temperature), retention
 
 
 def train_on_rankings(
@@ -60,12 +60,14 @@ def train_on_rankings(
     """Train the whole image tower; returns the curves of both losses."""
     settings = params.distill
     seed = derive_seed(params.seed, "distill", cycle)
-    plan = preferences.plan(settings.epochs, settings.batch_groups, seed)
+    plan = preferences.plan(settings.steps, settings.batch_groups, seed)
     curves: Curves = {"preference": [], "retention": []}
 
     def loss_of_step(step: int) -> torch.Tensor:
         batch = preferences.batch(plan[step])
-        preference, retention = preference_losses(encoder, batch, settings.temperature)
+        preference, retention = losses_of(
+            encoder, batch, preferences.captions_CD, settings.temperature
+        )
         curves["preference"].append(preference.item())
         curves["retention"].append(retention.item())
         return preference + settings.retention_weight * retention

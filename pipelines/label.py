@@ -87,9 +87,7 @@ def main(cycle: str) -> None:
         prev = params.cycles[cycle].prev
         rows = read_rows(rankings_file(prev), RANKINGS)
         if read_json(model_metrics(prev))["stopped"]:
-            say(
-                f"training stopped before cycle {cycle}: old labels pass through"
-            )
+            say(f"training stopped before cycle {cycle}: old labels pass through")
         else:
             rows += new_rankings(params, cycle, prev)
         write_rows(rankings_file(cycle), rows, RANKINGS)

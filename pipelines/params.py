@@ -86,7 +86,7 @@ class Teacher(Section):
 class Tournaments(Section):
     """Section `tournaments`."""
 
-    max_calls_per_match: Annotated[int, Field(ge=2)]
+    max_calls_per_match: Annotated[int, Field(ge=2, multiple_of=2)]
     max_val_personas: PositiveInt
     max_test_personas: PositiveInt
 
@@ -125,7 +125,7 @@ class CheckLabels(Section):
 class Distill(Section):
     """Section `distill`."""
 
-    epochs: PositiveInt
+    steps: PositiveInt
     batch_groups: PositiveInt
     learning_rate: PositiveFloat
     temperature: PositiveFloat
@@ -154,7 +154,7 @@ class CheckRetrieval(Section):
 
     min_queries: PositiveInt
     min_mean_percentile: Share
-    min_gain: float
+    min_gain: Annotated[float, Field(ge=-1, le=1)]
     max_caption_drop: Share
 
 
@@ -170,7 +170,7 @@ class Params(Section):
 
     seed: Annotated[int, Field(ge=0)]
     compute: Compute
-    cycles: dict[str, Cycle]
+    cycles: Annotated[dict[str, Cycle], Field(min_length=1)]
     catalog: Catalog
     base: Base
     teacher: Teacher

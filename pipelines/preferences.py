@@ -1,6 +1,7 @@
 """Rankings as a training set: pictures, texts and captions of every group, ready for batches.
 
-G groups a batch, K products a group, U distinct products of the batch, D embedding width.
+G groups a batch, K products a group, U distinct products of the batch, C distinct captions, D
+embedding width.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.paths import CAPTION_VECTORS, PERSONA_VECTORS, PRODUCTS_FILE
-from retrieval.captions import equal_captions
+from retrieval.captions import number_captions
 from retrieval.encoder import Encoder
 from retrieval.vectors import read_vectors
 
@@ -24,8 +25,7 @@ class Batch:
     pixels_U3SS: torch.Tensor
     place_GK: torch.Tensor  # row in U of each group's products, in the teacher's order
     personas_GD: torch.Tensor
-    captions_UD: torch.Tensor
-    same_caption_UU: torch.Tensor
+    caption_U: torch.Tensor  # row in `Preferences.captions_CD` of each product's caption
 
 
 class Preferences:
@@ -58,21 +58,25 @@ class Preferences:
         self._groups_NK = np.array([[column[p] for p in row["ranking"]] for row in labelled])
         folder = PRODUCTS_FILE.parent
         self._pixels = encoder.read_pixels([folder / product["image"] for product in products])
-        self._same = torch.from_numpy(equal_captions([product["caption"] for product in products]))
+        _, number_P = number_captions([product["caption"] for product in products])
+        first = np.unique(number_P, return_index=True)[1]  # a product that has each caption
+        captions = read_vectors(CAPTION_VECTORS).rows([ids[number] for number in first])
+        self.captions_CD = torch.from_numpy(captions).to(encoder.device)
+        self._caption_P = torch.from_numpy(number_P).to(encoder.device)
         personas = [row["persona_id"] for row in labelled]
         self._personas_ND = torch.from_numpy(read_vectors(PERSONA_VECTORS).rows(personas))
-        self._captions_PD = torch.from_numpy(read_vectors(CAPTION_VECTORS).rows(ids))
         self._device = encoder.device
 
     def __len__(self) -> int:
         """How many groups have a label."""
         return len(self._groups_NK)
 
-    def plan(self, epochs: int, size: int, seed: int) -> list[NDArray[np.intp]]:
-        """Group numbers of each step: every epoch goes through all groups once, shuffled."""
+    def plan(self, steps: int, size: int, seed: int) -> list[NDArray[np.intp]]:
+        """Group numbers of each step: shuffled, every group once before any comes again."""
         rng = np.random.default_rng(seed)
-        orders = [rng.permutation(len(self)) for _ in range(epochs)]
-        return [order[at : at + size] for order in orders for at in range(0, len(self), size)]
+        rounds = -(-steps * size // len(self))
+        order = np.concatenate([rng.permutation(len(self)) for _ in range(rounds)])
+        return [order[at : at + size] for at in range(0, steps * size, size)]
 
     def batch(self, groups: NDArray[np.intp]) -> Batch:
         """What one step needs."""
@@ -81,6 +85,5 @@ class Preferences:
             pixels_U3SS=self._pixels[rows_U],
             place_GK=torch.from_numpy(place.reshape(len(groups), -1)).to(self._device),
             personas_GD=self._personas_ND[groups].to(self._device),
-            captions_UD=self._captions_PD[rows_U].to(self._device),
-            same_caption_UU=self._same[rows_U][:, rows_U].to(self._device),
+            caption_U=self._caption_P[rows_U],
         )

@@ -37,6 +37,4 @@ def assign_splits(
     for place, number in enumerate(shuffled):
         split = "train" if place < train_end else "val" if place < val_end else "test"
         settled[order[number]] = split
-    return [
-        {**row, "split": settled[content]} for row, content in zip(rows, contents, strict=True)
-    ]
+    return [{**row, "split": settled[content]} for row, content in zip(rows, contents, strict=True)]

@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 from retrieval.metrics import first_hit_rank
 
 
+def number_captions(captions: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """The distinct captions in order of appearance, and each row's number among them, (N,)."""
+    numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
+    return list(numbers), np.array([numbers[caption] for caption in captions], dtype=np.intp)
+
+
 def equal_captions(captions: Sequence[str]) -> NDArray[np.bool_]:
     """True where two rows have an equal caption, shape (N, N)."""
-    numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
-    caption_N = np.array([numbers[caption] for caption in captions])
-    equal: NDArray[np.bool_] = caption_N[:, None] == caption_N
+    _, number_N = number_captions(captions)
+    equal: NDArray[np.bool_] = number_N[:, None] == number_N
     return equal
 
 

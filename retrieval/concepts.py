@@ -6,6 +6,7 @@ adapter of rank 1 whose base model is the text tower. d tower width, D embedding
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils import parametrize
 
 from retrieval.encoder import Encoder
-from retrieval.files import atomic_folder
+from retrieval.files import atomic_folder, read_json
 from retrieval.losses import concept_fit
 from retrieval.text_tower import TextTower
 
@@ -153,18 +155,22 @@ def load_concept(folder: Path, encoder: Encoder) -> Concept:
         ValueError: A tensor is missing, unexpected, of another shape or not finite, or the
             adapter is not of rank 1 with weight 1.
     """
-    words = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    words, config = read_json(folder / DESCRIPTION), read_json(folder / ADAPTER_CONFIG)
     tower = TextTower(encoder)
     prefix = f"base_model.model.{tower.value_path}"
     d = tower.value.in_features
     expected = {f"{prefix}.lora_A.weight": (1, d), f"{prefix}.lora_B.weight": (d, 1)}
-    tensors = load_file(folder / ADAPTER_WEIGHTS, device=encoder.device)
+    try:
+        tensors = load_file(folder / ADAPTER_WEIGHTS, device=encoder.device)
+    except SafetensorError as error:
+        msg = f"{folder / ADAPTER_WEIGHTS} is damaged ({error}); learn the concept again"
+        raise ValueError(msg) from error
     got = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    if got != expected or (config["r"], config["lora_alpha"]) != (1, 1):
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if got != expected or (rank, alpha) != (1, 1):
         msg = (
-            f"{folder}: got tensors {got}, rank {config['r']}, alpha {config['lora_alpha']};"
-            f" expected {expected}, 1, 1: this concept belongs to another model, learn it again"
+            f"{folder}: got tensors {got}, rank {rank}, alpha {alpha}; expected {expected}, 1, 1:"
+            " this concept belongs to another model, learn it again"
         )
         raise ValueError(msg)
     a_d, b_d = (tensors[key].flatten() for key in expected)
@@ -181,7 +187,7 @@ def place(text: str, concepts: Sequence[Concept]) -> str:
         ValueError: An identifier is already a word of the text.
     """
     for concept in concepts:
-        if concept.identifier.casefold() in text.casefold().split():
+        if concept.identifier.casefold() in re.findall(r"\w+", text.casefold()):
             msg = f"the word {concept.identifier!r} stands for concepts; use another in {text!r}"
             raise ValueError(msg)
     for concept in reversed(concepts):

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from open_clip.tokenizer import HFTokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from retrieval.files import atomic_folder
+from retrieval.files import atomic_folder, read_json
 from retrieval.minilm import minilm_folder
 
 CONFIG = "open_clip_config.json"
@@ -165,21 +166,33 @@ def load_encoder(folder: Path, device: str = "cpu") -> Encoder:
         if not (folder / name).is_file():
             msg = f"{folder / name} is missing: {folder} is no model folder; run `dvc repro`"
             raise FileNotFoundError(msg)
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+    config = _read_config(folder)
     overrides: dict[str, Any] = {}
     if "hf_model_name" in config["text_cfg"]:
         # The stored name is relative to the folder; transformers would resolve it from here.
         here = {"hf_model_name": str(folder), "hf_model_pretrained": False}
         overrides = {"text_cfg": {**config["text_cfg"], **here}}
-    with _quiet():
-        model = open_clip.create_model(f"local-dir:{folder}", device=device, **overrides)
+    try:
+        with _quiet():
+            model = open_clip.create_model(f"local-dir:{folder}", device=device, **overrides)
+    except SafetensorError as error:
+        msg = f"{folder / WEIGHTS} is damaged ({error}); run `dvc repro`"
+        raise ValueError(msg) from error
     if "hf_tokenizer_name" in config["text_cfg"]:
         return _encoder(model, _tokenizer(str(folder), config), config, device)
     return _encoder(model, open_clip.get_tokenizer(f"local-dir:{folder}"), config, device)
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
-    """Write a model folder, atomically."""
+    """Write a model folder, atomically.
+
+    Raises:
+        ValueError: The text tower was taken apart for concepts (`text_tower.TextTower`): its
+            tensors no longer have open_clip's names.
+    """
+    if any(name.endswith(".v_proj.weight") for name in encoder.model.text.state_dict()):
+        msg = "got a model whose text tower is split for concepts; load it anew and save that"
+        raise ValueError(msg)
     config = json.loads(json.dumps(encoder.config))
     with atomic_folder(folder) as temporary:
         if "hf_model_name" in config["text_cfg"]:
@@ -195,6 +208,15 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
             for name, tensor in encoder.model.state_dict().items()
         }
         save_file(tensors, temporary / WEIGHTS)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    content = read_json(folder / CONFIG)
+    config = content.get("model_cfg") if isinstance(content, dict) else None
+    if not isinstance(config, dict) or "text_cfg" not in config:
+        msg = f"{folder / CONFIG}: got no model_cfg with a text_cfg, expected open_clip's form"
+        raise ValueError(msg)
+    return config
 
 
 @contextmanager

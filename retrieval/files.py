@@ -97,7 +97,13 @@ def sha256_folder(folder: Path, leave_out: frozenset[str] = frozenset()) -> str:
     Args:
         folder: The folder; its own name and place do not matter.
         leave_out: File names that do not count, at any depth.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
     """
+    if not folder.is_dir():
+        msg = f"{folder} is no folder; run `dvc repro`"
+        raise FileNotFoundError(msg)
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in leave_out):
         digest.update(f"{sha256_file(path)}  {path.relative_to(folder).as_posix()}\n".encode())

@@ -29,26 +29,25 @@ def bradley_terry(scores_BC: torch.Tensor, temperature: float) -> torch.Tensor:
     return -F.logsigmoid(temperature * margins_BP).mean()
 
 
-def caption_contrast(
-    images_BD: torch.Tensor, texts_BD: torch.Tensor, same_BB: torch.Tensor, scale: torch.Tensor
+def caption_choice(
+    images_BD: torch.Tensor, captions_ND: torch.Tensor, right_B: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Symmetric contrastive loss of pictures and captions (InfoNCE, arXiv 2103.00020).
+    """Cross-entropy of each picture's own caption among all N captions.
 
-    Row b of both is a pair. Where a batch holds an equal caption twice, both pictures are right:
-    the target is uniform over the equal ones. B different, indistinguishable rows give ln B.
+    The picture-to-text half of InfoNCE (arXiv 2103.00020), with every caption as a candidate
+    instead of the batch's: a frozen text tower makes them free, and the nearest captions, which
+    differ in one word, are what teaches. N indistinguishable captions give ln N.
 
     Args:
         images_BD: Unit vectors of pictures.
-        texts_BD: Unit vectors of their captions.
-        same_BB: True where the captions of two rows are equal; the diagonal is.
+        captions_ND: Unit vectors of the distinct captions.
+        right_B: Which caption is each picture's own, in [0, N).
         scale: Inverse temperature of the softmax, a positive scalar.
 
     Returns:
-        A scalar: the mean of both directions.
+        A scalar, the mean over pictures.
     """
-    logits_BB = scale * images_BD @ texts_BD.T
-    target_BB = same_BB.float() / same_BB.sum(dim=1, keepdim=True)
-    return (F.cross_entropy(logits_BB, target_BB) + F.cross_entropy(logits_BB.T, target_BB)) / 2
+    return F.cross_entropy(scale * images_BD @ captions_ND.T, right_B)
 
 
 def concept_fit(

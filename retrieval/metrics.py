@@ -15,9 +15,7 @@ def rank_of(scores_QC: Floats, target_Q: NDArray[np.integer]) -> NDArray[np.floa
     Raises:
         ValueError: A score is NaN: it would count as ranked below the target.
     """
-    if np.isnan(scores_QC).any():
-        msg = "got NaN among the scores; the model that made them is broken, train it again"
-        raise ValueError(msg)
+    _refuse_nan(scores_QC)
     target_scores_Q1 = np.take_along_axis(scores_QC, target_Q[:, None], axis=1)
     above_Q = (scores_QC > target_scores_Q1).sum(axis=1)
     ties_Q = (scores_QC == target_scores_Q1).sum(axis=1) - 1
@@ -49,8 +47,9 @@ def first_hit_rank(scores_QC: Floats, hits_QC: Bools) -> NDArray[np.float64]:
     """Rank of the best-scored hit, against the candidates that are no hits.
 
     Raises:
-        ValueError: A query has no hit.
+        ValueError: A query has no hit, or a score is NaN.
     """
+    _refuse_nan(scores_QC)
     if not hits_QC.any(axis=1).all():
         msg = f"got {int((~hits_QC.any(axis=1)).sum())} queries without a hit, expected none"
         raise ValueError(msg)
@@ -85,8 +84,9 @@ def mean_average_precision(scores_QC: Floats, hits_QC: Bools) -> float:
     Equal scores rank in the candidates' order.
 
     Raises:
-        ValueError: A query has no truth.
+        ValueError: A query has no truth, or a score is NaN.
     """
+    _refuse_nan(scores_QC)
     if not hits_QC.any(axis=1).all():
         msg = "got a query without a truth in the gallery, expected one at least"
         raise ValueError(msg)
@@ -104,3 +104,10 @@ def bootstrap_interval(values: Sequence[float] | Floats, samples: int, seed: int
     picks = rng.integers(0, len(values), size=(samples, len(values)))
     low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975])
     return [float(low), float(high)]
+
+
+def _refuse_nan(scores_QC: Floats) -> None:
+    """Comparisons with NaN are false: nothing would rank above it."""
+    if np.isnan(scores_QC).any():
+        msg = "got NaN among the scores; the model that made them is broken, train it again"
+        raise ValueError(msg)

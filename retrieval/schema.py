@@ -93,7 +93,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     table = pq.read_table(path)
     if not table.schema.equals(schema, check_metadata=False):
         msg = (
-            f"{path}: got columns {_describe(table.schema)}, expected {_describe(schema)};"
+            f"{path}: got columns {describe(table.schema)}, expected {describe(schema)};"
             " run `dvc repro` to write it again"
         )
         raise ValueError(msg)
@@ -116,10 +116,12 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema)
         if row.keys() != set(schema.names):
             msg = f"{path}: row {number} has keys {sorted(row)}, expected {sorted(schema.names)}"
             raise ValueError(msg)
+        for field in schema:
+            _refuse_what_arrow_would_bend(f"{path}, row {number}", row[field.name], field)
     try:
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        msg = f"{path}: a value does not fit {_describe(schema)}: {error}"
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        msg = f"{path}: a value does not fit {describe(schema)}: {error}"
         raise ValueError(msg) from error
     write_table(path, table)
 
@@ -130,5 +132,15 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def _describe(schema: pa.Schema) -> str:
+def describe(schema: pa.Schema) -> str:
+    """The columns and their types in one line."""
     return ", ".join(f"{field.name}: {field.type}" for field in schema)
+
+
+def _refuse_what_arrow_would_bend(place: str, value: Any, field: pa.Field) -> None:
+    """Arrow takes a string for a list of letters, and cuts a fraction off for an integer."""
+    letters = pa.types.is_list(field.type) and isinstance(value, str)
+    fraction = pa.types.is_integer(field.type) and isinstance(value, float)
+    if letters or fraction:
+        msg = f"{place}: a value does not fit: {field.name} is {value!r}, expected {field.type}"
+        raise ValueError(msg)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from open_clip.hf_model import HFTextEncoder
-from open_clip.transformer import TextTransformer, text_global_pool
+from open_clip.transformer import ResidualAttentionBlock, TextTransformer, text_global_pool
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -71,12 +71,12 @@ class TextTower:
         """
         self.encoder = encoder
         tower = encoder.model.text
-        if isinstance(tower, HFTextEncoder) and tower.config.model_type in HF_ENCODERS:
+        if _supported_encoder(tower):
             number = len(tower.transformer.encoder.layer) - 1
             self.root: nn.Module = tower.transformer
             self.value_path = f"encoder.layer.{number}.attention.self.value"
             self.last: nn.Module = tower.transformer.encoder.layer[number]
-        elif isinstance(tower, TextTransformer) and tower.cls_emb is None:
+        elif _supported_transformer(tower):
             number = len(tower.transformer.resblocks) - 1
             self.root = tower
             self.value_path = f"transformer.resblocks.{number}.attn.v_proj"
@@ -85,7 +85,10 @@ class TextTower:
                 self.last.attn = SplitAttention(self.last.attn)
                 self.last.requires_grad_(requires_grad=False)
         else:
-            msg = f"got text tower {_describe(tower)}, expected open_clip's own or {HF_ENCODERS}"
+            msg = (
+                f"got text tower {_describe(tower)}, expected open_clip's own with plain blocks,"
+                f" or one of {HF_ENCODERS} without a pooling layer of its own"
+            )
             raise ValueError(msg)
 
     @property
@@ -141,6 +144,28 @@ class TextTower:
             yield
         finally:
             handle.remove()
+
+
+def _supported_encoder(tower: nn.Module) -> bool:
+    """A Hugging Face encoder that ends with its last layer; BERT's own pooler comes after it."""
+    return (
+        isinstance(tower, HFTextEncoder)
+        and tower.config.model_type in HF_ENCODERS
+        and getattr(tower.transformer, "pooler", None) is None
+    )
+
+
+def _supported_transformer(tower: nn.Module) -> bool:
+    """open_clip's tower without an appended class token, its attention PyTorch's or split."""
+    return (
+        isinstance(tower, TextTransformer)
+        and tower.cls_emb is None
+        and isinstance(
+            getattr(tower.transformer.resblocks[-1], "attn", None),
+            nn.MultiheadAttention | SplitAttention,
+        )
+        and isinstance(tower.transformer.resblocks[-1], ResidualAttentionBlock)
+    )
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:

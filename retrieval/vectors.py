@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from retrieval.schema import vectors_schema, write_table
+from retrieval.schema import describe, vectors_schema, write_table
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ def read_vectors(path: Path) -> Vectors:
         ValueError: It is not such a table.
     """
     table = pq.read_table(path)
-    if table.schema.names != ["id", "vector"]:
-        msg = f"{path}: got columns {table.schema.names}, expected id, vector; run `dvc repro`"
+    names_fit = table.schema.names == ["id", "vector"]
+    if not names_fit or not pa.types.is_fixed_size_list(table.schema.field("vector").type):
+        msg = f"{path}: got columns {describe(table.schema)}, expected id, vector of one width"
         raise ValueError(msg)
     column = table["vector"].combine_chunks()
     vectors = column.flatten().to_numpy().reshape(len(table), column.type.list_size)

@@ -149,7 +149,7 @@ def _personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
                 "ExpectColumnMeanToBeBetween",
                 {"column": "student", "min_value": limits.min_mean_percentile},
                 f"a mean percentile of the student of at least {limits.min_mean_percentile}",
-                "label more (label.groups, another cycle) or train longer (distill.epochs)",
+                "label more (label.groups, another cycle) or train longer (distill.steps)",
             ),
             Requirement(
                 "gain",

@@ -87,6 +87,6 @@ class SimulatedTeacher:
 
 
 def _uniforms(digest: str, count: int) -> list[float]:
-    """Numbers in (0, 1) that follow from the digest, 53 bits each."""
+    """Numbers in (0, 1), both ends excluded, that follow from the digest, 52 bits each."""
     raw = hashlib.shake_256(digest.encode()).digest(8 * count)
-    return [(bits[0] >> 11) * 2.0**-53 + 2.0**-54 for bits in struct.iter_unpack("<Q", raw)]
+    return [(bits[0] >> 12) * 2.0**-52 + 2.0**-53 for bits in struct.iter_unpack("<Q", raw)]

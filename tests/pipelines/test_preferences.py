@@ -28,7 +28,8 @@ def _unit(count, width, seed):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-CAPTIONS, TEXTS = _unit(10, 6, 1), _unit(3, 6, 2)
+TEXTS = _unit(3, 6, 2)
+CAPTIONS = _unit(4, 6, 1)[[number % 4 for number in range(10)]]  # equal captions, equal vectors
 
 
 def _read_pixels(paths):
@@ -67,22 +68,25 @@ def test_a_batch_holds_every_distinct_product_once(preferences):
 
 def test_captions_and_personas_stand_beside_their_own(preferences):
     groups = np.array([3, 1])
-    batch = preferences().batch(groups)
+    made = preferences()
+    batch = made.batch(groups)
     numbers = batch.pixels_U3SS[:, 0, 0, 0].tolist()
-    np.testing.assert_array_equal(batch.captions_UD.numpy(), CAPTIONS[numbers])
+    own = made.captions_CD[batch.caption_U].numpy()
+    np.testing.assert_array_equal(own, CAPTIONS[numbers])
     people = [PERSONAS.index(LABELLED[group]["persona_id"]) for group in groups]
     np.testing.assert_array_equal(batch.personas_GD.numpy(), TEXTS[people])
 
 
 @pytest.mark.parametrize("groups", [[0, 1, 2, 3], [1], [2]])
-def test_equal_captions_are_marked(preferences, groups):
-    batch = preferences().batch(np.array(groups))
+def test_equal_captions_have_one_number(preferences, groups):
+    made = preferences()
+    batch = made.batch(np.array(groups))
     numbers = batch.pixels_U3SS[:, 0, 0, 0].tolist()
-    expected = [[one % 4 == other % 4 for other in numbers] for one in numbers]
-    assert batch.same_caption_UU.tolist() == expected
-    pairs = [one % 4 == other % 4 for one in numbers for other in numbers if one != other]
-    assert any(pairs)
-    assert not all(pairs)
+    captions = batch.caption_U.tolist()
+    for one, own in zip(numbers, captions, strict=True):
+        for other, theirs in zip(numbers, captions, strict=True):
+            assert (own == theirs) == (one % 4 == other % 4)
+    assert len(made.captions_CD) == len({number % 4 for number in (1, 2, 3, 5, 7)})
 
 
 def test_groups_without_a_label_are_left_out(preferences):
@@ -104,17 +108,17 @@ def test_labels_that_are_none_stop_the_stage(preferences):
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 100])
-def test_every_epoch_goes_through_all_groups_once(preferences, size):
-    plan = preferences().plan(epochs=3, size=size, seed=0)
-    steps = -(-4 // size)
-    assert len(plan) == 3 * steps
-    for epoch in range(3):
-        batches = plan[epoch * steps : (epoch + 1) * steps]
-        assert sorted(np.concatenate(batches).tolist()) == [0, 1, 2, 3]
-        assert all(1 <= len(batch) <= size for batch in batches)
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_every_group_comes_once_before_any_comes_again(preferences, size, steps):
+    plan = preferences().plan(steps=steps, size=size, seed=0)
+    assert [len(batch) for batch in plan] == [size] * steps
+    seen = np.concatenate(plan)
+    for start in range(0, len(seen) - 3, 4):
+        assert sorted(seen[start : start + 4].tolist()) == [0, 1, 2, 3]
+    assert max(np.bincount(seen)) - min(np.bincount(seen, minlength=4)) <= 1
 
 
-def test_epochs_are_shuffled_by_the_seed(preferences):
+def test_the_order_is_shuffled_by_the_seed(preferences):
     def orders(seed):
         return [batch.tolist() for batch in preferences().plan(20, 4, seed)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from retrieval.losses import bradley_terry, caption_contrast, concept_fit
+from retrieval.losses import bradley_terry, caption_choice, concept_fit
 
 
 def _unit(rng, *shape):
@@ -79,88 +79,50 @@ def test_bradley_terry_refuses_what_is_no_group(shape):
         bradley_terry(torch.zeros(shape), 1.0)
 
 
-def _contrast_reference(images, texts, captions, scale):
-    """In float64, with loops: cross-entropy of the softmax with the share of equal captions."""
-    total = 0.0
-    for rows, columns in ((images, texts), (texts, images)):
-        for b, row in enumerate(rows):
-            logits = [scale * float(row @ column) for column in columns]
-            log_sum = math.log(sum(math.exp(logit) for logit in logits))
-            equal = [c for c, caption in enumerate(captions) if caption == captions[b]]
-            total -= sum(logits[c] - log_sum for c in equal) / len(equal)
-    return total / (2 * len(images))
-
-
-def _same(captions):
-    return torch.tensor([[a == b for b in captions] for a in captions])
-
-
 @pytest.mark.parametrize("count", [1, 2, 7, 128])
-def test_contrast_of_indistinguishable_rows_is_ln_b(count):
-    rows_BD = torch.nn.functional.normalize(torch.ones(count, 3), dim=-1)
-    loss = caption_contrast(rows_BD, rows_BD, torch.eye(count).bool(), torch.tensor(14.0))
+def test_choice_among_indistinguishable_captions_is_ln_n(count):
+    captions = torch.nn.functional.normalize(torch.ones(count, 3), dim=-1)
+    loss = caption_choice(captions[:1], captions, torch.tensor([0]), torch.tensor(14.0))
     assert loss.item() == pytest.approx(math.log(count), abs=1e-5)
 
 
-def test_contrast_of_two_orthogonal_pairs_by_hand():
-    # Each row: logits (s, 0), so the loss is ln(1 + e^-s), in both directions.
-    loss = caption_contrast(torch.eye(2), torch.eye(2), torch.eye(2).bool(), torch.tensor(3.0))
+def test_choice_between_two_orthogonal_captions_by_hand():
+    # Each row: logits (s, 0), so the loss is ln(1 + e^-s).
+    loss = caption_choice(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), torch.tensor(3.0))
     assert loss.item() == pytest.approx(math.log1p(math.exp(-3)), abs=1e-6)
 
 
-@pytest.mark.parametrize("texts_are", ["equal where captions are", "all different"])
-@pytest.mark.parametrize("captions", ["abcd", "aabc", "abab", "aaaa", "abcbad"])
-def test_contrast_shares_the_target_among_equal_captions(captions, texts_are):
-    """Where texts differ, a target of one's own row alone would give another number."""
-    rng = np.random.default_rng(len(captions))
-    images, texts = _unit(rng, len(captions), 5), _unit(rng, len(captions), 5)
-    if texts_are == "equal where captions are":
-        texts = texts[[captions.index(caption) for caption in captions]]
-    loss = caption_contrast(_tensor(images), _tensor(texts), _same(captions), torch.tensor(6.0))
-    expected = _contrast_reference(images, texts, captions, 6.0)
-    assert loss.item() == pytest.approx(expected, abs=1e-5)
-
-
-def test_contrast_does_not_depend_on_the_order_of_the_pairs():
-    rng = np.random.default_rng(5)
-    captions = list("abcab")
-    images, texts = _unit(rng, 5, 8), _unit(rng, 5, 8)
-    order = rng.permutation(5)
-    loss = caption_contrast(_tensor(images), _tensor(texts), _same(captions), torch.tensor(10.0))
-    shuffled = caption_contrast(
-        _tensor(images[order]),
-        _tensor(texts[order]),
-        _same([captions[place] for place in order]),
-        torch.tensor(10.0),
+@pytest.mark.parametrize("scale", [1.0, 16.0, 100.0])
+def test_choice_equals_a_float64_loop(scale):
+    rng = np.random.default_rng(3)
+    images, captions = _unit(rng, 5, 8), _unit(rng, 9, 8)
+    right = [4, 0, 8, 8, 2]
+    terms = []
+    for image, own in zip(images, right, strict=True):
+        logits = [scale * float(image @ caption) for caption in captions]
+        top = max(logits)
+        terms.append(top + math.log(sum(math.exp(x - top) for x in logits)) - logits[own])
+    loss = caption_choice(
+        _tensor(images), _tensor(captions), torch.tensor(right), torch.tensor(scale)
     )
-    assert shuffled.item() == pytest.approx(loss.item(), abs=1e-5)
+    assert loss.item() == pytest.approx(sum(terms) / len(terms), abs=1e-4)
 
 
-def test_contrast_treats_pictures_and_captions_alike():
-    rng = np.random.default_rng(6)
-    images, texts = _tensor(_unit(rng, 4, 8)), _tensor(_unit(rng, 4, 8))
-    same, scale = _same("abca"), torch.tensor(10.0)
-    there, back = (
-        caption_contrast(*rows, same, scale) for rows in ((images, texts), (texts, images))
-    )
-    assert there.item() == pytest.approx(back.item(), abs=1e-6)
+def test_choice_does_not_push_apart_pictures_of_an_equal_caption():
+    # Both pictures lie on their common caption, the only one: there is nothing to gain.
+    images_BD = torch.tensor([[1.0, 0.0], [1.0, 0.0]], requires_grad=True)
+    right = torch.tensor([0, 0])
+    caption_choice(images_BD, torch.tensor([[1.0, 0.0]]), right, torch.tensor(9.0)).backward()
+    assert images_BD.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
 
 
-def test_contrast_is_lower_for_the_right_captions():
+def test_choice_is_lower_for_the_right_captions():
     rng = np.random.default_rng(7)
     images = _tensor(_unit(rng, 6, 8))
-    same, scale = torch.eye(6).bool(), torch.tensor(10.0)
-    right = caption_contrast(images, images, same, scale)
-    wrong = caption_contrast(images, images.roll(1, dims=0), same, scale)
-    assert right < wrong
-
-
-def test_contrast_does_not_push_apart_pictures_of_an_equal_caption():
-    # Two rows of one caption, both already on it: nothing to gain by telling them apart.
-    images_BD = torch.tensor([[1.0, 0.0], [1.0, 0.0]], requires_grad=True)
-    texts_BD = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    caption_contrast(images_BD, texts_BD, _same("aa"), torch.tensor(9.0)).backward()
-    assert images_BD.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
+    order, scale = torch.arange(6), torch.tensor(10.0)
+    assert caption_choice(images, images, order, scale) < caption_choice(
+        images, images, order.roll(1), scale
+    )
 
 
 def test_concept_fit_worked_by_hand():
