@@ -4,7 +4,8 @@ The cycle's rankings, the previous model, the validation tournaments
     -> models/student/<cycle>/, data/vectors/<cycle>/products.parquet, metrics/<cycle>.json,
        reports/curves/distill_<cycle>.csv, data/runs/<cycle>.json
 
-The text tower stays frozen; the image tower is trained with the Bradley-Terry loss on all pairs of
+The text tower stays frozen. First the image tower's projection alone (pipelines/projection.py),
+then the whole image tower is trained with the Bradley-Terry loss on all pairs of
 each group (arXiv 2510.12014) and the choice of each picture's own caption among all, which
 keeps literal search intact.
 
@@ -29,6 +30,7 @@ from pipelines.paths import (
     student_model,
 )
 from pipelines.preferences import Batch, Preferences
+from pipelines.projection import fit_projection
 from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
 from pipelines.training import Loop, train
 from registry.tracking import log_curve, training_run
@@ -43,14 +45,14 @@ Curves = dict[str, list[float]]
 
 
 def losses_of(
-    encoder: Encoder, batch: Batch, captions_CD: torch.Tensor, temperature: float
+    encoder: Encoder, preferences: Preferences, batch: Batch, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Bradley-Terry loss of a batch's groups, and the caption loss of its pictures."""
-    features_UD = encoder.model.visual(encoder.normalised(batch.pixels_U3SS))
+    features_UD = encoder.model.visual(encoder.normalised(preferences.pixels(batch)))
     images_UD = F.normalize(features_UD.float(), dim=-1)
     scores_GK = (images_UD[batch.place_GK] * batch.personas_GD[:, None]).sum(dim=-1)
     scale = encoder.model.logit_scale.exp()
-    retention = caption_choice(images_UD, captions_CD, batch.caption_U, scale)
+    retention = caption_choice(images_UD, preferences.captions_CD, batch.caption_U, scale)
     return bradley_terry(scores_GK, temperature), retention
 
 
@@ -64,10 +66,8 @@ def train_on_rankings(
     curves: Curves = {"preference": [], "retention": []}
 
     def loss_of_step(step: int) -> torch.Tensor:
-        batch = preferences.batch(plan[step])
-        preference, retention = losses_of(
-            encoder, batch, preferences.captions_CD, settings.temperature
-        )
+        batch = preferences.rows(plan[step])
+        preference, retention = losses_of(encoder, preferences, batch, settings.temperature)
         curves["preference"].append(preference.item())
         curves["retention"].append(retention.item())
         return preference + settings.retention_weight * retention
@@ -106,11 +106,15 @@ def distill(params: Params, cycle: str) -> Curves:
     encoder = load_encoder(params.cycles[cycle].prev_model, device)
     products = read_rows(PRODUCTS_FILE, PRODUCTS)
     rankings = read_rows(rankings_file(cycle), RANKINGS)
-    curves = train_on_rankings(encoder, Preferences(encoder, rankings, products), params, cycle)
+    preferences = Preferences(encoder, rankings, products)
+    seed = derive_seed(params.seed, "projection", cycle)
+    projection = fit_projection(encoder, preferences, params.distill, seed)
+    curves = train_on_rankings(encoder, preferences, params, cycle)
     save_encoder(encoder, student_model(cycle))
     pixels = encoder.read_pixels([PRODUCTS_FILE.parent / product["image"] for product in products])
     ids = [product["product_id"] for product in products]
     write_vectors(product_vectors(cycle), ids, encoder.encode_pixels(pixels))
+    log_curve("projection", projection)
     return curves
 
 

@@ -125,6 +125,8 @@ class CheckLabels(Section):
 class Distill(Section):
     """Section `distill`."""
 
+    projection_epochs: Annotated[int, Field(ge=0)]
+    projection_learning_rate: PositiveFloat
     steps: PositiveInt
     batch_groups: PositiveInt
     learning_rate: PositiveFloat

@@ -20,9 +20,9 @@ from retrieval.vectors import read_vectors
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of groups; every distinct product is encoded once."""
+    """A batch of groups; every distinct product stands in it once."""
 
-    pixels_U3SS: torch.Tensor
+    products_U: torch.Tensor  # which of the ranked products
     place_GK: torch.Tensor  # row in U of each group's products, in the teacher's order
     personas_GD: torch.Tensor
     caption_U: torch.Tensor  # row in `Preferences.captions_CD` of each product's caption
@@ -78,12 +78,27 @@ class Preferences:
         order = np.concatenate([rng.permutation(len(self)) for _ in range(rounds)])
         return [order[at : at + size] for at in range(0, steps * size, size)]
 
-    def batch(self, groups: NDArray[np.intp]) -> Batch:
-        """What one step needs."""
+    def rows(self, groups: NDArray[np.intp]) -> Batch:
+        """What one step needs of the groups, the pictures aside."""
         rows_U, place = np.unique(self._groups_NK[groups], return_inverse=True)
         return Batch(
-            pixels_U3SS=self._pixels[rows_U],
+            products_U=torch.from_numpy(rows_U),
             place_GK=torch.from_numpy(place.reshape(len(groups), -1)).to(self._device),
             personas_GD=self._personas_ND[groups].to(self._device),
             caption_U=self._caption_P[rows_U],
         )
+
+    def pixels(self, batch: Batch) -> torch.Tensor:
+        """The batch's pictures, uint8 (U, 3, S, S)."""
+        return self._pixels[batch.products_U]
+
+    def features(self, encoder: Encoder) -> torch.Tensor:
+        """What the image tower makes of every ranked product, not normalised, (P, D)."""
+        encoder.model.eval()
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    encoder.model.visual(encoder.normalised(part))
+                    for part in torch.split(self._pixels, 256)
+                ]
+            )

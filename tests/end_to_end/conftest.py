@@ -15,7 +15,7 @@ TINY = {
     "base": {"epochs": 2, "batch_size": 32},
     "label": {"groups": 60},
     "check_labels": {"min_rankings": 40, "min_personas": 15},
-    "distill": {"steps": 4},
+    "distill": {"projection_epochs": 1, "steps": 4},
     "concepts": {"steps": 30},
     "evaluate": {"bootstrap_samples": 200},
     "check_retrieval": {"min_queries": 10, "min_mean_percentile": 0.3, "min_gain": -1.0},

@@ -47,21 +47,23 @@ def preferences(tmp_path, monkeypatch):
     return lambda rankings=RANKINGS: Preferences(encoder, rankings, PRODUCTS)
 
 
-def _products_of(batch):
+def _products_of(made, batch):
     """The products of each group, told from their pictures."""
-    pictures_GK = batch.pixels_U3SS[:, 0, 0, 0][batch.place_GK]
+    pictures_GK = made.pixels(batch)[:, 0, 0, 0][batch.place_GK]
     return [[f"p{number}" for number in row] for row in pictures_GK.tolist()]
 
 
 @pytest.mark.parametrize("groups", [[0], [3], [0, 1, 2, 3], [3, 1], [2, 2]])
 def test_a_batch_gives_back_the_teachers_orders(preferences, groups):
-    batch = preferences().batch(np.array(groups))
-    assert _products_of(batch) == [LABELLED[group]["ranking"] for group in groups]
+    made = preferences()
+    batch = made.rows(np.array(groups))
+    assert _products_of(made, batch) == [LABELLED[group]["ranking"] for group in groups]
 
 
 def test_a_batch_holds_every_distinct_product_once(preferences):
-    batch = preferences().batch(np.arange(4))
-    numbers = batch.pixels_U3SS[:, 0, 0, 0].tolist()
+    made = preferences()
+    batch = made.rows(np.arange(4))
+    numbers = made.pixels(batch)[:, 0, 0, 0].tolist()
     assert sorted(numbers) == [1, 2, 3, 5, 7]
     assert batch.place_GK.shape == (4, 3)
 
@@ -69,8 +71,8 @@ def test_a_batch_holds_every_distinct_product_once(preferences):
 def test_captions_and_personas_stand_beside_their_own(preferences):
     groups = np.array([3, 1])
     made = preferences()
-    batch = made.batch(groups)
-    numbers = batch.pixels_U3SS[:, 0, 0, 0].tolist()
+    batch = made.rows(groups)
+    numbers = made.pixels(batch)[:, 0, 0, 0].tolist()
     own = made.captions_CD[batch.caption_U].numpy()
     np.testing.assert_array_equal(own, CAPTIONS[numbers])
     people = [PERSONAS.index(LABELLED[group]["persona_id"]) for group in groups]
@@ -80,8 +82,8 @@ def test_captions_and_personas_stand_beside_their_own(preferences):
 @pytest.mark.parametrize("groups", [[0, 1, 2, 3], [1], [2]])
 def test_equal_captions_have_one_number(preferences, groups):
     made = preferences()
-    batch = made.batch(np.array(groups))
-    numbers = batch.pixels_U3SS[:, 0, 0, 0].tolist()
+    batch = made.rows(np.array(groups))
+    numbers = made.pixels(batch)[:, 0, 0, 0].tolist()
     captions = batch.caption_U.tolist()
     for one, own in zip(numbers, captions, strict=True):
         for other, theirs in zip(numbers, captions, strict=True):
