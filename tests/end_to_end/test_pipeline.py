@@ -120,7 +120,9 @@ def test_a_subject_has_references_gallery_and_queries(tiny):
 
 
 def test_again_with_nothing_changed_runs_nothing(tiny):
-    assert "is up to date" in tiny.repro().stdout
+    done = tiny.repro()
+    assert "Data and pipelines are up to date" in done.stdout
+    assert "Running stage" not in done.stdout
 
 
 def test_registering_again_makes_no_second_version(tiny):
