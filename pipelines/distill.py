@@ -4,7 +4,7 @@ The cycle's rankings, the previous model, the validation tournaments
     -> models/student/<cycle>/, data/vectors/<cycle>/products.parquet, metrics/<cycle>.json,
        reports/curves/distill_<cycle>.csv, data/runs/<cycle>.json
 
-The text tower stays frozen. First the image tower's projection alone (pipelines/projection.py),
+The text tower stays frozen. First the image tower's head alone (pipelines/head.py),
 then the whole image tower is trained with the Bradley-Terry loss on all pairs of
 each group (arXiv 2510.12014) and the choice of each picture's own caption among all, which
 keeps literal search intact.
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from pipelines.artifacts import write_curves, write_run
+from pipelines.head import fit_head
 from pipelines.held_out import read_held_out
 from pipelines.params import Params, load_params
 from pipelines.paths import (
@@ -29,31 +30,17 @@ from pipelines.paths import (
     rankings_file,
     student_model,
 )
-from pipelines.preferences import Batch, Preferences
-from pipelines.projection import fit_projection
+from pipelines.preferences import Preferences
 from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
 from pipelines.training import Loop, train
 from registry.tracking import log_curve, training_run
 from retrieval.compute import make_repeatable, resolve_device, resolve_precision
 from retrieval.encoder import Encoder, load_encoder, save_encoder
 from retrieval.files import atomic_folder, read_json, sha256_file, write_json
-from retrieval.losses import bradley_terry, caption_choice
 from retrieval.schema import PRODUCTS, RANKINGS, read_rows
 from retrieval.vectors import read_vectors, write_vectors
 
 Curves = dict[str, list[float]]
-
-
-def losses_of(
-    encoder: Encoder, preferences: Preferences, batch: Batch, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bradley-Terry loss of a batch's groups, and the caption loss of its pictures."""
-    features_UD = encoder.model.visual(encoder.normalised(preferences.pixels(batch)))
-    images_UD = F.normalize(features_UD.float(), dim=-1)
-    scores_GK = (images_UD[batch.place_GK] * batch.personas_GD[:, None]).sum(dim=-1)
-    scale = encoder.model.logit_scale.exp()
-    retention = caption_choice(images_UD, preferences.captions_CD, batch.caption_U, scale)
-    return bradley_terry(scores_GK, temperature), retention
 
 
 def train_on_rankings(
@@ -62,12 +49,17 @@ def train_on_rankings(
     """Train the whole image tower; returns the curves of both losses."""
     settings = params.distill
     seed = derive_seed(params.seed, "distill", cycle)
+    if not settings.steps:
+        return {"preference": [], "retention": []}
     plan = preferences.plan(settings.steps, settings.batch_groups, seed)
     curves: Curves = {"preference": [], "retention": []}
 
     def loss_of_step(step: int) -> torch.Tensor:
         batch = preferences.rows(plan[step])
-        preference, retention = losses_of(encoder, preferences, batch, settings.temperature)
+        pictures = encoder.normalised(preferences.pixels(batch))
+        images_UD = F.normalize(encoder.model.visual(pictures).float(), dim=-1)
+        scale = encoder.model.logit_scale.exp()
+        preference, retention = preferences.losses(images_UD, batch, settings.temperature, scale)
         curves["preference"].append(preference.item())
         curves["retention"].append(retention.item())
         return preference + settings.retention_weight * retention
@@ -107,14 +99,14 @@ def distill(params: Params, cycle: str) -> Curves:
     products = read_rows(PRODUCTS_FILE, PRODUCTS)
     rankings = read_rows(rankings_file(cycle), RANKINGS)
     preferences = Preferences(encoder, rankings, products)
-    seed = derive_seed(params.seed, "projection", cycle)
-    projection = fit_projection(encoder, preferences, params.distill, seed)
+    seed = derive_seed(params.seed, "head", cycle)
+    head = fit_head(encoder, preferences, params.distill, seed)
     curves = train_on_rankings(encoder, preferences, params, cycle)
     save_encoder(encoder, student_model(cycle))
     pixels = encoder.read_pixels([PRODUCTS_FILE.parent / product["image"] for product in products])
     ids = [product["product_id"] for product in products]
     write_vectors(product_vectors(cycle), ids, encoder.encode_pixels(pixels))
-    log_curve("projection", projection)
+    log_curve("head", head)
     return curves
 
 

@@ -50,7 +50,7 @@ def encode_kindred(tower: TextTower, queries: Rows, concepts: dict[str, Concept]
     for query in queries:
         named = [concepts[name] for name in query["concepts"]]
         text = fill(query["text"], [concept.phrase for concept in named])
-        rows.append(finish_with(tower, [text], named)[0])
+        rows.append(finish_with(tower, tower.prefix([text]), named)[0])
     return np.stack(rows)
 
 
@@ -88,8 +88,10 @@ def caption_recall(
 ) -> dict[str, float]:
     """Caption recall@10 without a concept, and with one switched on, averaged over concepts."""
 
+    prefix = tower.prefix(captions)  # the same for every concept
+
     def recall(switched_on: list[Concept]) -> float:
-        texts_ND = finish_with(tower, captions, switched_on)
+        texts_ND = finish_with(tower, prefix, switched_on)
         return recall_at(caption_ranks(texts_ND, images_ND, captions), 10)
 
     adapted = [recall([concept]) for concept in concepts]

@@ -72,6 +72,8 @@ class Base(Section):
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: PositiveFloat
+    head_epochs: PositiveInt
+    head_learning_rate: PositiveFloat
 
 
 class Teacher(Section):
@@ -125,9 +127,9 @@ class CheckLabels(Section):
 class Distill(Section):
     """Section `distill`."""
 
-    projection_epochs: Annotated[int, Field(ge=0)]
-    projection_learning_rate: PositiveFloat
-    steps: PositiveInt
+    head_epochs: Annotated[int, Field(ge=0)]
+    head_learning_rate: PositiveFloat
+    steps: Annotated[int, Field(ge=0)]
     batch_groups: PositiveInt
     learning_rate: PositiveFloat
     temperature: PositiveFloat

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipelines.paths import CAPTION_VECTORS, PERSONA_VECTORS, PRODUCTS_FILE
 from retrieval.captions import number_captions
 from retrieval.encoder import Encoder
+from retrieval.losses import bradley_terry, caption_choice
 from retrieval.vectors import read_vectors
 
 
@@ -57,7 +58,7 @@ class Preferences:
         column = {product_id: number for number, product_id in enumerate(ids)}
         self._groups_NK = np.array([[column[p] for p in row["ranking"]] for row in labelled])
         folder = PRODUCTS_FILE.parent
-        self._pixels = encoder.read_pixels([folder / product["image"] for product in products])
+        self.pixels_P3SS = encoder.read_pixels([folder / product["image"] for product in products])
         _, number_P = number_captions([product["caption"] for product in products])
         first = np.unique(number_P, return_index=True)[1]  # a product that has each caption
         captions = read_vectors(CAPTION_VECTORS).rows([ids[number] for number in first])
@@ -90,15 +91,19 @@ class Preferences:
 
     def pixels(self, batch: Batch) -> torch.Tensor:
         """The batch's pictures, uint8 (U, 3, S, S)."""
-        return self._pixels[batch.products_U]
+        return self.pixels_P3SS[batch.products_U]
 
-    def features(self, encoder: Encoder) -> torch.Tensor:
-        """What the image tower makes of every ranked product, not normalised, (P, D)."""
-        encoder.model.eval()
-        with torch.no_grad():
-            return torch.cat(
-                [
-                    encoder.model.visual(encoder.normalised(part))
-                    for part in torch.split(self._pixels, 256)
-                ]
-            )
+    def losses(
+        self, images_UD: torch.Tensor, batch: Batch, temperature: float, scale: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bradley-Terry loss of a batch's groups, and the caption loss of its pictures.
+
+        Args:
+            images_UD: Unit vectors of the batch's products.
+            batch: Of `rows`.
+            temperature: tau of the Bradley-Terry loss.
+            scale: Inverse temperature of the choice among captions.
+        """
+        scores_GK = (images_UD[batch.place_GK] * batch.personas_GD[:, None]).sum(dim=-1)
+        retention = caption_choice(images_UD, self.captions_CD, batch.caption_U, scale)
+        return bradley_terry(scores_GK, temperature), retention

@@ -9,7 +9,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from torch.nn.utils import parametrize
 from retrieval.encoder import Encoder
 from retrieval.files import atomic_folder, read_json
 from retrieval.losses import concept_fit
-from retrieval.text_tower import TextTower
+from retrieval.text_tower import Prefix, TextTower
 
 DESCRIPTION = "concept.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -204,24 +204,28 @@ def encode_with_concepts(
     Raises:
         ValueError: As `place`.
     """
-    vector: NDArray[np.float32] = finish_with(
-        TextTower(encoder), [place(text, concepts)], concepts
-    )[0]
+    tower = TextTower(encoder)
+    prefix = tower.prefix([place(text, concepts)])
+    vector: NDArray[np.float32] = finish_with(tower, prefix, concepts)[0]
     return vector
 
 
 def finish_with(
-    tower: TextTower, texts: Sequence[str], concepts: Sequence[Concept]
+    tower: TextTower, prefix: Prefix, concepts: Sequence[Concept]
 ) -> NDArray[np.float32]:
-    """Unit vectors (B, D) of texts with the concepts' updates switched on."""
-    if not concepts:
-        return tower.encoder.encode_texts(texts)
-    a_Kd = torch.stack([concept.a_d for concept in concepts]).to(tower.encoder.device)
-    b_Kd = torch.stack([concept.b_d for concept in concepts]).to(tower.encoder.device)
-    with torch.no_grad(), tower.updated(a_Kd, b_Kd):
-        vectors_BD = tower.finish(tower.prefix(texts))
+    """Unit vectors (B, D) of prepared texts (`tower.prefix`) with the updates switched on."""
+    with torch.no_grad(), _updates(tower, concepts):
+        vectors_BD = tower.finish(prefix)
     vectors: NDArray[np.float32] = np.asarray(vectors_BD.cpu(), dtype=np.float32)
     return vectors
+
+
+def _updates(tower: TextTower, concepts: Sequence[Concept]) -> AbstractContextManager[None]:
+    if not concepts:
+        return nullcontext()
+    a_Kd = torch.stack([concept.a_d for concept in concepts]).to(tower.encoder.device)
+    b_Kd = torch.stack([concept.b_d for concept in concepts]).to(tower.encoder.device)
+    return tower.updated(a_Kd, b_Kd)
 
 
 @contextmanager

@@ -31,7 +31,8 @@ from retrieval.minilm import minilm_folder
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 MODEL_CONFIGS = Path(__file__).parent / "model_configs"
-BATCH = 256
+BATCH = 256  # pictures
+TEXTS = 64
 DECODERS = 4  # threads that open picture files: Pillow decodes outside the interpreter's lock
 
 
@@ -52,12 +53,16 @@ class Encoder:
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit text vectors (N, D), in eval mode, fp32."""
         self.model.eval()
+        # Texts of like length meet in a batch, so that little padding is computed.
+        order_N = np.argsort([len(text) for text in texts], kind="stable")
         with torch.no_grad():
             batches = [
-                self.model.encode_text(self.tokens(texts[start : start + BATCH]), normalize=True)
-                for start in range(0, len(texts), BATCH)
+                self.model.encode_text(self.tokens([texts[at] for at in rows]), normalize=True)
+                for rows in np.split(order_N, range(TEXTS, len(order_N), TEXTS))
+                if len(rows)
             ]
-        return self._stack(batches)
+        vectors_ND = self._stack(batches)
+        return vectors_ND[np.argsort(order_N, kind="stable")] if len(order_N) else vectors_ND
 
     def encode_images(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
         """Unit image vectors (N, D) of RGB pictures, in eval mode, fp32."""

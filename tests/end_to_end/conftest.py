@@ -12,10 +12,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TINY = {
     "catalog": {"products": 240, "personas": 120, "subjects": 3},
-    "base": {"epochs": 2, "batch_size": 32},
+    "base": {"epochs": 2, "batch_size": 32, "head_epochs": 20},
     "label": {"groups": 60},
     "check_labels": {"min_rankings": 40, "min_personas": 15},
-    "distill": {"projection_epochs": 1, "steps": 4},
+    "distill": {"head_epochs": 1, "steps": 4},
     "concepts": {"steps": 30},
     "evaluate": {"bootstrap_samples": 200},
     "check_retrieval": {"min_queries": 10, "min_mean_percentile": 0.3, "min_gain": -1.0},
@@ -80,9 +80,20 @@ def copy_project(folder: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Project:
+def make_project(tmp_path_factory):
+    """A new copy of the project, with small parameters, in which nothing has run."""
+
+    def make() -> Project:
+        project = copy_project(tmp_path_factory.mktemp("project"))
+        project.set_params(TINY)
+        return project
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny(make_project) -> Project:
     """The whole pipeline, run once with small parameters."""
-    project = copy_project(tmp_path_factory.mktemp("tiny"))
-    project.set_params(TINY)
+    project = make_project()
     project.repro()
     return project

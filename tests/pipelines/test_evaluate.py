@@ -226,11 +226,12 @@ def test_each_query_has_its_own_concepts_switched_on(monkeypatch):
     monkeypatch.setattr(
         evaluate_concepts,
         "finish_with",
-        lambda tower, texts, concepts: calls.append((texts, concepts)) or np.ones((1, 2)),
+        lambda tower, prefix, concepts: calls.append((prefix, concepts)) or np.ones((1, 2)),
     )
+    tower = SimpleNamespace(prefix=list)
     a, b = SimpleNamespace(phrase="sks mug"), SimpleNamespace(phrase="sks vase")
     queries = [QUERY, {"text": "* here", "concepts": ["b"]}]
-    assert encode_kindred(None, queries, {"a": a, "b": b}).shape == (2, 2)
+    assert encode_kindred(tower, queries, {"a": a, "b": b}).shape == (2, 2)
     assert calls == [(["sks mug and sks vase"], [a, b]), (["sks vase here"], [b])]
 
 
@@ -300,13 +301,15 @@ def test_caption_recall_is_averaged_over_concepts_switched_on_one_by_one(monkeyp
     count = 30
     seen = []
 
-    def finish(tower, texts, concepts):
+    def finish(tower, prefix, concepts):
+        assert prefix == tuple(captions)
         seen.append(list(concepts))
         return np.eye(count) * (-1 if concepts == ["bad"] else 1)  # its own picture last, or first
 
     monkeypatch.setattr(evaluate_concepts, "finish_with", finish)
     captions = [str(number) for number in range(count)]
-    got = caption_recall(None, captions, np.eye(count), ["good", "bad"])
+    tower = SimpleNamespace(prefix=tuple)
+    got = caption_recall(tower, captions, np.eye(count), ["good", "bad"])
     assert got == {"unmodified": 1.0, "adapted": 0.5}
     assert sorted(seen) == [[], ["bad"], ["good"]]
 

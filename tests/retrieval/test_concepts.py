@@ -137,7 +137,7 @@ def _compare(tower, monkeypatch, weight_name, effective, model):
     np.testing.assert_allclose(losses, expected, atol=1e-5)
     reference = Concept("my mug", "mug", "sks", a_d, b_d)
     queries = ["sks mug on a table", "a photo of sks mug"]
-    one, other = (finish_with(tower, queries, [c]) for c in (got, reference))
+    one, other = (finish_with(tower, tower.prefix(queries), [c]) for c in (got, reference))
     np.testing.assert_allclose(one, other, atol=1e-4)
     assert np.abs(one - tower.encoder.encode_texts(queries)).max() > 1e-3
 
@@ -236,7 +236,9 @@ def test_a_new_concept_changes_nothing(clip_tower):
     assert start.a_d.norm().item() == pytest.approx(1, abs=1e-6)
     texts = ["sks mug", "a mug"]
     np.testing.assert_allclose(
-        finish_with(clip_tower, texts, [start]), clip_tower.encoder.encode_texts(texts), atol=1e-6
+        finish_with(clip_tower, clip_tower.prefix(texts), [start]),
+        clip_tower.encoder.encode_texts(texts),
+        atol=1e-6,
     )
 
 
@@ -276,7 +278,7 @@ def test_peft_reads_the_adapter_on_plain_minilm(minilm, tmp_path):
     base = AutoModel.from_pretrained(minilm_folder()).eval()
     plain = embed(base)
     adapted = embed(PeftModel.from_pretrained(base, str(tmp_path / "c")).eval())
-    expected = finish_with(tower, ["a photo of sks mug"], [concept])
+    expected = finish_with(tower, tower.prefix(["a photo of sks mug"]), [concept])
     np.testing.assert_allclose(adapted, expected, atol=1e-5)
     assert np.abs(adapted - plain).max() > 1e-3  # the adapter was not silently ignored
 
@@ -355,8 +357,9 @@ def test_saving_again_replaces_the_old_folder(tower, concept, folder):
 def test_several_concepts_are_the_sum_of_their_updates(tower):
     first, second = (_learned(tower, name, steps=30)[0] for name in ("one", "other"))
     texts = ["sks mug and sks mug", "a mug"]
-    both = finish_with(tower, texts, [first, second])
-    np.testing.assert_allclose(finish_with(tower, texts, [second, first]), both, atol=1e-6)
+    prefix = tower.prefix(texts)
+    both = finish_with(tower, prefix, [first, second])
+    np.testing.assert_allclose(finish_with(tower, prefix, [second, first]), both, atol=1e-6)
     update = sum(torch.outer(c.b_d.double(), c.a_d.double()) for c in (first, second))
     with torch.no_grad():
         weight = tower.value.weight.clone()
@@ -364,7 +367,7 @@ def test_several_concepts_are_the_sum_of_their_updates(tower):
         expected = tower.encoder.encode_texts(texts)
         tower.value.weight.copy_(weight)
     np.testing.assert_allclose(both, expected, atol=1e-5)
-    assert np.abs(both - finish_with(tower, texts, [first])).max() > 1e-3
+    assert np.abs(both - finish_with(tower, prefix, [first])).max() > 1e-3
 
 
 def test_without_concepts_a_query_is_encoded_as_it_is(tower):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from retrieval.losses import bradley_terry, caption_choice, concept_fit
+from retrieval.losses import alignment, bradley_terry, caption_choice, concept_fit
 
 
 def _unit(rng, *shape):
@@ -147,3 +147,17 @@ def test_concept_fit_is_zero_only_at_the_photos_without_an_update():
     rows = torch.eye(3)
     assert concept_fit(rows, rows, torch.zeros(3), 0.35).item() == 0
     assert concept_fit(rows, rows, torch.tensor([0.0, 0.1, 0.0]), 0.35).item() > 0
+
+
+def test_alignment_worked_by_hand():
+    # Cosines 1, 0.6 and -1: the mean of 0, 0.4 and 2.
+    images = torch.tensor([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]])
+    captions = torch.tensor([[1.0, 0.0]] * 3)
+    assert alignment(images, captions).item() == pytest.approx(0.8, abs=1e-6)
+
+
+def test_alignment_is_half_the_mean_squared_distance():
+    rng = np.random.default_rng(0)
+    images, captions = _unit(rng, 20, 7), _unit(rng, 20, 7)
+    expected = np.square(images - captions).sum(axis=1).mean() / 2
+    assert alignment(_tensor(images), _tensor(captions)).item() == pytest.approx(expected, abs=1e-6)
