@@ -44,6 +44,7 @@ from retrieval.vectors import write_vectors
 Rows = list[dict[str, Any]]
 Floats = NDArray[np.float32]
 
+
 def read_pictures(encoder: Encoder, products: Rows) -> torch.Tensor:
     """The pixels of all products."""
     folder = PRODUCTS_FILE.parent

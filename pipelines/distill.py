@@ -30,7 +30,7 @@ from pipelines.paths import (
     rankings_file,
     student_model,
 )
-from pipelines.preferences import Preferences
+from pipelines.preferences import Curves, Preferences
 from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
 from pipelines.training import Loop, train
 from registry.tracking import log_curve, training_run
@@ -40,8 +40,6 @@ from retrieval.files import atomic_folder, read_json, sha256_file, write_json
 from retrieval.schema import PRODUCTS, RANKINGS, read_rows
 from retrieval.vectors import read_vectors, write_vectors
 
-Curves = dict[str, list[float]]
-
 
 def train_on_rankings(
     encoder: Encoder, preferences: Preferences, params: Params, cycle: str
@@ -49,10 +47,10 @@ def train_on_rankings(
     """Train the whole image tower; returns the curves of both losses."""
     settings = params.distill
     seed = derive_seed(params.seed, "distill", cycle)
-    if not settings.steps:
-        return {"preference": [], "retention": []}
-    plan = preferences.plan(settings.steps, settings.batch_groups, seed)
     curves: Curves = {"preference": [], "retention": []}
+    if not settings.steps:
+        return curves
+    plan = preferences.plan(settings.steps, settings.batch_groups, seed)
 
     def loss_of_step(step: int) -> torch.Tensor:
         batch = preferences.rows(plan[step])
@@ -101,13 +99,12 @@ def distill(params: Params, cycle: str) -> Curves:
     preferences = Preferences(encoder, rankings, products)
     seed = derive_seed(params.seed, "head", cycle)
     head = fit_head(encoder, preferences, params.distill, seed)
-    curves = train_on_rankings(encoder, preferences, params, cycle)
+    tower = train_on_rankings(encoder, preferences, params, cycle)
     save_encoder(encoder, student_model(cycle))
     pixels = encoder.read_pixels([PRODUCTS_FILE.parent / product["image"] for product in products])
     ids = [product["product_id"] for product in products]
     write_vectors(product_vectors(cycle), ids, encoder.encode_pixels(pixels))
-    log_curve("head", head)
-    return curves
+    return {name: head[name] + tower[name] for name in head}
 
 
 def main(cycle: str) -> None:

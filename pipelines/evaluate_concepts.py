@@ -87,7 +87,6 @@ def caption_recall(
     tower: TextTower, captions: list[str], images_ND: Floats, concepts: Sequence[Concept]
 ) -> dict[str, float]:
     """Caption recall@10 without a concept, and with one switched on, averaged over concepts."""
-
     prefix = tower.prefix(captions)  # the same for every concept
 
     def recall(switched_on: list[Concept]) -> float:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from pipelines.params import Distill
-from pipelines.preferences import Preferences
+from pipelines.preferences import Curves, Preferences
 from pipelines.training import Loop, train
 from retrieval.encoder import Encoder
 from retrieval.image_tower import mirrored_features, split_tower
@@ -18,22 +18,20 @@ from retrieval.image_tower import mirrored_features, split_tower
 BATCH_GROUPS = 64
 
 
-def fit_head(
-    encoder: Encoder, preferences: Preferences, settings: Distill, seed: int
-) -> list[float]:
-    """Train the head; returns the preference loss of every step.
+def fit_head(encoder: Encoder, preferences: Preferences, settings: Distill, seed: int) -> Curves:
+    """Train the head; returns the curves of both losses, a value a step.
 
     Raises:
         ValueError: The image tower does not end in a projection of its own.
     """
+    curves: Curves = {"preference": [], "retention": []}
     steps = -(-settings.head_epochs * len(preferences) // BATCH_GROUPS)
     if not steps:
-        return []
+        return curves
     tower = split_tower(encoder.model.visual)
     features_2PF = mirrored_features(encoder, tower, preferences.pixels_P3SS)
     plan = preferences.plan(steps, BATCH_GROUPS, seed)
     rng = np.random.default_rng(seed)
-    curve: list[float] = []
 
     def loss_of_step(step: int) -> torch.Tensor:
         batch = preferences.rows(plan[step])
@@ -43,7 +41,8 @@ def fit_head(
         preference, retention = preferences.losses(
             images_UD, batch, settings.temperature, encoder.model.logit_scale.exp()
         )
-        curve.append(preference.item())
+        curves["preference"].append(preference.item())
+        curves["retention"].append(retention.item())
         return preference + settings.retention_weight * retention
 
     for parameter in tower.head_parameters:
@@ -52,4 +51,4 @@ def fit_head(
     loop = Loop(steps, rate, settings.grad_clip, "fp32", encoder.device, "head")
     train(tower.head_parameters, loss_of_step, loop)
     encoder.model.requires_grad_(requires_grad=False)
-    return curve
+    return curves

@@ -18,6 +18,8 @@ from retrieval.encoder import Encoder
 from retrieval.losses import bradley_terry, caption_choice
 from retrieval.vectors import read_vectors
 
+Curves = dict[str, list[float]]  # loss -> its value at every step
+
 
 @dataclass(frozen=True)
 class Batch:

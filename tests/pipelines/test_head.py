@@ -54,7 +54,7 @@ def test_the_head_learns_the_order_and_the_trunk_stays(world, settings):
     encoder, preferences, shades = world
     trunk = {n: t.clone() for n, t in encoder.model.visual.trunk.state_dict().items()}
     quick = settings.model_copy(update={"head_epochs": 60, "retention_weight": 0.0})
-    losses = fit_head(encoder, preferences, quick, seed=0)
+    losses = fit_head(encoder, preferences, quick, seed=0)["preference"]
     assert losses[-1] < 0.5 * losses[0]
     scores = encoder.encode_pixels(shades) @ _unit(1, 384, 2)[0]
     assert np.corrcoef(scores, np.arange(12))[0, 1] > 0.9
@@ -66,6 +66,7 @@ def test_the_head_learns_the_order_and_the_trunk_stays(world, settings):
 def test_without_epochs_nothing_is_trained(world, settings):
     encoder, preferences, _ = world
     before = [parameter.clone() for parameter in encoder.model.visual.head.parameters()]
-    assert fit_head(encoder, preferences, settings.model_copy(update={"head_epochs": 0}), 0) == []
+    nothing = fit_head(encoder, preferences, settings.model_copy(update={"head_epochs": 0}), 0)
+    assert nothing == {"preference": [], "retention": []}
     for parameter, old in zip(encoder.model.visual.head.parameters(), before, strict=True):
         assert torch.equal(parameter, old)
