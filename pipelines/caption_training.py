@@ -118,7 +118,7 @@ def _fit(
     loop: Loop,
 ) -> list[float]:
     for parameter in parameters:
-        parameter.requires_grad_(requires_grad=True)
+        parameter.requires_grad = True
     losses = train(parameters, loss_of_step, loop)
     encoder.model.eval().requires_grad_(requires_grad=False)
     return losses

@@ -64,7 +64,7 @@ def train_on_rankings(
 
     parameters = list(encoder.model.visual.parameters())
     for parameter in parameters:
-        parameter.requires_grad_(requires_grad=True)
+        parameter.requires_grad = True
     # In eval mode: groups are picked by score, so their batch statistics are not the catalogue's.
     encoder.model.eval()
     loop = Loop(

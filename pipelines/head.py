@@ -46,7 +46,7 @@ def fit_head(encoder: Encoder, preferences: Preferences, settings: Distill, seed
         return preference + settings.retention_weight * retention
 
     for parameter in tower.head_parameters:
-        parameter.requires_grad_(requires_grad=True)
+        parameter.requires_grad = True
     rate = settings.head_learning_rate
     loop = Loop(steps, rate, settings.grad_clip, "fp32", encoder.device, "head")
     train(tower.head_parameters, loss_of_step, loop)

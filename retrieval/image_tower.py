@@ -61,7 +61,7 @@ def mirrored_features(
     encoder.model.eval()
     with torch.no_grad():
         views = [
-            torch.cat([tower.trunk(encoder.normalised(part)) for part in view.split(BATCH)])
+            torch.cat([tower.trunk(encoder.normalised(part)) for part in torch.split(view, BATCH)])
             for view in (pixels_N3SS, pixels_N3SS.flip(-1))
         ]
     return torch.stack(views)
