@@ -35,6 +35,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $@
 
 repro: install ## run the pipeline: from the catalogue to a registered model
+	@python -m pipelines.mend
 	dvc repro
 
 test: install ## fast tests, with a tiny pipeline from end to end

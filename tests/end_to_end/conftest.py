@@ -50,6 +50,10 @@ class Project:
         )
         return done
 
+    def make_repro(self) -> list[str]:
+        """The command `make repro`, in the environment that runs the tests."""
+        return ["make", "--old-file=install", "repro"]
+
     def repro(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         return self.run("dvc", "repro", *arguments, check=check)
 

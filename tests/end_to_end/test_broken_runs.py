@@ -19,24 +19,26 @@ def broken(make_project):
     project = make_project()
     for stage, seconds in KILLS.items():
         _kill_in(project, stage, seconds)
-    project.repro()
+    project.run(*project.make_repro())
     return project
 
 
 def _kill_in(project, stage, seconds):
     """Start the pipeline, and kill it with all its children in the middle of a stage."""
-    lock = project.folder / f"var/locks/{stage}.lock"
-    run = subprocess.Popen(
-        ["dvc", "repro"],
-        cwd=project.folder,
-        env=project.env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    lock, log = project.folder / f"var/locks/{stage}.lock", project.folder / "var/killed.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("w") as output:
+        run = subprocess.Popen(
+            project.make_repro(),
+            cwd=project.folder,
+            env=project.env,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     deadline = time.monotonic() + PATIENCE
     while not lock.exists():
-        assert run.poll() is None, f"the pipeline ended with {run.returncode} before {stage}"
+        assert run.poll() is None, f"ended before {stage}:\n{log.read_text()}"
         assert time.monotonic() < deadline, f"{stage} did not start"
         time.sleep(0.05)
     time.sleep(seconds)
