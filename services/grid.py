@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from retrieval.files import atomic_file
-from services.offline import Hit
+from services.hits import Hit
 
 COLUMNS = 5
 PICTURE = 160  # pixels, the side of a card's picture: as bundles carry them by default

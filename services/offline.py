@@ -1,23 +1,11 @@
 """Search in a bundle by comparing the query with every product: exact, and without a service."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from registry.bundle import Bundle
 from retrieval.concepts import encode_with_concepts
 from retrieval.index import ExactIndex
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A product found."""
-
-    rank: int  # from 1
-    product_id: str
-    title: str
-    price: float  # NaN where unknown
-    score: float  # cosine
-    thumbnail: bytes  # JPEG
+from services.hits import Hit
 
 
 def search_bundle(bundle: Bundle, text: str, concepts: Sequence[str], k: int) -> list[Hit]:

@@ -5,15 +5,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from services.errors import CommandError, Exit
+from services.hits import Found, Hit
 from services.registry_access import registry_access
-
-if TYPE_CHECKING:
-    from registry.bundle import Bundle
-    from registry.versions import Version
-    from services.offline import Hit
 
 
 @dataclass(frozen=True)
@@ -38,16 +33,10 @@ def run_search(request: SearchRequest) -> str:
             does not answer (4).
     """
     _check(request)
-    with registry_access():
-        from registry.store import fetch_bundle
-        from registry.versions import find_version
-
-        version = find_version(request.name, request.version)
-        bundle = fetch_bundle(version)
-        hits = _search(request, bundle)
+    found = _search_here(request) if request.offline else _ask_service(request)
     if request.grid is not None:
-        _write_grid(request, hits)
-    return _json(request, version, hits) if request.as_json else _lines(request, version, hits)
+        _write_grid(request, found.hits)
+    return _json(request, found) if request.as_json else _lines(request, found)
 
 
 def _check(request: SearchRequest) -> None:
@@ -57,9 +46,9 @@ def _check(request: SearchRequest) -> None:
         raise _usage(f"got -k {request.k}, expected 1 at least")
     if request.grid is not None:
         _check_grid(Path(request.grid))
-    if not request.offline:
-        msg = "this release has no running service to ask yet; add --offline to search here"
-        raise CommandError(msg, Exit.UNREACHABLE)
+    if not request.offline and (request.version or request.concepts):
+        named = "--version" if request.version else "--concept"
+        raise _usage(f"got {named} without --offline: the service searches with what it serves")
 
 
 def _check_grid(path: Path) -> None:
@@ -70,20 +59,43 @@ def _check_grid(path: Path) -> None:
         raise _usage(f"got --grid {path}, but {target} is missing or not writable")
 
 
-def _search(request: SearchRequest, bundle: "Bundle") -> "list[Hit]":
-    unknown = [name for name in request.concepts if name not in bundle.concept_names]
-    if unknown:
-        known = ", ".join(bundle.concept_names) or "none: this version has no concepts"
-        raise _usage(f"got --concept {unknown[0]!r}, expected one of: {known}")
-    from services.offline import search_bundle
+def _search_here(request: SearchRequest) -> Found:
+    with registry_access():
+        from registry.store import fetch_bundle
+        from registry.versions import find_version
+
+        version = find_version(request.name, request.version)
+        bundle = fetch_bundle(version)
+        unknown = [name for name in request.concepts if name not in bundle.concept_names]
+        if unknown:
+            known = ", ".join(bundle.concept_names) or "none: this version has no concepts"
+            raise _usage(f"got --concept {unknown[0]!r}, expected one of: {known}")
+        from services.offline import search_bundle
+
+        try:
+            hits = search_bundle(bundle, request.text, request.concepts, request.k)
+        except ValueError as error:
+            raise _usage(str(error)) from error
+    return Found(str(version.number), version.aliases, hits)
+
+
+def _ask_service(request: SearchRequest) -> Found:
+    from services.client import ServiceError
+    from services.online import search_service
 
     try:
-        return search_bundle(bundle, request.text, request.concepts, request.k)
+        return search_service(request.text, request.k, pictures=request.grid is not None)
+    except ConnectionError as error:
+        msg = f"{error}, or add --offline to search here"
+        raise CommandError(msg, Exit.UNREACHABLE) from error
+    except ServiceError as error:
+        code = Exit.USAGE if error.status < 500 else Exit.REFUSED
+        raise CommandError(str(error), code) from error
     except ValueError as error:
         raise _usage(str(error)) from error
 
 
-def _write_grid(request: SearchRequest, hits: "Sequence[Hit]") -> None:
+def _write_grid(request: SearchRequest, hits: Sequence[Hit]) -> None:
     from services.grid import draw_grid, save_grid
 
     assert request.grid is not None
@@ -93,9 +105,10 @@ def _write_grid(request: SearchRequest, hits: "Sequence[Hit]") -> None:
         raise _usage(f"got --grid {request.grid}, which cannot be written: {error}") from error
 
 
-def _lines(request: SearchRequest, version: "Version", hits: "Sequence[Hit]") -> str:
-    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-    lines = [f"{request.name} version {version.number}{aliases}: {request.text}"]
+def _lines(request: SearchRequest, found: Found) -> str:
+    aliases = f" ({', '.join(found.aliases)})" if found.aliases else ""
+    lines = [f"{request.name} version {found.version}{aliases}: {request.text}"]
+    hits = found.hits
     titles = max(len(hit.title) for hit in hits) if hits else 0
     for hit in hits:
         price = "-" if math.isnan(hit.price) else f"{hit.price:.2f}"
@@ -107,10 +120,10 @@ def _lines(request: SearchRequest, version: "Version", hits: "Sequence[Hit]") ->
     return "\n".join(lines)
 
 
-def _json(request: SearchRequest, version: "Version", hits: "Sequence[Hit]") -> str:
+def _json(request: SearchRequest, found: Found) -> str:
     from services.status import as_text
 
-    found = [
+    hits = [
         {
             "rank": hit.rank,
             "product_id": hit.product_id,
@@ -118,14 +131,14 @@ def _json(request: SearchRequest, version: "Version", hits: "Sequence[Hit]") -> 
             "price": None if math.isnan(hit.price) else hit.price,
             "score": round(hit.score, 6),
         }
-        for hit in hits
+        for hit in found.hits
     ]
     return as_text(
         {
             "query": request.text,
             "concepts": list(request.concepts),
-            "model_version": version.number,
-            "hits": found,
+            "model_version": found.version,
+            "hits": hits,
         }
     )
 

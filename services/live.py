@@ -1,0 +1,176 @@
+"""The version that serves now, and how the next one takes its place.
+
+A new champion is opened in the background and swapped in between two batches, so that no answer
+mixes versions and no request waits for a model to load.
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import Literal
+
+from registry.bundle import Product
+from registry.versions import Version
+from services.batcher import Batcher
+from services.engine import Engine, Found, Query, Vectors
+
+POLL = 2.0  # seconds between two looks at the registry
+RETRY = 30.0  # seconds before a version that could not be opened is tried again
+PRIVATE = Path("var/serve")  # copies of collections, a folder a process and version
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A request for vectors."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What is going on beside serving."""
+
+    state: Literal["idle", "loading", "failed"]
+    version: str | None = None
+    detail: str = ""
+
+
+class Live:
+    """Serves one version of a model, and follows an alias."""
+
+    def __init__(self, name: str, wanted: str) -> None:
+        """Remember what to serve; `start` opens it.
+
+        Args:
+            name: The registered model.
+            wanted: An alias, which is followed, or a version's number.
+        """
+        self.name = name
+        self.wanted = wanted
+        self.swap = Swap("idle")
+        self.batcher: Batcher[Query | Texts, Found | Vectors] = Batcher(self._answer)
+        self._engine: Engine | None = None
+        self._before: dict[str, Product] = {}  # pictures of the last version may still be asked for
+
+    @property
+    def engine(self) -> Engine:
+        """The version that serves.
+
+        Raises:
+            RuntimeError: `start` has not run.
+        """
+        if self._engine is None:
+            msg = "the service has not started"
+            raise RuntimeError(msg)
+        return self._engine
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a version to answer with."""
+        return self._engine is not None
+
+    def start(self) -> None:
+        """Open the wanted version; seconds.
+
+        Raises:
+            RegistryError: There is no such version, or the registry does not answer.
+            ConnectionError: The vector database does not answer.
+            ValueError: The version is damaged.
+        """
+        _sweep(PRIVATE)
+        self._engine = self._open(self._look())
+
+    def picture(self, product_id: str) -> bytes | None:
+        """A product's picture, JPEG; None if neither this version nor the last one has it."""
+        product = self.engine.products.get(product_id) or self._before.get(product_id)
+        return product.thumbnail if product else None
+
+    async def watch(self) -> None:
+        """Follow the alias until cancelled."""
+        while True:
+            await asyncio.sleep(RETRY if self.swap.state == "failed" else POLL)
+            await self.follow()
+
+    async def follow(self) -> None:
+        """Look at the registry once, and swap if the alias has moved; what fails is remembered."""
+        number = None
+        try:
+            version = await asyncio.to_thread(self._look)
+            if version.digest == self.engine.version.digest:
+                self.swap = Swap("idle")
+                return
+            number = str(version.number)
+            self.swap = Swap("loading", number)
+            engine = await asyncio.to_thread(self._open, version)
+            await self.batcher.between_batches(lambda: self._put(engine))
+            self.swap = Swap("idle")
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the old version serves on
+            _LOG.exception("version %s goes on serving", self.engine.version.number)
+            self.swap = Swap("failed", number, str(error))
+
+    def close(self) -> None:
+        """Answer what has been asked, then let go of everything."""
+        self.batcher.close()
+        if self._engine is not None:
+            self._discard(self._engine)
+
+    def _look(self) -> Version:
+        from registry.versions import find_version
+
+        return find_version(self.name, self.wanted)
+
+    def _open(self, version: Version) -> Engine:
+        from registry.catalogue_index import ensure_collections
+        from retrieval.collection import default_uri
+
+        from registry.store import fetch_bundle
+
+        bundle = fetch_bundle(version)
+        ensure_collections(bundle)
+        PRIVATE.mkdir(parents=True, exist_ok=True)
+        private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
+        return Engine(version, bundle, default_uri(), private)
+
+    def _put(self, engine: Engine) -> None:
+        old = self.engine
+        self._before, self._engine = old.products, engine
+        self._discard(old)
+        _LOG.info("version %s took the place of %s", engine.version.number, old.version.number)
+
+    def _discard(self, engine: Engine) -> None:
+        engine.close()
+        rmtree(engine.private, ignore_errors=True)
+
+    def _answer(self, asked: Sequence[Query | Texts]) -> list[Found | Vectors | Exception]:
+        """One batch, by one version; where a batch fails, each request is tried alone."""
+        engine = self.engine
+        try:
+            return list(_answer_all(engine, asked))
+        except Exception as error:  # noqa: BLE001 -- its asker gets it, and nobody else
+            if len(asked) == 1:
+                return [error]
+            return [answer for one in asked for answer in self._answer([one])]
+
+
+def _answer_all(engine: Engine, asked: Sequence[Query | Texts]) -> list[Found | Vectors]:
+    found = iter(engine.search([one for one in asked if isinstance(one, Query)]))
+    return [engine.embed(one.texts) if isinstance(one, Texts) else next(found) for one in asked]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that are no more have left."""
+    for left in folder.glob("[0-9]*.*"):
+        pid = int(left.name.partition(".")[0])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            rmtree(left, ignore_errors=True)
+        except PermissionError:
+            continue

@@ -1,0 +1,74 @@
+"""`kindred serve`: find out whether there is something to serve, then become BentoML."""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import NoReturn
+
+from services.errors import CommandError, Exit
+from services.registry_access import registry_access
+
+CHAMPION = "champion"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """The verb's arguments, as they were typed."""
+
+    name: str
+    version: str | None
+    host: str
+    port: int
+
+
+def run_serve(request: ServeRequest) -> NoReturn:
+    """Replace this process by the service.
+
+    Raises:
+        CommandError: There is nothing to serve (1), no such version (2), a host that others reach
+            (2), or the registry does not answer (4).
+    """
+    if request.host not in LOOPBACK:
+        msg = (
+            f"got --host {request.host}, expected one of {', '.join(LOOPBACK)}: this release knows"
+            " no keys, so it serves this machine only; put a proxy that checks who asks before it"
+        )
+        raise CommandError(msg, Exit.USAGE)
+    if not 0 < request.port < 65536:
+        msg = f"got --port {request.port}, expected 1 to 65535"
+        raise CommandError(msg, Exit.USAGE)
+    wanted = request.version or CHAMPION
+    _check_version(request.name, wanted)
+    environment = {
+        **os.environ,
+        "KINDRED_NAME": request.name,
+        "KINDRED_VERSION": wanted,
+        "BENTOML_DO_NOT_TRACK": "True",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+    sys.stdout.write(f"serving {request.name} at http://{request.host}:{request.port}\n")
+    sys.stdout.flush()
+    command = [
+        sys.executable, "-m", "bentoml", "serve", "services.service:Kindred",
+        "--host", request.host, "--port", str(request.port),
+    ]  # fmt: skip
+    os.execve(sys.executable, command, environment)  # noqa: S606 -- no shell, our own interpreter
+
+
+def _check_version(name: str, wanted: str) -> None:
+    with registry_access():
+        from registry.errors import UnknownVersionError
+        from registry.versions import find_version
+
+        try:
+            find_version(name, wanted)
+        except UnknownVersionError as error:
+            if wanted != CHAMPION:
+                raise
+            msg = (
+                f"{name} has no champion yet: run `kindred promote`, or look at a version before"
+                " that with `kindred serve --version challenger`"
+            )
+            raise CommandError(msg, Exit.REFUSED) from error

@@ -1,0 +1,31 @@
+"""The service that BentoML runs: process, workers, health and metrics are BentoML's.
+
+`kindred serve` starts it; by hand: bentoml serve services.service:Kindred
+"""
+
+import os
+
+import bentoml
+
+from services.app import create_app
+from services.live import Live
+
+# Set by `kindred serve`: BentoML starts worker processes that know nothing of its arguments.
+NAME = "KINDRED_NAME"
+VERSION = "KINDRED_VERSION"
+
+_live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, "champion"))
+
+
+@bentoml.service(name="kindred", workers=1)
+@bentoml.asgi_app(create_app(_live), path="/")
+class Kindred:
+    """Opens the version that serves before the first request is let in."""
+
+    def __init__(self) -> None:
+        """Open it; seconds."""
+        _live.start()
+
+    def __is_ready__(self) -> bool:
+        """For `/readyz`."""
+        return _live.ready

@@ -1,0 +1,240 @@
+"""The application over a version that the test scripts: no model, no database."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from registry.bundle import Product
+from services.app import create_app
+from services.engine import Found, Vectors
+from services.live import Live
+from services.model_description import example_texts
+
+
+def make_product(number, **changes):
+    row = {
+        "product_id": f"p{number}",
+        "title": f"Mug {number}",
+        "caption": "a mug",
+        "category": "kitchen" if number % 2 else "garden",
+        "price": math.nan if number == 0 else 10.0 * number,
+        "attributes": {"kind": "mug"},
+        "image_sha256": "0" * 64,
+        "split": "test",
+        "thumbnail": b"\xff\xd8picture of %d" % number,
+    }
+    return Product(**{**row, **changes})
+
+
+class FakeBundle:
+    def __init__(self, lineage):
+        self.lineage = lineage
+
+    def read_queries(self):
+        texts = ["short", "a present for an aunt who keeps the borders in bloom", "x" * 200]
+        return [{"persona_id": str(at), "text": text} for at, text in enumerate(texts)]
+
+
+class FakeEngine:
+    """Finds the products in their order; fails for a query that says so."""
+
+    def __init__(self, version, lineage, products, private):
+        self.version, self.bundle, self.private = version, FakeBundle(lineage), private
+        self.products = {product.product_id: product for product in products}
+        self.asked, self.closed = [], False
+
+    def search(self, queries):
+        self.asked += queries
+        if any(query.text == "boom" for query in queries):
+            msg = "the model fell over"
+            raise RuntimeError(msg)
+        scored = [(product, 0.5) for product in self.products.values()]
+        return [Found(self.version, scored[: query.k]) for query in queries]
+
+    def embed(self, texts):
+        return Vectors(self.version, np.eye(len(texts), 4, dtype=np.float32))
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def engine(version, bundle, tmp_path):
+    products = [make_product(number) for number in range(5)]
+    return FakeEngine(version, bundle.lineage, products, tmp_path / "private")
+
+
+@pytest.fixture
+def live(engine, monkeypatch):
+    live = Live("kindred", "champion")
+    live._engine = engine
+    monkeypatch.setattr(live, "_look", lambda: engine.version)
+    return live
+
+
+@pytest.fixture
+def client(live):
+    with TestClient(create_app(live), raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_a_search_gives_hits_with_everything_that_a_page_shows(client, version):
+    answer = client.post("/v1/search", json={"query": " mugs ", "k": 2})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["model_version"] == str(version.number)
+    assert body["bundle_sha256"] == version.digest
+    assert body["model"] == "champion"
+    assert body["took_ms"] >= 0
+    assert body["hits"][0] == {
+        "product_id": "p0",
+        "title": "Mug 0",
+        "category": "garden",
+        "price": None,
+        "score": 0.5,
+        "image_url": f"/images/p0?v={version.digest[:16]}",
+    }
+    assert [hit["price"] for hit in body["hits"]] == [None, 10.0]
+
+
+def test_the_query_and_its_conditions_reach_the_engine(client, engine):
+    conditions = {"category": ["b", "a", "b"], "price": {"lte": 30}, "attributes": {"kind": "mug"}}
+    client.post("/v1/search", json={"query": "x", "filter": conditions, "model": "base"})
+    (query,) = engine.asked
+    assert (query.text, query.k, query.model) == ("x", 10, "base")
+    assert query.filter_.categories == ("a", "b")
+    assert (query.filter_.price_gte, query.filter_.price_lte) == (None, 30)
+    assert query.filter_.attributes == (("kind", "mug"),)
+
+
+def test_a_picture_is_kept_by_its_version_and_asked_for_again_without(client, version):
+    lasting = client.get(f"/images/p3?v={version.digest[:16]}")
+    assert lasting.content == b"\xff\xd8picture of 3"
+    assert lasting.headers["content-type"] == "image/jpeg"
+    assert "immutable" in lasting.headers["cache-control"]
+    assert client.get("/images/p3").headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", ["a/b c?.jpg", "ünï", "%2e%2e", "a#b"])
+def test_hits_of_any_name_have_a_picture_at_their_address(client, engine, name):
+    engine.products = {name: make_product(1, product_id=name)}
+    hit = client.post("/v1/search", json={"query": "x"}).json()["hits"][0]
+    assert client.get(hit["image_url"]).content == b"\xff\xd8picture of 1"
+
+
+def test_vectors_come_in_the_texts_order(client):
+    body = client.post("/v1/embed", json={"texts": ["a", "b"]}).json()
+    assert body["vectors"] == [[1, 0, 0, 0], [0, 1, 0, 0]]
+
+
+def test_the_model_is_described(client, version):
+    body = client.get("/v1/model").json()
+    assert (body["name"], body["version"], body["follows"]) == ("kindred", "3", "champion")
+    assert body["metrics"] == version.metrics
+    assert body["lineage"]["teacher"] == {"kind": "simulated"}
+    assert body["catalogue"] == {
+        "products": 5,
+        "categories": [{"name": "garden", "count": 3}, {"name": "kitchen", "count": 2}],
+        "price": {"min": 10.0, "max": 40.0},
+    }
+    assert body["examples"] == ["a present for an aunt who keeps the borders in bloom"]
+    assert body["swap"]["state"] == "idle"
+
+
+def test_without_a_text_of_fitting_length_examples_are_what_there_is(engine):
+    engine.bundle.read_queries = lambda: [{"text": "tiny"}] * 9
+    assert example_texts(engine.bundle) == ["tiny"] * 6
+
+
+BAD = [
+    ({}, "query"),
+    ({"query": "   "}, "query"),
+    ({"query": "x" * 1001}, "query"),
+    ({"query": "x", "k": 0}, "k"),
+    ({"query": "x", "k": 101}, "k"),
+    ({"query": "x", "model": "other"}, "model"),
+    ({"query": "x", "concepts": ["fido"]}, "concepts"),
+    ({"query": "x", "filter": {"price": {"lte": -1}}}, "price"),
+    ({"query": "x", "filter": {"colour": "red"}}, "colour"),
+    ({"query": "x", "kk": 3}, "kk"),
+]
+
+
+@pytest.mark.parametrize(("content", "field"), BAD)
+def test_a_wrong_field_is_named(client, engine, content, field):
+    answer = client.post("/v1/search", json=content)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert (body["status"], body["type"]) == (422, "about:blank")
+    assert field in body["detail"]
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/nothing", 404), ("GET", "/images/none", 404), ("GET", "/v1/search", 405)],
+)
+def test_every_error_has_the_same_form(client, method, path, status):
+    answer = client.request(method, path)
+    assert answer.status_code == status == answer.json()["status"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail"} <= answer.json().keys()
+
+
+def test_what_breaks_in_the_engine_is_a_problem_without_its_secrets(client):
+    answer = client.post("/v1/search", json={"query": "boom"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "fell over" not in answer.text
+    assert client.post("/v1/search", json={"query": "fine"}).status_code == 200
+
+
+def test_nothing_may_be_loaded_from_elsewhere(client):
+    for path in ("/", "/v1/model", "/v1/nothing"):
+        assert "default-src 'self'" in client.get(path).headers["content-security-policy"]
+
+
+def test_a_new_champion_is_swapped_in_and_the_old_pictures_stay(
+    client, live, engine, monkeypatch, tmp_path
+):
+    newer = dataclasses.replace(engine.version, number=4, digest="e" * 64)
+    follower = FakeEngine(newer, engine.bundle.lineage, [make_product(7)], tmp_path / "other")
+    monkeypatch.setattr(live, "_look", lambda: newer)
+    monkeypatch.setattr(live, "_open", lambda version: follower)
+    client.portal.call(live.follow)
+    body = client.post("/v1/search", json={"query": "x"}).json()
+    assert (body["model_version"], body["bundle_sha256"]) == ("4", "e" * 64)
+    assert [hit["product_id"] for hit in body["hits"]] == ["p7"]
+    assert client.get("/images/p3").status_code == 200
+    assert engine.closed
+    assert client.get("/v1/model").json()["swap"]["state"] == "idle"
+
+
+def test_a_champion_that_cannot_be_opened_leaves_the_old_one_serving(
+    client, live, engine, monkeypatch
+):
+    newer = dataclasses.replace(engine.version, number=4, digest="e" * 64)
+
+    def cannot(version):
+        msg = "weights are damaged"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(live, "_look", lambda: newer)
+    monkeypatch.setattr(live, "_open", cannot)
+    client.portal.call(live.follow)
+    assert client.post("/v1/search", json={"query": "x"}).json()["model_version"] == "3"
+    swap = client.get("/v1/model").json()["swap"]
+    assert swap == {"state": "failed", "version": "4", "detail": "weights are damaged"}
+    assert not engine.closed
+
+
+def test_when_the_service_ends_everything_is_let_go(live, engine):
+    engine.private.mkdir()
+    with TestClient(create_app(live)):
+        pass
+    assert engine.closed
+    assert not engine.private.exists()
