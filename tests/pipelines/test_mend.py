@@ -1,7 +1,12 @@
 """A DVC killed while it writes its own files is started again without a word from the user."""
 
+import json
+import os
 import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 import yaml
 
@@ -80,7 +85,7 @@ def test_half_a_lock_is_cut_to_what_can_be_read_and_dvc_runs(project, capsys):
     assert list(yaml.safe_load(LOCK.read_text())["stages"]) == ["one"]
     assert (ASIDE / LOCK.name).read_text() == CUT
     assert not RWLOCK.exists()
-    assert "dvc.lock was half written" in capsys.readouterr().out
+    assert "dvc.lock was left by a DVC that was killed" in capsys.readouterr().out
     subprocess.run(["dvc", "status"], check=True)
 
 
@@ -88,3 +93,46 @@ def test_an_empty_lock_goes(project):
     LOCK.write_text("")
     main()
     assert not LOCK.exists()
+
+
+@pytest.fixture
+def zombie():
+    """The number of a process that was killed and that nobody has collected."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    process.kill()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    yield process.pid
+    process.wait()
+
+
+def test_the_locks_of_an_uncollected_process_go_and_dvc_runs(project, zombie, capsys):
+    holder = {"pid": zombie, "cmd": "dvc repro"}
+    path = str(project / "a")
+    RWLOCK.write_text(json.dumps({"write": {path: holder}, "read": {path: [holder]}}))
+    refused = subprocess.run(["dvc", "repro"], capture_output=True, text=True, check=False)
+    assert f"(PID {zombie})" in refused.stderr
+    main()
+    assert json.loads(RWLOCK.read_text()) == {"write": {}, "read": {}}
+    assert "rwlock was left by a DVC that was killed" in capsys.readouterr().out
+    (project / "dvc.yaml").write_text(PIPELINE.replace("'true'", "touch a", 1))
+    subprocess.run(["dvc", "repro", "one"], check=True)
+
+
+def test_a_number_that_went_to_another_process_holds_nothing(project):
+    holder = {"pid": os.getpid(), "cmd": "/bin/dvc repro of long ago"}
+    RWLOCK.write_text(json.dumps({"write": {"a": holder}}))
+    main()
+    assert json.loads(RWLOCK.read_text()) == {"write": {}, "read": {}}
+
+
+def test_the_locks_of_a_process_that_runs_stay(project, zombie):
+    alive = {"pid": os.getpid(), "cmd": " ".join(psutil.Process().cmdline()[1:])}
+    dead = {"pid": zombie, "cmd": "dvc repro"}
+    whole = json.dumps({"write": {"a": alive}, "read": {"b": [alive]}})
+    RWLOCK.write_text(whole)
+    main()
+    assert RWLOCK.read_text() == whole
+    RWLOCK.write_text(json.dumps({"write": {"a": alive, "c": dead}, "read": {"b": [dead, alive]}}))
+    main()
+    assert json.loads(RWLOCK.read_text()) == json.loads(whole)
