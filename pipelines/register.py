@@ -1,7 +1,8 @@
 """Register everything that was made as one version of the model, with the alias `challenger`.
 
 Inputs:  models/student/best/, data/vectors/{best,base}/products.parquet, data/catalog/,
-         models/concepts/, metrics/{evaluate,retrieval_verdict,labels_<cycle>}.json,
+         data/personas.parquet, data/tournaments.parquet, models/concepts/,
+         metrics/{evaluate,retrieval_verdict,labels_<cycle>}.json,
          data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
 Outputs: models/registered.json; a version in the MLflow registry
 
@@ -17,7 +18,15 @@ from shutil import rmtree
 from typing import Any
 
 from pipelines.params import Params, load_params
-from pipelines.paths import BEST_MODEL, CONCEPTS, PRODUCTS_FILE, product_vectors, run_file
+from pipelines.paths import (
+    BEST_MODEL,
+    CONCEPTS,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    TOURNAMENTS_FILE,
+    product_vectors,
+    run_file,
+)
 from pipelines.stage import say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.lineage import Lineage, collect_lineage
@@ -49,6 +58,8 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
         student_vectors=product_vectors("best"),
         base_vectors=product_vectors("base"),
         products=PRODUCTS_FILE,
+        personas=PERSONAS_FILE,
+        tournaments=TOURNAMENTS_FILE,
         concepts=CONCEPTS,
         metrics=EVALUATION,
         verdicts=_verdicts(params),
@@ -76,7 +87,8 @@ def _verdicts(params: Params) -> dict[str, Path]:
 
 def _lineage(params: Params) -> Lineage:
     vectors = [product_vectors("best"), product_vectors("base")]
-    made_of = [BEST_MODEL, *vectors, PRODUCTS_FILE, CONCEPTS, EVALUATION]
+    tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE]
+    made_of = [BEST_MODEL, *vectors, *tables, CONCEPTS, EVALUATION]
     return collect_lineage(
         project=Path.cwd(),
         inputs=[path.as_posix() for path in (*made_of, *_verdicts(params).values())],

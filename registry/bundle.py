@@ -3,6 +3,7 @@
 model/                      the student: open_clip config, weights, tokenizer, text tower
 vectors/{student,base}.parquet
 products.parquet            the catalogue, with thumbnails
+queries.parquet             what held-out personas want: the truth that versions are compared by
 concepts/<name>/            the evaluation's concepts; no tenant sees them
 verdicts/labels_<cycle>.json, verdicts/retrieval.json
 metrics.json  lineage.json  MODEL_CARD.md  format_version  SHA256SUMS
@@ -30,11 +31,18 @@ if TYPE_CHECKING:
     from retrieval.encoder import Encoder
     from retrieval.vectors import Vectors
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 PRODUCTS = pa.schema(
     [
         *[field for field in schema.PRODUCTS if field.name != "image"],
         pa.field("thumbnail", pa.binary()),  # JPEG
+    ]
+)
+QUERIES = pa.schema(
+    [
+        ("persona_id", pa.string()),
+        ("text", pa.string()),
+        ("winner", pa.string()),  # the teacher's choice among the products of split `test`
     ]
 )
 # Derived from the rest, or naming commits and run ids: these do not make another version.
@@ -54,6 +62,15 @@ class Product:
     image_sha256: str
     split: str
     thumbnail: bytes  # JPEG
+
+
+@dataclass(frozen=True)
+class HeldOutQuery:
+    """A persona that no training saw, and the product that the teacher chose for it."""
+
+    persona_id: str
+    text: str
+    winner: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +118,11 @@ class Bundle:
             table = table.filter(pc.is_in(table["product_id"], value_set=wanted))
         rows = table.to_pylist(maps_as_pydicts="strict")
         return [Product(**row) for row in rows]
+
+    def read_queries(self) -> list[HeldOutQuery]:
+        """What held-out personas want, ordered by persona."""
+        rows = schema.read_rows(self.folder / "queries.parquet", QUERIES)
+        return [HeldOutQuery(**row) for row in rows]
 
 
 def bundle_digest(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from registry.bundle import FORMAT_VERSION, PRODUCTS, bundle_digest
+from registry.bundle import FORMAT_VERSION, PRODUCTS, QUERIES, bundle_digest
 from registry.checksums import write_sums
 from registry.lineage import Lineage
 from registry.model_card import CardFacts, render_card
@@ -29,6 +29,8 @@ class BundleSources:
     student_vectors: Path
     base_vectors: Path
     products: Path  # the catalogue's table; pictures lie relative to its folder
+    personas: Path  # their texts
+    tournaments: Path  # what they chose
     concepts: Path  # a folder per concept; may be missing
     metrics: Path
     verdicts: Mapping[str, Path]  # labels_<cycle>, retrieval
@@ -48,6 +50,7 @@ def write_bundle(folder: Path, sources: BundleSources) -> str:
         _copy_files(draft, sources, [row["product_id"] for row in rows])
         products = [_with_thumbnail(row, sources) for row in rows]
         schema.write_rows(draft / "products.parquet", products, PRODUCTS)
+        schema.write_rows(draft / "queries.parquet", _queries(sources), QUERIES)
         write_json(draft / "lineage.json", sources.lineage.model_dump(mode="json"))
         card = render_card(_card_facts(draft, sources, rows))
         (draft / "MODEL_CARD.md").write_text(card, encoding="utf-8")
@@ -87,6 +90,17 @@ def _check_ids(path: Path, product_ids: list[str]) -> None:
             f" {len(product_ids)} in the catalogue (differing: {strays}); run `dvc repro`"
         )
         raise ValueError(msg)
+
+
+def _queries(sources: BundleSources) -> list[dict[str, Any]]:
+    personas = schema.read_rows(sources.personas, schema.PERSONAS)
+    texts = {persona["persona_id"]: persona["text"] for persona in personas}
+    tournaments = schema.read_rows(sources.tournaments, schema.TOURNAMENTS)
+    return [
+        {"persona_id": row["persona_id"], "text": texts[row["persona_id"]], "winner": row["winner"]}
+        for row in sorted(tournaments, key=lambda row: str(row["persona_id"]))
+        if row["split"] == "test"
+    ]
 
 
 def _with_thumbnail(row: Mapping[str, Any], sources: BundleSources) -> dict[str, Any]:

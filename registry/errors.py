@@ -14,6 +14,14 @@ class UnknownVersionError(RegistryError):
     """There is no such model, version or alias."""
 
 
+class RefusedError(RegistryError):
+    """A version does not fulfil what promotion asks of it; the message lists why."""
+
+
+class ConflictError(RegistryError):
+    """Somebody else changes the registry at the same time."""
+
+
 class UnreachableError(RegistryError):
     """The registry does not answer."""
 

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from retrieval.collection import Collection, Collections, Filter, collection_key
 
 from registry.bundle import Bundle, Product
 from registry.versions import Version
+from retrieval.collection import Collection, Filter
+from retrieval.vector_store import collection_key, open_store
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder
 
 Model = Literal["champion", "base"]
-_CATALOGUE: Mapping[str, Literal["student", "base"]] = {"champion": "student", "base": "base"}
+_CATALOGUE: Mapping[Model, Literal["student", "base"]] = {"champion": "student", "base": "base"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Engine:
         Args:
             version: The registered version.
             bundle: Its bundle.
-            uri: Where its collections are (`Collections`).
+            uri: Where its collections are (`open_store`).
             private: A folder of this process alone, for its copies of them.
 
         Raises:
@@ -70,9 +71,9 @@ class Engine:
         self.private = private
         self.products = {product.product_id: product for product in bundle.read_products()}
         self._encoder: Encoder = bundle.load_encoder()
-        collections = Collections(uri)
+        store = open_store(uri)
         self._collections: dict[Model, Collection] = {
-            model: collections.open(collection_key(version.digest, catalogue), private / catalogue)
+            model: store.open(collection_key(version.digest, catalogue), private / catalogue)
             for model, catalogue in _CATALOGUE.items()
         }
         self.search([Query("warm up", 1, Filter(), model) for model in self._collections])

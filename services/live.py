@@ -128,9 +128,8 @@ class Live:
 
     def _open(self, version: Version) -> Engine:
         from registry.catalogue_index import ensure_collections
-        from retrieval.collection import default_uri
-
         from registry.store import fetch_bundle
+        from retrieval.vector_store import default_uri
 
         bundle = fetch_bundle(version)
         ensure_collections(bundle)

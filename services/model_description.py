@@ -35,7 +35,7 @@ def describe(live: Live) -> dict[str, Any]:
 
 def example_texts(bundle: Bundle) -> list[str]:
     """A few held-out personas' texts that are short enough to show."""
-    texts = [query["text"] for query in bundle.read_queries()]
+    texts = [query.text for query in bundle.read_queries()]
     fitting = [text for text in texts if SHORT <= len(text) <= LONG]
     return (fitting or texts)[:EXAMPLES]
 

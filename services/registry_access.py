@@ -25,19 +25,27 @@ def registry_access() -> Iterator[None]:
     """Run what is inside against the registry.
 
     Raises:
-        CommandError: The registry refused (1), knows no such version (2) or is unreachable (4).
+        CommandError: The registry refused (1), knows no such version (2), is being changed by
+            somebody else (3), or it or Milvus is unreachable (4).
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     os.environ.update(_QUIET)
-    from registry.errors import RegistryError, UnknownVersionError, UnreachableError
+    from registry.errors import (
+        ConflictError,
+        RegistryError,
+        UnknownVersionError,
+        UnreachableError,
+    )
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries' remarks to each other
         try:
             yield
-        except UnreachableError as error:
+        except (UnreachableError, ConnectionError) as error:
             raise CommandError(str(error), Exit.UNREACHABLE) from error
+        except ConflictError as error:
+            raise CommandError(str(error), Exit.CONFLICT) from error
         except UnknownVersionError as error:
             raise CommandError(str(error), Exit.USAGE) from error
         except RegistryError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from services.errors import CommandError, Exit
 from services.hits import Found, Hit
 from services.registry_access import registry_access
+from services.tables import as_text
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,6 @@ def _lines(request: SearchRequest, found: Found) -> str:
 
 
 def _json(request: SearchRequest, found: Found) -> str:
-    from services.status import as_text
-
     hits = [
         {
             "rank": hit.rank,

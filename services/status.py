@@ -1,12 +1,12 @@
 """`kindred status`: the registered versions at a glance."""
 
-import json
 from collections.abc import Sequence
 
 from registry.headlines import percent
 from registry.tracking import tracking_uri
 from registry.versions import Version, list_versions
 from services.registry_access import registry_access
+from services.tables import as_text, table
 
 _HEADER = (
     "version",
@@ -33,13 +33,8 @@ def read_status(name: str, *, as_json: bool) -> str:
         return as_text({"name": name, "versions": [_record(version) for version in versions]})
     if not versions:
         return f"No version of {name} is registered at {tracking_uri()}: run `make repro`."
-    lines = [f"{name} at {tracking_uri()}", "", *_table([_HEADER, *map(_row, versions)])]
+    lines = [f"{name} at {tracking_uri()}", "", *table([_HEADER, *map(_row, versions)])]
     return "\n".join([*lines, "", *_notes(versions)])
-
-
-def as_text(content: object) -> str:
-    """JSON as the verbs print it."""
-    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def _record(version: Version) -> dict[str, object]:
@@ -68,19 +63,10 @@ def _row(version: Version) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
 def _notes(versions: Sequence[Version]) -> list[str]:
     notes = [
         "persona: mean percentile of the teacher's winner for held-out personas; higher is better"
     ]
     if not any("champion" in version.aliases for version in versions):
-        notes.append("No version is champion yet; searches use the challenger.")
+        notes.append("No version is champion yet: `kindred promote` makes the challenger champion.")
     return notes

@@ -1,6 +1,7 @@
 """A version's worth of tiny files, and an MLflow of its own for each test."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
-from retrieval.schema import PRODUCTS, write_rows
+from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, write_rows
 from retrieval.vectors import write_vectors
 
 METRICS = {
@@ -48,6 +49,23 @@ def product(number: int) -> dict:
     }
 
 
+def persona(number: int) -> dict:
+    split = ("train", "val", "test")[number % 3]
+    return {"persona_id": f"u{9 - number}", "text": f"for uncle no. {number}", "split": split,
+            "wants": {}}  # fmt: skip
+
+
+def tournament(person: dict, winner: str) -> dict:
+    return {
+        "persona_id": person["persona_id"],
+        "split": person["split"],
+        "winner": winner,
+        "calls": 1,
+        "undecided": 0,
+        "teacher": "simulated",
+    }
+
+
 def write_verdict(path: Path, *, passed: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = [] if passed else ["too few queries"]
@@ -55,12 +73,14 @@ def write_verdict(path: Path, *, passed: bool = True) -> Path:
     return path
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> BundleSources:
+def _make_sources(root: Path) -> BundleSources:
     """Eight products of 40 x 20 pixels, unit vectors of width 8, a model of one file."""
-    root = tmp_path / "made"
     rows = [product(number) for number in range(8)]
     write_rows(root / "catalog" / "products.parquet", rows, PRODUCTS)
+    people = [persona(number) for number in range(6)]
+    write_rows(root / "personas.parquet", people, PERSONAS)
+    choices = [tournament(one, f"p{number}") for number, one in enumerate(people)]
+    write_rows(root / "tournaments.parquet", choices, TOURNAMENTS)
     (root / "catalog" / "images").mkdir()
     for row in rows:
         Image.new("RGBA", (40, 20), (20, 40, 200, 255)).save(root / "catalog" / row["image"])
@@ -78,12 +98,25 @@ def sources(tmp_path: Path) -> BundleSources:
         student_vectors=root / "best.parquet",
         base_vectors=root / "base.parquet",
         products=root / "catalog" / "products.parquet",
+        personas=root / "personas.parquet",
+        tournaments=root / "tournaments.parquet",
         concepts=root / "concepts",
         metrics=root / "evaluate.json",
         verdicts=verdicts,
         lineage=LINEAGE,
         thumbnail_side=16,
     )
+
+
+@pytest.fixture(scope="session")
+def make_sources() -> Callable[[Path], BundleSources]:
+    """The same in any folder, for fixtures that live longer than a test."""
+    return _make_sources
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> BundleSources:
+    return _make_sources(tmp_path / "made")
 
 
 @pytest.fixture

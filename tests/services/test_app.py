@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from registry.bundle import Product
+from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
 from services.engine import Found, Vectors
 from services.live import Live
@@ -35,7 +35,7 @@ class FakeBundle:
 
     def read_queries(self):
         texts = ["short", "a present for an aunt who keeps the borders in bloom", "x" * 200]
-        return [{"persona_id": str(at), "text": text} for at, text in enumerate(texts)]
+        return [HeldOutQuery(str(at), text, "p1") for at, text in enumerate(texts)]
 
 
 class FakeEngine:
@@ -145,7 +145,7 @@ def test_the_model_is_described(client, version):
 
 
 def test_without_a_text_of_fitting_length_examples_are_what_there_is(engine):
-    engine.bundle.read_queries = lambda: [{"text": "tiny"}] * 9
+    engine.bundle.read_queries = lambda: [HeldOutQuery("a", "tiny", "p1")] * 9
     assert example_texts(engine.bundle) == ["tiny"] * 6
 
 

@@ -1,0 +1,71 @@
+"""A version's catalogue in Milvus: a collection for the student's vectors, one for the base's."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from registry.bundle import Bundle
+from retrieval.collection import Item
+from retrieval.vector_store import VectorStore, collection_key, open_store, verify
+
+MODELS: Sequence[Literal["student", "base"]] = ("student", "base")
+
+
+def ensure_collections(bundle: Bundle, uri: str | None = None) -> None:
+    """Write the collections that are not there yet; those that are were verified when made.
+
+    Raises:
+        ValueError: What was read back is not what was written.
+        ConnectionError: The Milvus server does not answer.
+    """
+    store = open_store(uri)
+    present = store.keys()
+    for model in MODELS:
+        if collection_key(bundle.digest, model) not in present:
+            _create(store, bundle, model)
+
+
+def verify_collections(bundle: Bundle, uri: str | None = None) -> None:
+    """As `ensure_collections`, and read back those that are there; a damaged one is made again."""
+    store = open_store(uri)
+    present = store.keys()
+    for model in MODELS:
+        key = collection_key(bundle.digest, model)
+        if key in present:
+            if _is_intact(store, bundle, model):
+                continue
+            store.drop(key)
+        _create(store, bundle, model)
+
+
+def drop_collections(digests: Sequence[str], uri: str | None = None) -> None:
+    """Delete the collections of versions, where they are there."""
+    store = open_store(uri)
+    present = store.keys()
+    for key in sorted({collection_key(digest, model) for digest in digests for model in MODELS}):
+        if key in present:
+            store.drop(key)
+
+
+def _create(store: VectorStore, bundle: Bundle, model: Literal["student", "base"]) -> None:
+    items = [
+        Item(product.product_id, product.category, product.price, product.attributes)
+        for product in bundle.read_products()
+    ]
+    store.create(collection_key(bundle.digest, model), bundle.read_vectors(model), items)
+
+
+def _is_intact(store: VectorStore, bundle: Bundle, model: Literal["student", "base"]) -> bool:
+    with tempfile.TemporaryDirectory(prefix="kindred.") as private:
+        try:
+            collection = store.open(collection_key(bundle.digest, model), Path(private))
+        except (OSError, ValueError):
+            return False
+        try:
+            verify(collection, bundle.read_vectors(model))
+        except ValueError:
+            return False
+        finally:
+            collection.close()
+    return True

@@ -1,0 +1,164 @@
+"""What was promoted and rolled back, and what that leaves to roll back to.
+
+Each is a MLflow run in the experiment `kindred-promotions`: opened with the intent before the alias
+moves, closed after. The alias alone says which version is champion; the runs say how it came to be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from registry import tracking
+from registry.errors import explained
+from registry.versions import Version
+
+EXPERIMENT = "kindred-promotions"
+_PAGE = 1_000  # runs a call
+_PREFIX = "kindred."
+
+Action = Literal["promote", "rollback"]
+Outcome = Literal["done", "abandoned", "unfinished"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One promotion or rollback."""
+
+    run_id: str
+    action: Action
+    name: str
+    before: int | None  # version numbers
+    after: int
+    after_digest: str
+    outcome: Outcome
+    reason: str  # of a forced promotion; "" for one that passed
+    overridden: str  # what was forced aside
+    user: str
+    began: datetime
+
+
+def read_history(name: str) -> list[Change]:
+    """Every change of a model's champion, oldest first.
+
+    Raises:
+        UnreachableError: The registry does not answer.
+    """
+    if not tracking.exists():
+        return []
+    address = tracking.connect()
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    runs: list[Any] = []
+    with explained(f"read the promotions of {name}", address):
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        token: str | None = None
+        while experiment is not None:
+            page = client.search_runs(
+                [experiment.experiment_id],
+                f"tags.`{_PREFIX}name` = '{name}'",
+                max_results=_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            runs += page
+            token = page.token
+            if not token:
+                break
+    return [_change(run) for run in runs]
+
+
+def open_change(
+    action: Action,
+    before: Version | None,
+    after: Version,
+    reason: str = "",
+    overridden: str = "",
+) -> str:
+    """Record what is about to be done, and return the run's id. Raises as `read_history`."""
+    import getpass
+
+    address = tracking.connect()
+    import mlflow
+
+    tags = {
+        "action": action,
+        "name": after.name,
+        "before": str(before.number) if before else "none",
+        "after": str(after.number),
+        "after_sha256": after.digest,
+        "reason": reason,
+        "overridden": overridden,
+    }
+    client = mlflow.MlflowClient()
+    with explained(f"record the {action}", address):
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        known = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+        run = client.create_run(
+            known,
+            tags={f"{_PREFIX}{key}": value for key, value in tags.items()}
+            | {"mlflow.user": getpass.getuser()},
+            run_name=f"{action} {after.name} {after.number}",
+        )
+    return str(run.info.run_id)
+
+
+def close_change(run_id: str, outcome: Outcome) -> None:
+    """Record how it ended. Raises as `read_history`."""
+    address = tracking.connect()
+    import mlflow
+
+    status = "FINISHED" if outcome == "done" else "KILLED"
+    with explained("close the record of a promotion", address):
+        mlflow.MlflowClient().set_terminated(run_id, status)
+
+
+def settle(history: Sequence[Change], champion: Version | None) -> None:
+    """Close what killed processes left open: done if the alias has moved, else abandoned."""
+    for change in history:
+        if change.outcome == "unfinished":
+            moved = champion is not None and champion.number == change.after
+            close_change(change.run_id, "done" if moved else "abandoned")
+
+
+def champions(history: Sequence[Change], champion: int | None) -> list[int]:
+    """The stack of champions, today's last: a promotion adds one, a rollback takes away.
+
+    What moved the alias past Kindred (MLflow's own page, say) counts as a promotion.
+    """
+    stack: list[int] = []
+    for change in history:
+        if change.outcome == "abandoned":
+            continue
+        if change.outcome == "unfinished" and change.after != champion:
+            continue
+        if change.before is not None and change.before not in stack[-1:]:
+            stack.append(change.before)
+        if change.action == "promote":
+            stack.append(change.after)
+        else:
+            while stack and stack[-1] != change.after:
+                stack.pop()
+            stack = stack or [change.after]
+    if champion is not None and champion not in stack[-1:]:
+        stack.append(champion)
+    return stack
+
+
+def _change(run: Any) -> Change:
+    tags = {key.removeprefix(_PREFIX): value for key, value in run.data.tags.items()}
+    outcomes: dict[str, Outcome] = {"FINISHED": "done", "RUNNING": "unfinished"}
+    return Change(
+        run_id=run.info.run_id,
+        action=tags["action"],
+        name=tags["name"],
+        before=None if tags["before"] == "none" else int(tags["before"]),
+        after=int(tags["after"]),
+        after_digest=tags["after_sha256"],
+        outcome=outcomes.get(run.info.status, "abandoned"),
+        reason=tags["reason"],
+        overridden=tags["overridden"],
+        user=tags.get("mlflow.user", ""),
+        began=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+    )

@@ -1,0 +1,224 @@
+"""Make a version the champion, or go back to the one before.
+
+The alias `champion` is the single pointer: which model and which collections serve follow from it
+alone. Everything that serving needs is written and verified before it moves, and a process killed
+at any step leaves the old champion or the new one, complete; the next call closes what it left.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from registry import tracking
+from registry.bundle import Bundle
+from registry.catalogue_index import drop_collections, ensure_collections, verify_collections
+from registry.comparison import compare
+from registry.errors import ConflictError, RefusedError, RegistryError, explained
+from registry.history import (
+    Action,
+    Change,
+    champions,
+    close_change,
+    open_change,
+    read_history,
+    settle,
+)
+from registry.store import fetch_bundle
+from registry.verdicts import GATES, outcome
+from registry.versions import CHALLENGER, CHAMPION, Version, find_version, list_versions
+
+LOCK = Path("var/locks/promotion.lock")
+KEPT = 3  # champions whose collections stay
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a promotion or a rollback came to."""
+
+    version: Version
+    before: Version | None  # the champion until now
+    moved: bool  # False: it was champion already, or this was a dry run
+    overridden: tuple[str, ...]  # reasons to refuse that --force set aside
+
+
+def promote(
+    name: str,
+    wanted: str = CHALLENGER,
+    *,
+    dry_run: bool = False,
+    reason: str = "",
+    report: Report = lambda _: None,
+) -> Moved:
+    """Make a version the champion.
+
+    Args:
+        name: The registered model.
+        wanted: A version's number or alias.
+        dry_run: Check everything, write nothing.
+        reason: Why a version that does not pass is promoted all the same; "" to refuse it.
+        report: Called with each step, for people.
+
+    Raises:
+        RefusedError: A verdict has not passed, or the version is worse than the champion.
+        ConflictError: Another promotion runs, or somebody moved the alias meanwhile.
+        UnknownVersionError: There is no such version.
+        RegistryError: Its files are damaged.
+        UnreachableError: The registry does not answer.
+        ConnectionError: The Milvus server does not answer.
+    """
+    with _alone():
+        version, before = find_version(name, wanted), _champion(name)
+        if not dry_run:
+            settle(read_history(name), before)
+        if before is not None and before.number == version.number:
+            if not dry_run:
+                ensure_collections(fetch_bundle(version))
+            return Moved(version, before, moved=False, overridden=())
+        bundle = fetch_bundle(version)
+        report(f"version {version.number}: the digests of its files hold")
+        faults = tuple(_faults(bundle, before, report))
+        if faults and not reason:
+            raise RefusedError(_refusal(version, faults))
+        if dry_run:
+            return Moved(version, before, moved=False, overridden=faults)
+        verify_collections(bundle)
+        report("its catalogue is in Milvus, read back and compared with exact search")
+        _move("promote", before, version, reason if faults else "", "; ".join(faults))
+        _prune(name)
+        return Moved(version, before, moved=True, overridden=faults)
+
+
+def rollback(name: str, report: Report = lambda _: None) -> Moved:
+    """Make the champion before this one champion again; nothing of it is computed anew.
+
+    Raises as `promote`.
+    """
+    with _alone():
+        before = _champion(name)
+        if before is None:
+            msg = f"{name} has no champion to roll back from: run `kindred promote`"
+            raise RefusedError(msg)
+        history = read_history(name)
+        settle(history, before)
+        stack = champions(history, before.number)
+        if len(stack) < 2:
+            msg = (
+                f"version {before.number} is the first champion of {name}, there is none before"
+                " it: `kindred promote VERSION` makes another one champion"
+            )
+            raise RefusedError(msg)
+        version = find_version(name, str(stack[-2]))
+        ensure_collections(fetch_bundle(version))
+        report(f"version {version.number}: its files hold, its catalogue is in Milvus")
+        _move("rollback", before, version)
+        return Moved(version, before, moved=True, overridden=())
+
+
+def _faults(bundle: Bundle, champion: Version | None, report: Report) -> Iterator[str]:
+    """Reasons to refuse a candidate."""
+    for gate in GATES:
+        result = outcome(bundle.verdicts, gate)
+        report(f"gate {gate}: {result}")
+        if result == "missing":
+            yield f"the gate {gate} never judged it"
+        elif result == "failed":
+            yield f"the gate {gate} failed: {'; '.join(_reasons(bundle, gate))}"
+    retrieval = bundle.verdicts.get("retrieval")
+    named = getattr(retrieval, "champion", None)  # the digest that it was judged against
+    if champion is None or named == champion.digest:
+        return
+    report(f"its verdict is older than the champion (version {champion.number}): comparing both")
+    try:
+        found = compare(bundle, fetch_bundle(champion))
+    except (ValueError, RegistryError) as error:
+        yield f"it cannot be compared with the champion, version {champion.number}: {error}"
+        return
+    report(found.summary())
+    if found.is_worse:
+        yield f"it is worse than the champion, version {champion.number}, {found.summary()}"
+
+
+def _reasons(bundle: Bundle, gate: str) -> list[str]:
+    return [
+        reason
+        for name, verdict in bundle.verdicts.items()
+        if name == gate or name.startswith(f"{gate}_")
+        for reason in verdict.reasons
+    ]
+
+
+def _refusal(version: Version, faults: Sequence[str]) -> str:
+    return (
+        f"version {version.number} of {version.name} is not promoted: {'; '.join(faults)}."
+        ' Make a better one, or insist: kindred promote --force --reason "..."'
+    )
+
+
+def _move(
+    action: Action,
+    before: Version | None,
+    version: Version,
+    reason: str = "",
+    overridden: str = "",
+) -> None:
+    run_id = open_change(action, before, version, reason, overridden)
+    if _champion(version.name) != before:
+        close_change(run_id, "abandoned")
+        msg = (
+            f"the champion of {version.name} changed while this {action} ran;"
+            " look at `kindred history`, and run it again"
+        )
+        raise ConflictError(msg)
+    _set_champion(version)
+    close_change(run_id, "done")
+
+
+def _set_champion(version: Version) -> None:
+    """The one write that counts."""
+    address = tracking.connect()
+    import mlflow
+
+    with explained(f"make version {version.number} the champion", address):
+        mlflow.MlflowClient().set_registered_model_alias(
+            version.name, CHAMPION, str(version.number)
+        )
+
+
+def _champion(name: str) -> Version | None:
+    return next((v for v in list_versions(name) if CHAMPION in v.aliases), None)
+
+
+def _prune(name: str) -> None:
+    """Delete the collections of former champions but the last three and what is in use."""
+    versions = {version.number: version for version in list_versions(name)}
+    champion = next((n for n, v in versions.items() if CHAMPION in v.aliases), None)
+    history = [change for change in read_history(name) if change.outcome != "abandoned"]
+    kept = {*champions(history, champion)[-KEPT:], *_latest(history)}
+    spared = {versions[n].digest for n in kept if n in versions}
+    spared |= {v.digest for v in versions.values() if v.aliases}
+    drop_collections(sorted({change.after_digest for change in history} - spared))
+
+
+def _latest(history: Sequence[Change]) -> list[int]:
+    """The last three that became champion, whichever way."""
+    newest_first = dict.fromkeys(change.after for change in reversed(history))
+    return list(newest_first)[:KEPT]
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        msg = (
+            f"another promotion or rollback has {LOCK}; wait until it is done, then look at"
+            " `kindred history`"
+        )
+        raise ConflictError(msg) from error

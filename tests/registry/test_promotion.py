@@ -1,0 +1,374 @@
+"""Promotion against a real MLflow and a real Milvus Lite; a line of text stands for a model."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from registry import promotion
+from registry.bundle import Bundle, open_bundle
+from registry.bundle_writer import write_bundle
+from registry.catalogue_index import MODELS
+from registry.comparison import compare
+from registry.errors import ConflictError, RefusedError, RegistryError, UnknownVersionError
+from registry.history import Change, champions, read_history
+from registry.promotion import LOCK, promote, rollback
+from registry.store import CACHE, register_bundle
+from registry.versions import champion_number, list_versions
+from retrieval.vector_store import LiteStore, collection_key
+
+NAME = "kindred"
+STORE = LiteStore(Path("var/milvus"))
+
+
+class FakeEncoder:
+    """Finds the right product for everybody, or with weights that say so, for nobody."""
+
+    def __init__(self, bundle):
+        self.shift = 3 if "bad" in (bundle.folder / "model" / "weights").read_text() else 0
+
+    def encode_texts(self, texts):
+        numbers = np.array([int(text.split()[-1]) for text in texts])
+        return np.eye(8, dtype=np.float32)[(numbers + self.shift) % 6]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, make_sources):
+    """A project in which versions 1 to 5 pass, 6 finds nothing, and 7 failed its gate."""
+    root = tmp_path_factory.mktemp("template")
+    sources = make_sources(root / "made")
+    home = root / "home"
+    home.mkdir()
+    before = Path.cwd()
+    os.chdir(home)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+            for weights in ("good 1", "good 2", "good 3", "good 4", "good 5", "bad", "failed"):
+                (sources.model / "weights").write_text(weights)
+                if weights == "failed":
+                    failed = {"gate": "retrieval", "passed": False, "reasons": ["too few queries"]}
+                    sources.verdicts["retrieval"].write_text(json.dumps(failed))
+                write_bundle(root / weights, sources)
+                register_bundle(root / weights, NAME)
+                bundle = open_bundle(root / weights)
+                shutil.copytree(bundle.folder, home / CACHE / bundle.digest)
+    finally:
+        os.chdir(before)
+    return home
+
+
+@pytest.fixture
+def home(template, tmp_path, monkeypatch):
+    """A copy to change; the registry's files stay where they were made."""
+    home = tmp_path / "home"
+    shutil.copytree(template, home)
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    monkeypatch.delenv("MILVUS_URI", raising=False)
+    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder(self))
+    return home
+
+
+def digest_of(number):
+    return next(v.digest for v in list_versions(NAME) if v.number == number)
+
+
+def keys_of(*numbers):
+    return {collection_key(digest_of(number), model) for number in numbers for model in MODELS}
+
+
+def outcomes():
+    return [(c.action, c.before, c.after, c.outcome) for c in read_history(NAME)]
+
+
+def move_by_hand(number):
+    import mlflow
+
+    mlflow.MlflowClient().set_registered_model_alias(NAME, "champion", str(number))
+
+
+def test_the_first_champion_is_served_from_verified_collections(home):
+    steps = []
+    done = promote(NAME, "1", report=steps.append)
+    assert (done.version.number, done.before, done.moved) == (1, None, True)
+    assert champion_number(NAME) == 1
+    assert STORE.keys() == keys_of(1)
+    assert outcomes() == [("promote", None, 1, "done")]
+    assert [step for step in steps if "passed" in step] == [
+        "gate labels: passed",
+        "gate retrieval: passed",
+    ]
+
+
+def test_by_default_it_is_the_challenger_and_its_failed_gate_is_told(home):
+    with pytest.raises(RefusedError, match=r"version 7 .*gate retrieval failed: too few queries"):
+        promote(NAME)
+    assert champion_number(NAME) is None
+    assert outcomes() == []
+    assert STORE.keys() == set()
+
+
+def test_force_is_recorded_with_what_it_set_aside(home):
+    done = promote(NAME, reason="a demonstration")
+    assert done.moved
+    assert "too few queries" in done.overridden[0]
+    (change,) = read_history(NAME)
+    assert (change.reason, change.after) == ("a demonstration", 7)
+    assert "gate retrieval failed: too few queries" in change.overridden
+
+
+def test_a_reason_that_nothing_needed_is_not_recorded_as_force(home):
+    promote(NAME, "1", reason="to be sure")
+    (change,) = read_history(NAME)
+    assert (change.reason, change.overridden) == ("", "")
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(home):
+    done = promote(NAME, "1", dry_run=True)
+    assert not done.moved
+    assert champion_number(NAME) is None
+    assert outcomes() == []
+    assert not Path("var/milvus").exists()
+    with pytest.raises(RefusedError):
+        promote(NAME, "7", dry_run=True)
+
+
+def test_a_worse_version_than_the_champion_is_refused_with_both_numbers(home):
+    promote(NAME, "1")
+    with pytest.raises(RefusedError, match=r"worse than the champion.*candidate 0.0 %.*100.0 %"):
+        promote(NAME, "6")
+    assert champion_number(NAME) == 1
+
+
+def test_a_better_or_equal_one_passes(home):
+    promote(NAME, "6")
+    promote(NAME, "1")
+    promote(NAME, "2")
+    assert champion_number(NAME) == 2
+
+
+def test_a_verdict_that_names_the_champion_is_believed(home, monkeypatch):
+    promote(NAME, "1")
+    read = promotion.fetch_bundle
+
+    def named(version):
+        bundle = read(version)
+        verdict = bundle.verdicts["retrieval"].model_copy(update={"champion": digest_of(1)})
+        return replace(bundle, verdicts={**bundle.verdicts, "retrieval": verdict})
+
+    monkeypatch.setattr(promotion, "fetch_bundle", named)
+    promote(NAME, "6")  # worse, but the gate compared them
+    assert champion_number(NAME) == 6
+
+
+def test_a_champion_that_cannot_be_read_is_a_reason_to_refuse(home, template):
+    promote(NAME, "1")
+    shutil.rmtree(CACHE / digest_of(1))
+    (weights,) = [p for p in template.rglob("mlruns/**/weights") if p.read_text() == "good 1"]
+    weights.write_text("damaged")
+    try:
+        with pytest.raises(RefusedError, match="cannot be compared with the champion"):
+            promote(NAME, "2")
+    finally:
+        weights.write_text("good 1")
+
+
+def test_a_damaged_candidate_is_not_promoted(home, template):
+    shutil.rmtree(CACHE / digest_of(2))
+    (weights,) = [p for p in template.rglob("mlruns/**/weights") if p.read_text() == "good 2"]
+    weights.write_text("damaged")
+    try:
+        with pytest.raises(RegistryError, match=r"damaged in the registry.*weights"):
+            promote(NAME, "2", reason="whatever")
+    finally:
+        weights.write_text("good 2")
+    assert champion_number(NAME) is None
+
+
+def test_promoting_the_champion_again_changes_nothing(home):
+    promote(NAME, "1")
+    assert not promote(NAME, "1").moved
+    assert len(read_history(NAME)) == 1
+
+
+def test_a_damaged_collection_is_made_again(home):
+    promote(NAME, "1")
+    promote(NAME, "2")
+    key = collection_key(digest_of(1), "student")
+    shutil.rmtree(Path(f"var/milvus/{key}.db/collections"))
+    promote(NAME, "1")
+    STORE.open(key, home / "private").close()
+
+
+def test_no_two_at_once(home):
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(LOCK):
+        for act in (promote, rollback):
+            with pytest.raises(ConflictError, match="kindred history"):
+                act(NAME)
+
+
+def test_who_comes_from_another_host_meanwhile_is_noticed(home, monkeypatch):
+    promote(NAME, "1")
+    prepare = promotion.verify_collections
+
+    def slowly(bundle):
+        prepare(bundle)
+        move_by_hand(3)
+
+    monkeypatch.setattr(promotion, "verify_collections", slowly)
+    with pytest.raises(ConflictError, match="changed while this promote ran"):
+        promote(NAME, "2")
+    assert champion_number(NAME) == 3
+    assert outcomes()[-1] == ("promote", 1, 2, "abandoned")
+
+
+def test_rolling_back_is_a_stack_and_computes_nothing(home, monkeypatch):
+    for number in ("1", "2", "3"):
+        promote(NAME, number)
+    for name in ("compare", "verify_collections"):
+        monkeypatch.setattr(promotion, name, lambda *_: pytest.fail("computed something"))
+    before = {path: path.stat().st_mtime_ns for path in Path("var/milvus").rglob("*")}
+    assert rollback(NAME).version.number == 2
+    assert rollback(NAME).version.number == 1
+    with pytest.raises(RefusedError, match="first champion"):
+        rollback(NAME)
+    assert champion_number(NAME) == 1
+    assert before == {path: path.stat().st_mtime_ns for path in Path("var/milvus").rglob("*")}
+
+
+def test_without_a_champion_there_is_nothing_to_roll_back(home):
+    with pytest.raises(RefusedError, match="kindred promote"):
+        rollback(NAME)
+
+
+def test_a_champion_made_by_hand_is_rolled_back_to_the_last_promoted_one(home):
+    promote(NAME, "1")
+    promote(NAME, "2")
+    move_by_hand(5)
+    assert rollback(NAME).version.number == 2
+    assert rollback(NAME).version.number == 1
+
+
+def test_the_collections_of_the_last_three_champions_stay(home):
+    for number in (1, 2, 3, 4, 5):
+        promote(NAME, str(number))
+    assert STORE.keys() == keys_of(3, 4, 5)
+    rollback(NAME)
+    rollback(NAME)
+    rollback(NAME)  # to 2, whose collections are gone: they are written from its bundle
+    assert champion_number(NAME) == 2
+    assert keys_of(2) <= STORE.keys()
+
+
+def test_unknown_names_and_versions_say_what_there_is(home):
+    with pytest.raises(UnknownVersionError, match="expected one of 7, 6, 5"):
+        promote(NAME, "99")
+    with pytest.raises(RegistryError, match="make repro"):
+        promote("other")
+
+
+def change(action, before, after, outcome="done"):
+    return Change("r", action, NAME, before, after, "d", outcome, "", "", "", None)
+
+
+@pytest.mark.parametrize(
+    ("history", "champion", "stack"),
+    [
+        ([], None, []),
+        ([], 4, [4]),
+        ([change("promote", None, 1), change("promote", 1, 2)], 2, [1, 2]),
+        ([change("promote", None, 1), change("promote", 1, 2, "abandoned")], 1, [1]),
+        ([change("promote", None, 1), change("promote", 1, 2, "unfinished")], 1, [1]),
+        ([change("promote", None, 1), change("promote", 1, 2, "unfinished")], 2, [1, 2]),
+        (
+            [change("promote", None, 1), change("promote", 1, 2), change("rollback", 2, 1)],
+            1,
+            [1],
+        ),
+        (
+            [
+                change("promote", None, 1),
+                change("promote", 1, 2),
+                change("rollback", 2, 1),
+                change("promote", 1, 3),
+            ],
+            3,
+            [1, 3],
+        ),
+        (
+            [change("promote", None, 1), change("promote", 1, 2), change("promote", 2, 1)],
+            1,
+            [1, 2, 1],
+        ),
+    ],
+)
+def test_the_stack_follows_from_the_history(history, champion, stack):
+    assert champions(history, champion) == stack
+
+
+def test_what_the_champion_does_not_know_it_is_shown(home, sources, tmp_path, monkeypatch):
+    """A product that is new since: the champion's model encodes its thumbnail."""
+    seen = []
+
+    class Seeing(FakeEncoder):
+        def read_pixels(self, paths):
+            seen.extend(path.stat().st_size for path in paths)
+            return paths
+
+        def encode_pixels(self, pixels):
+            return np.eye(8, dtype=np.float32)[[2] * len(pixels)]
+
+    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": Seeing(self))
+    write_bundle(tmp_path / "candidate", sources)
+    candidate = open_bundle(tmp_path / "candidate")
+    champion = open_bundle(CACHE / digest_of(1))
+    known = champion.read_products()
+    other = [replace(p, image_sha256="f" * 64) if p.product_id == "p2" else p for p in known]
+    monkeypatch.setattr(Bundle, "read_products", lambda self: other if self is champion else known)
+    found = compare(candidate, champion)
+    assert len(seen) == 1
+    assert (found.candidate, found.champion, found.queries) == (1.0, 1.0, 2)
+
+
+STEPS = ("verify_collections", "open_change", "_set_champion", "close_change", "_prune")
+MOMENTS = [(step, moment) for step in STEPS for moment in ("before", "after")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "moment"), MOMENTS)
+def test_killed_at_any_step_one_champion_serves_and_the_next_call_completes(home, step, moment):
+    promote(NAME, "1")
+    code = f"""
+import os, signal
+from registry import promotion
+from registry.comparison import Comparison
+step = promotion.{step}
+def killed(*arguments, **named):
+    if {moment!r} == "after":
+        step(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+promotion.{step} = killed
+promotion.compare = lambda *_: Comparison(2, 1.0, 1.0, (0.0, 0.0))
+promotion.promote({NAME!r}, "2")
+"""
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+    assert killed.returncode == -9
+    moved = MOMENTS.index((step, moment)) >= MOMENTS.index(("_set_champion", "after"))
+    assert champion_number(NAME) == (2 if moved else 1)
+    assert keys_of(champion_number(NAME)) <= STORE.keys()
+    promote(NAME, "2")
+    assert champion_number(NAME) == 2
+    assert keys_of(1, 2) == STORE.keys()
+    history = read_history(NAME)
+    assert {c.outcome for c in history} <= {"done", "abandoned"}
+    assert [c.after for c in history if c.outcome == "done"] == [1, 2]
+    assert rollback(NAME).version.number == 1
