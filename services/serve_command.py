@@ -39,7 +39,7 @@ def run_serve(request: ServeRequest) -> NoReturn:
         msg = f"got --port {request.port}, expected 1 to 65535"
         raise CommandError(msg, Exit.USAGE)
     wanted = request.version or CHAMPION
-    _check_version(request.name, wanted)
+    _prepare(request.name, wanted)
     environment = {
         **os.environ,
         "KINDRED_NAME": request.name,
@@ -57,13 +57,19 @@ def run_serve(request: ServeRequest) -> NoReturn:
     os.execve(sys.executable, command, environment)  # noqa: S606 -- no shell, our own interpreter
 
 
-def _check_version(name: str, wanted: str) -> None:
+def _prepare(name: str, wanted: str) -> None:
+    """Have the version's files and collections here, and say so if they cannot be had.
+
+    The service does it again, and finds them; its errors would come from a worker's log.
+    """
     with registry_access():
+        from registry.catalogue_index import ensure_collections
         from registry.errors import UnknownVersionError
+        from registry.store import fetch_bundle
         from registry.versions import find_version
 
         try:
-            find_version(name, wanted)
+            version = find_version(name, wanted)
         except UnknownVersionError as error:
             if wanted != CHAMPION:
                 raise
@@ -72,3 +78,4 @@ def _check_version(name: str, wanted: str) -> None:
                 " that with `kindred serve --version challenger`"
             )
             raise CommandError(msg, Exit.REFUSED) from error
+        ensure_collections(fetch_bundle(version))

@@ -17,7 +17,12 @@ VERSION = "KINDRED_VERSION"
 _live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, "champion"))
 
 
-@bentoml.service(name="kindred", workers=1)
+@bentoml.service(
+    name="kindred",
+    workers=1,
+    traffic={"timeout": 60},
+    logging={"access": {"enabled": False}},  # a line a request costs more than a search in it
+)
 @bentoml.asgi_app(create_app(_live), path="/")
 class Kindred:
     """Opens the version that serves before the first request is let in."""

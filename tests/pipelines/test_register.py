@@ -9,10 +9,17 @@ from PIL import Image
 
 from pipelines import register
 from pipelines.params import load_params
-from pipelines.paths import BEST_MODEL, PRODUCTS_FILE, product_vectors, run_file
+from pipelines.paths import (
+    BEST_MODEL,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    TOURNAMENTS_FILE,
+    product_vectors,
+    run_file,
+)
 from registry.versions import list_versions
 from retrieval.files import write_json
-from retrieval.schema import PRODUCTS, write_rows
+from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, write_rows
 from retrieval.vectors import write_vectors
 
 TOP = Path(__file__).parents[2]
@@ -31,6 +38,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "image": "p.png",
     }
     write_rows(PRODUCTS_FILE, [row], PRODUCTS)
+    write_rows(PERSONAS_FILE, [], PERSONAS)
+    write_rows(TOURNAMENTS_FILE, [], TOURNAMENTS)
     Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
     for model in ("best", "base"):
         write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from registry.bundle import PRODUCTS, bundle_digest, open_bundle
+from registry.bundle import PRODUCTS, HeldOutQuery, bundle_digest, open_bundle
 from registry.bundle_writer import write_bundle
 from registry.git_state import GitState
 from retrieval.schema import read_table
@@ -37,6 +37,14 @@ def test_products_carry_thumbnails_and_no_paths(bundle_folder: Path) -> None:
     assert (picture.format, picture.size) == ("JPEG", (16, 8))
 
 
+def test_held_out_queries_are_those_of_split_test(bundle_folder: Path) -> None:
+    queries = open_bundle(bundle_folder).read_queries()
+    assert queries == [
+        HeldOutQuery("u4", "for uncle no. 5", "p5"),
+        HeldOutQuery("u7", "for uncle no. 2", "p2"),
+    ]
+
+
 def test_sha256sum_agrees(bundle_folder: Path) -> None:
     done = subprocess.run(
         ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=bundle_folder, check=False
@@ -62,7 +70,7 @@ def _flip(folder: Path) -> None:
         (lambda f: (f / "model" / "extra").write_text("x"), "extra: got .* expected no file"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: got no such file"),
         (lambda f: (f / "SHA256SUMS").write_text("nonsense\n"), "SHA256SUMS: got line"),
-        (lambda f: (f / "format_version").write_text("2\n"), "got 2, expected format 1"),
+        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 2"),
         (lambda f: (f / "format_version").unlink(), "format_version: got no such file"),
     ],
     ids=["changed", "missing", "extra", "no sums", "bad sums", "newer", "no version"],

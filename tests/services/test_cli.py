@@ -84,7 +84,7 @@ def row_title(colour: str) -> list[str]:
 def test_search_as_json(registered, capsys) -> None:
     assert main(["search", "red", "-k", "99", "--offline", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["query"], answer["model_version"]) == ("red", 3)
+    assert (answer["query"], answer["model_version"]) == ("red", "3")
     assert len(answer["hits"]) == 5
     assert answer["hits"][0]["product_id"] == "p0"
     assert answer["hits"][0]["price"] is None

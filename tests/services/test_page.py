@@ -1,0 +1,412 @@
+"""The page, in a browser, over the real application and a version that the test scripts."""
+
+import asyncio
+import contextlib
+import dataclasses
+import io
+import math
+import re
+import shutil
+import threading
+from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import uvicorn
+from PIL import Image
+from playwright.sync_api import Error, expect, sync_playwright
+
+from registry.bundle import HeldOutQuery, Product
+from services.app import create_app
+from services.engine import Found
+from services.live import Live, Swap
+
+pytestmark = pytest.mark.slow
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+CATEGORIES = ("garden", "kitchen", "music")
+EXAMPLE = "a present for an aunt who keeps the borders in bloom"
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script> & mug'
+PRODUCTS, SHOWN = 30, 24
+# Notes each state of the screen that names versions: the one in the headline, those of pictures.
+WATCH_VERSIONS = """
+window.screens = [];
+new MutationObserver(() => {
+  const headline = document.querySelector("#headline strong")?.textContent;
+  const pictures = [...document.querySelectorAll("#columns img")];
+  const versions = new Set(pictures.map((one) => new URL(one.src).searchParams.get("v")[0]));
+  if (headline && pictures.length) window.screens.push([headline, ...versions].join(" "));
+}).observe(document, { subtree: true, childList: true });
+addEventListener("securitypolicyviolation", (event) => console.error(event.blockedURI));
+"""
+
+
+def picture(number):
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), (8 * number, 90, 200 - 6 * number)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def make_product(number):
+    return Product(
+        product_id=f"p/{number}",
+        title=f"Mug {number}",
+        caption="a mug",
+        category=CATEGORIES[number % 3],
+        price=math.nan if number == 1 else 10.0 + number,
+        attributes={},
+        image_sha256="0" * 64,
+        split="test",
+        thumbnail=picture(number),
+    )
+
+
+class FakeEngine:
+    """Finds the products in their order, as base model from behind; fails while it is told to."""
+
+    def __init__(self, version, private):
+        self.version, self.private, self.broken = version, private, False
+        self.products = {p.product_id: p for p in map(make_product, range(PRODUCTS))}
+        lineage = SimpleNamespace(model_dump=lambda mode: {"teacher": {"kind": "simulated"}})
+        queries = [HeldOutQuery("a", EXAMPLE, "p/1")]
+        self.bundle = SimpleNamespace(lineage=lineage, read_queries=lambda: queries)
+
+    def search(self, queries):
+        if self.broken:
+            msg = "the model fell over"
+            raise RuntimeError(msg)
+        return [Found(self.version, self._hits(query)) for query in queries]
+
+    def _hits(self, query):
+        low, high = query.filter_.price_gte or 0, query.filter_.price_lte or math.inf
+        bounded = low > 0 or high < math.inf
+        fitting = [
+            product
+            for product in self.products.values()
+            if product.category in (query.filter_.categories or CATEGORIES)
+            and (not bounded or low <= product.price <= high)
+        ]
+        ordered = fitting[::-1] if query.model == "base" else fitting
+        return [(product, 0.5) for product in ordered[: query.k]]
+
+    def close(self):
+        pass
+
+
+class Service:
+    """The application on a port of its own, in a thread."""
+
+    def __init__(self, live):
+        self.live = live
+        self._loop = asyncio.new_event_loop()
+        config = uvicorn.Config(create_app(live), host="127.0.0.1", port=0, log_level="critical")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self):
+        self._loop.run_until_complete(self._server.serve())
+        self._loop.close()
+
+    def __enter__(self):
+        self._thread.start()
+        for _ in range(500):
+            if self._server.started:
+                break
+            self._thread.join(0.02)
+        (socket,) = self._server.servers[0].sockets
+        self.address = "http://{}:{}".format(*socket.getsockname())
+        return self
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def swap(self):
+        """Let version 4 take over."""
+        newer = dataclasses.replace(self.live.engine.version, number=4, digest="4" * 64)
+        self.live._look = lambda: newer
+        self.live._open = lambda version: FakeEngine(version, self.live.engine.private)
+        asyncio.run_coroutine_threadsafe(self.live.follow(), self._loop).result(10)
+        assert self.live.engine.version is newer
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.fail(f"none of {', '.join(BROWSERS)} is installed: `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def service(version, tmp_path, monkeypatch):
+    monkeypatch.setattr("services.live.POLL", 3600)  # a test says when to swap
+    metrics = {"persona_percentile": 0.9213, "base_persona_percentile": 0.779}
+    version = dataclasses.replace(version, number=3, digest="3" * 64, metrics=metrics)
+    live = Live("kindred", "champion")
+    live._engine = FakeEngine(version, tmp_path / "private")
+    with Service(live) as service:
+        yield service
+
+
+@pytest.fixture
+def engine(service):
+    return service.live.engine
+
+
+@pytest.fixture
+def expected_errors():
+    """Words that the browser may complain with in a test that breaks something."""
+    return []
+
+
+@pytest.fixture
+def page(browser, service, expected_errors):
+    """A fresh visitor; whatever the test, nothing is complained of or asked of anybody else."""
+    context = browser.new_context(base_url=service.address, reduced_motion="reduce")
+    context.add_init_script(WATCH_VERSIONS)
+    page = context.new_page()
+    page.set_default_timeout(8000)
+    complaints, strangers = [], []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: strangers.append(request.url))
+    yield page
+    context.close()
+    assert [said for said in complaints if not any(e in said for e in expected_errors)] == []
+    assert [url for url in strangers if not url.startswith(f"{service.address}/")] == []
+
+
+def visit(page, address="/"):
+    page.goto(address)
+    expect(page.locator("#status")).to_contain_text(re.compile("product|found"))
+
+
+def ask(page, text):
+    page.get_by_label("What are you looking for?").fill(text)
+    page.keyboard.press("Enter")
+
+
+def cards(page, within="#columns"):
+    return page.locator(f"{within} .card")
+
+
+def asked(page):
+    return parse_qs(urlsplit(page.url).query)
+
+
+def test_a_first_visit_shows_what_an_example_finds(page):
+    visit(page)
+    expect(page.get_by_label("What are you looking for?")).to_have_value(EXAMPLE)
+    expect(page.get_by_role("button", name=EXAMPLE)).to_have_attribute("aria-pressed", "true")
+    expect(cards(page)).to_have_count(SHOWN)
+    assert asked(page) == {"q": [EXAMPLE]}
+
+
+def test_a_query_shows_pictures_with_title_and_price(page):
+    visit(page)
+    ask(page, "mugs")
+    expect(page).to_have_title("mugs · Kindred")
+    expect(cards(page)).to_have_count(SHOWN)
+    expect(cards(page).nth(2)).to_contain_text("Mug 2")
+    expect(cards(page).nth(2)).to_contain_text("12.00")
+    expect(cards(page).nth(1).locator(".amount")).to_have_count(0)
+    expect(page.locator("#status")).to_contain_text(re.compile(r"^24 products, .+ ms$"))
+    expect(page.get_by_alt_text("Mug 2", exact=True)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    widths = page.locator("#columns img").evaluate_all("all => all.map(one => one.naturalWidth)")
+    assert widths == [64] * SHOWN
+
+
+def test_the_model_is_described_in_plain_words(page):
+    visit(page)
+    about = page.get_by_role("region", name="Version 3 answers here")
+    expect(about).to_contain_text("searches 30 products")
+    expect(about).to_contain_text("simulated teacher")
+    expect(about).to_contain_text("Retrieval failed")
+    words = "finds what an unseen person means: 92.1 % (base 77.9 %)"
+    expect(page.locator("#headline")).to_contain_text(words)
+
+
+def test_category_and_price_filter(page):
+    visit(page, "/?q=mugs")
+    chip = page.get_by_role("button", name="garden, 10 products")
+    chip.press("Space")
+    expect(cards(page)).to_have_count(10)
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    expect(chip).to_be_focused()
+    assert set(cards(page).locator(".facts span:first-child").all_inner_texts()) == {"garden"}
+    page.get_by_role("button", name="music, 10 products").click()
+    expect(cards(page)).to_have_count(20)
+    page.get_by_label("Price from").fill("35")
+    page.keyboard.press("Enter")
+    expect(cards(page)).to_have_count(3)
+    assert asked(page) == {"q": ["mugs"], "category": ["garden", "music"], "min": ["35"]}
+
+
+def test_where_nothing_is_found_the_page_says_what_to_change(page):
+    visit(page, "/?q=mugs&min=50&max=20")
+    expect(page.get_by_text("The lowest price, 50.00, is above the highest, 20.00")).to_be_visible()
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(cards(page)).to_have_count(SHOWN)
+    expect(page.get_by_label("Price from")).to_have_value("")
+    assert asked(page) == {"q": ["mugs"]}
+
+
+def test_compare_shows_the_base_model_beside_the_champion(page):
+    visit(page, "/?q=mugs")
+    page.get_by_text("Compare with the base model").click()
+    base = page.get_by_role("region", name="Base model")
+    champion = page.get_by_role("region", name="Kindred")
+    for column, first in ((base, "Mug 29"), (champion, "Mug 0")):
+        expect(column.locator(".card")).to_have_count(SHOWN)
+        expect(column.locator(".card").first).to_contain_text(first)
+        expect(column).to_contain_text("6 of 24 found only here")
+    expect(base).to_contain_text("reads the words literally")
+    expect(champion).to_contain_text("the champion, version 3")
+    expect(champion.get_by_text("Found only by Kindred")).to_have_count(6)
+    left, right = base.bounding_box(), champion.bounding_box()
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+
+
+def test_back_forward_and_reload_restore_what_was_asked(page):
+    visit(page, "/?q=mugs")
+    page.get_by_role("button", name="garden, 10 products").click()
+    expect(cards(page)).to_have_count(10)
+    page.get_by_label("Compare with the base model").check(force=True)
+    expect(cards(page)).to_have_count(20)
+    ask(page, "cups")
+    expect(page).to_have_title("cups · Kindred")
+    page.go_back()
+    expect(page).to_have_title("mugs · Kindred")
+    expect(page.get_by_label("What are you looking for?")).to_have_value("mugs")
+    expect(cards(page)).to_have_count(20)
+    page.go_back()
+    expect(cards(page)).to_have_count(10)
+    expect(page.get_by_label("Compare with the base model")).not_to_be_checked()
+    page.go_back()
+    expect(cards(page)).to_have_count(SHOWN)
+    for _ in range(2):
+        page.go_forward()
+    expect(cards(page)).to_have_count(20)
+    page.reload()
+    expect(cards(page)).to_have_count(20)
+    expect(page.get_by_label("Compare with the base model")).to_be_checked()
+    chip = page.get_by_role("button", name="garden, 10 products")
+    expect(chip).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_problem_is_shown_in_the_service_s_words_and_can_be_tried_again(
+    page, engine, expected_errors
+):
+    visit(page, "/?q=mugs")
+    engine.broken = True
+    expected_errors.append("status of 500")
+    ask(page, "cups")
+    expect(page.get_by_role("alert")).to_contain_text("something went wrong in the service")
+    expect(cards(page)).to_have_count(0)
+    engine.broken = False
+    page.get_by_role("button", name="Try again").click()
+    expect(cards(page)).to_have_count(SHOWN)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_service_that_is_gone_is_asked_again_until_it_is_back(page, expected_errors):
+    page.clock.install()
+    visit(page, "/?q=mugs")
+    expected_errors.append("ERR_INTERNET_DISCONNECTED")
+    page.context.set_offline(True)
+    ask(page, "cups")
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    page.context.set_offline(False)
+    page.clock.fast_forward(16_000)
+    expect(cards(page)).to_have_count(SHOWN)
+
+
+def test_a_late_answer_does_not_take_the_place_of_a_newer_one(page):
+    visit(page, "/?q=mugs")
+    late = []
+    is_late = re.compile("music")
+
+    def hold(route):
+        if is_late.search(route.request.post_data):
+            late.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/v1/search", hold)
+    music = page.get_by_role("button", name="music, 10 products")
+    music.click()
+    expect(page.locator("#results")).to_have_attribute("aria-busy", "true")
+    music.click()
+    expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
+    with contextlib.suppress(Error):  # the page has already hung up
+        late[0].continue_()
+    page.wait_for_load_state("networkidle")
+    expect(cards(page)).to_have_count(SHOWN)
+
+
+def test_a_version_that_takes_over_between_two_columns_is_never_mixed_with_the_old(page, service):
+    visit(page, "/?q=mugs&compare=1")
+    held = {}
+
+    def swap_between(route):
+        if len(held) == 2:
+            route.continue_()
+            return
+        held[route.request.post_data_json["model"]] = route
+        if len(held) == 2:
+            held["base"].fulfill(response=held["base"].fetch())
+            service.swap()
+            held["champion"].continue_()
+
+    page.route("**/v1/search", swap_between)
+    ask(page, "cups")
+    expect(page.get_by_text("Version 4 now answers.")).to_be_visible()
+    expect(page.get_by_role("region", name="Kindred")).to_contain_text("version 4")
+    expect(cards(page)).to_have_count(2 * SHOWN)
+    screens = page.evaluate("window.screens")
+    assert set(screens) == {"Version 3 3", "Version 4 4"}
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("Version 4 now answers.")).to_be_hidden()
+
+
+def test_a_swap_is_noticed_without_a_search(page, service):
+    page.clock.install()
+    visit(page, "/?q=mugs")
+    for swap, words in (
+        (Swap("loading", "4"), "Version 4 is being loaded; version 3 goes on answering"),
+        (Swap("failed", "4", "weights are damaged"), "could not be loaded"),
+    ):
+        service.live.swap = swap
+        page.clock.fast_forward(16_000)
+        expect(page.locator("#swap")).to_contain_text(words)
+    expect(page.locator("#swap")).to_contain_text("weights are damaged")
+    service.swap()
+    page.clock.fast_forward(16_000)
+    expect(page.get_by_text("Version 4 now answers.")).to_be_visible()
+    expect(page.locator("#headline")).to_contain_text("Version 4")
+    expect(page.locator("#swap")).to_be_hidden()
+    assert set(page.evaluate("window.screens")) == {"Version 3 3", "Version 4 4"}
+
+
+def test_what_looks_like_markup_is_shown_as_text(page, engine):
+    hostile = dataclasses.replace(make_product(0), title=HOSTILE, category="<b>bold</b>")
+    engine.products = {hostile.product_id: hostile}
+    engine._hits = lambda query: [(hostile, 0.5)]
+    engine.bundle.read_queries = lambda: [HeldOutQuery("a", HOSTILE, "p/0")]
+    visit(page, "/?q=%3Cscript%3E&category=%3Ci%3E")
+    expect(cards(page).locator(".title")).to_have_text(HOSTILE)
+    expect(page.get_by_role("button", name=HOSTILE)).to_be_visible()
+    expect(page.get_by_role("button", name="<b>bold</b>, 1 product")).to_be_visible()
+    expect(page.get_by_role("button", name="<i>, 0 products")).to_be_visible()
+    expect(page).to_have_title("<script> · Kindred")
+
+
+def test_a_narrow_screen_does_not_scroll_sideways(page):
+    page.set_viewport_size({"width": 360, "height": 740})
+    visit(page, "/?q=mugs&compare=1")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
