@@ -20,7 +20,7 @@ def ensure_collections(bundle: Bundle, uri: str | None = None) -> None:
         ConnectionError: The Milvus server does not answer.
     """
     store = open_store(uri)
-    present = store.keys()
+    present = store.list_keys()
     for model in MODELS:
         if collection_key(bundle.digest, model) not in present:
             _create(store, bundle, model)
@@ -29,7 +29,7 @@ def ensure_collections(bundle: Bundle, uri: str | None = None) -> None:
 def verify_collections(bundle: Bundle, uri: str | None = None) -> None:
     """As `ensure_collections`, and read back those that are there; a damaged one is made again."""
     store = open_store(uri)
-    present = store.keys()
+    present = store.list_keys()
     for model in MODELS:
         key = collection_key(bundle.digest, model)
         if key in present:
@@ -42,7 +42,7 @@ def verify_collections(bundle: Bundle, uri: str | None = None) -> None:
 def drop_collections(digests: Sequence[str], uri: str | None = None) -> None:
     """Delete the collections of versions, where they are there."""
     store = open_store(uri)
-    present = store.keys()
+    present = store.list_keys()
     for key in sorted({collection_key(digest, model) for digest in digests for model in MODELS}):
         if key in present:
             store.drop(key)

@@ -85,6 +85,7 @@ class Collection:
                 limit=k,
                 filter=filter_.expression(),
                 search_params={"metric_type": "IP", "params": {"ef": max(_EF, k)}},
+                consistency_level="Eventually",  # nothing changes: there is nothing to wait for
                 timeout=_PATIENCE,
             )
         return [[(hit["id"], float(hit["distance"])) for hit in hits] for hits in found]
@@ -94,7 +95,10 @@ class Collection:
         rows: list[dict[str, Any]] = []
         with reached(self._name):
             pages = self._client.query_iterator(
-                self._name, batch_size=_BATCH, output_fields=["id", "vector"]
+                self._name,
+                batch_size=_BATCH,
+                output_fields=["id", "vector"],
+                consistency_level="Strong",  # what was written a moment ago counts
             )
             while page := pages.next():
                 rows += page

@@ -4,6 +4,7 @@ Both make a collection under another name, verify it there, and give it its name
 has the name is complete, and never changes after that.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ _PATIENCE = 10.0  # seconds
 class VectorStore(Protocol):
     """A place for collections, each under the key of one version and model."""
 
-    def keys(self) -> set[str]:
+    def list_keys(self) -> set[str]:
         """The complete collections. Raises ConnectionError where a server does not answer."""
 
     def create(self, key: str, vectors: Vectors, items: Sequence[Item]) -> None:
@@ -126,7 +127,7 @@ class LiteStore:
         """Remember where; nothing is made before `create`."""
         self._root = root
 
-    def keys(self) -> set[str]:
+    def list_keys(self) -> set[str]:
         """As `VectorStore`."""
         return {path.stem for path in self._root.glob("*.db")}
 
@@ -198,7 +199,7 @@ class ServerStore:
         """Remember the address; the first call connects."""
         self._uri = uri
 
-    def keys(self) -> set[str]:
+    def list_keys(self) -> set[str]:
         """As `VectorStore`."""
         with self._client() as client:
             return {name for name in client.list_collections() if not name.endswith("_making")}
@@ -242,6 +243,7 @@ class ServerStore:
     def _connect(self) -> "MilvusClient":
         from pymilvus import MilvusClient
 
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised too
         return MilvusClient(self._uri, timeout=_PATIENCE)
 
 

@@ -100,7 +100,7 @@ def test_the_first_champion_is_served_from_verified_collections(home):
     done = promote(NAME, "1", report=steps.append)
     assert (done.version.number, done.before, done.moved) == (1, None, True)
     assert champion_number(NAME) == 1
-    assert STORE.keys() == keys_of(1)
+    assert STORE.list_keys() == keys_of(1)
     assert outcomes() == [("promote", None, 1, "done")]
     assert [step for step in steps if "passed" in step] == [
         "gate labels: passed",
@@ -113,7 +113,7 @@ def test_by_default_it_is_the_challenger_and_its_failed_gate_is_told(home):
         promote(NAME)
     assert champion_number(NAME) is None
     assert outcomes() == []
-    assert STORE.keys() == set()
+    assert STORE.list_keys() == set()
 
 
 def test_force_is_recorded_with_what_it_set_aside(home):
@@ -261,12 +261,12 @@ def test_a_champion_made_by_hand_is_rolled_back_to_the_last_promoted_one(home):
 def test_the_collections_of_the_last_three_champions_stay(home):
     for number in (1, 2, 3, 4, 5):
         promote(NAME, str(number))
-    assert STORE.keys() == keys_of(3, 4, 5)
+    assert STORE.list_keys() == keys_of(3, 4, 5)
     rollback(NAME)
     rollback(NAME)
     rollback(NAME)  # to 2, whose collections are gone: they are written from its bundle
     assert champion_number(NAME) == 2
-    assert keys_of(2) <= STORE.keys()
+    assert keys_of(2) <= STORE.list_keys()
 
 
 def test_unknown_names_and_versions_say_what_there_is(home):
@@ -364,10 +364,10 @@ promotion.promote({NAME!r}, "2")
     assert killed.returncode == -9
     moved = MOMENTS.index((step, moment)) >= MOMENTS.index(("_set_champion", "after"))
     assert champion_number(NAME) == (2 if moved else 1)
-    assert keys_of(champion_number(NAME)) <= STORE.keys()
+    assert keys_of(champion_number(NAME)) <= STORE.list_keys()
     promote(NAME, "2")
     assert champion_number(NAME) == 2
-    assert keys_of(1, 2) == STORE.keys()
+    assert keys_of(1, 2) == STORE.list_keys()
     history = read_history(NAME)
     assert {c.outcome for c in history} <= {"done", "abandoned"}
     assert [c.after for c in history if c.outcome == "done"] == [1, 2]

@@ -117,7 +117,7 @@ def test_products_with_equal_vectors_are_no_fault(tmp_path):
     vectors = Vectors([f"p{n}" for n in range(40)], np.repeat(unit(2, 8), 20, axis=0))
     store = LiteStore(tmp_path)
     store.create(KEY, vectors, [Item(id_, "", 1.0, {}) for id_ in vectors.ids])
-    assert store.keys() == {KEY}
+    assert store.list_keys() == {KEY}
 
 
 def test_two_can_have_it_open_and_it_may_be_dropped_meanwhile(tmp_path, vectors, items):
@@ -126,7 +126,7 @@ def test_two_can_have_it_open_and_it_may_be_dropped_meanwhile(tmp_path, vectors,
     one, two = (store.open(KEY, tmp_path / name) for name in ("one", "two"))
     store.drop(KEY)
     store.drop(KEY)
-    assert store.keys() == set()
+    assert store.list_keys() == set()
     assert [*(tmp_path / "milvus").iterdir()] == []
     for collection in (one, two):
         assert len(collection.search(vectors.vectors[:1], 3)[0]) == 3
@@ -170,9 +170,9 @@ module.LiteStore(module.Path({str(tmp_path)!r})).create(
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -9
     store = LiteStore(tmp_path)
-    assert store.keys() == set()
+    assert store.list_keys() == set()
     store.create(KEY, Vectors(["a"], unit(1, 4)), [Item("a", "", 1.0, {})])
-    assert store.keys() == {KEY}
+    assert store.list_keys() == {KEY}
 
 
 def test_a_server_that_does_not_answer_is_named():
@@ -181,7 +181,7 @@ def test_a_server_that_does_not_answer_is_named():
         free_port = taken.getsockname()[1]
     store = open_store(f"http://127.0.0.1:{free_port}")
     with pytest.raises(ConnectionError, match=f"127.0.0.1:{free_port}.*check MILVUS_URI"):
-        store.keys()
+        store.list_keys()
 
 
 def test_the_address_is_the_variables_or_a_folder(monkeypatch):

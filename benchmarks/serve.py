@@ -1,0 +1,293 @@
+"""What serving costs over bare encoding and searching, and what a swap costs its clients.
+
+The service runs in a registry of its own, in a temporary folder, with two versions: the one given,
+and the same with student and base exchanged, whose answers differ. Load comes from this process, on
+loopback. Nothing of the project changes.
+
+    python benchmarks/serve.py                  # the challenger, or the champion
+    python benchmarks/serve.py --version 3 --repetitions 5
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from registry.bundle import Bundle
+from registry.catalogue_index import ensure_collections
+from registry.checksums import write_sums
+from registry.store import fetch_bundle, register_bundle
+from registry.versions import find_version
+from retrieval.collection import Collection
+from retrieval.encoder import Encoder
+from retrieval.index import ExactIndex
+from retrieval.vector_store import collection_key, open_store
+
+K = 12
+CLIENTS, REQUESTS = 32, 2_000
+WARM_UP = 50
+SEARCHES = 200  # a repetition
+PATIENCE = 120.0  # seconds
+
+
+class Rows:
+    """The table that is printed: what was measured, its spread, and what was promised."""
+
+    def __init__(self) -> None:
+        """Start without a row."""
+        self.missed = False
+
+    def add(self, what: str, values: Sequence[float], unit: str, bar: float | None = None) -> None:
+        """Print a row; a median above its bar is a miss."""
+        middle = statistics.median(values)
+        spread = f"{min(values):.2f} to {max(values):.2f}, n = {len(values)}"
+        verdict = (
+            "" if bar is None else f"   at most {bar:g}: {'met' if middle <= bar else 'MISSED'}"
+        )
+        self.missed |= bar is not None and middle > bar
+        print(f"{what:<52} {middle:8.2f} {unit:<8} ({spread}){verdict}", flush=True)
+
+
+def kindred(*arguments: str) -> float:
+    """Run a verb in the working directory; seconds."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "services.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"kindred {' '.join(arguments)} exited with {done.returncode}: {done.stderr}")
+    return time.perf_counter() - began
+
+
+def register_two(bundle: Bundle) -> None:
+    """Register a bundle, and its variant, in the working directory's registry."""
+    register_bundle(bundle.folder, "kindred")
+    other = Path("variant")
+    shutil.copytree(bundle.folder, other)
+    for name, source in (("student", "base"), ("base", "student")):
+        shutil.copyfile(
+            bundle.folder / f"vectors/{source}.parquet", other / f"vectors/{name}.parquet"
+        )
+    write_sums(other)
+    register_bundle(other, "kindred")
+
+
+class Service:
+    """`kindred serve` in the working directory."""
+
+    def __init__(self) -> None:
+        """Start it, and wait until it is ready."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        began = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "serve", "--port", str(port)],
+            stdout=Path("serve.log").open("w"),  # noqa: SIM115 -- the child's, as long as it runs
+            stderr=subprocess.STDOUT,
+        )
+        while True:
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            if self._process.poll() is not None or time.perf_counter() - began > PATIENCE:
+                sys.exit(f"the service did not start:\n{Path('serve.log').read_text()}")
+            time.sleep(0.02)
+        self.ready_seconds = time.perf_counter() - began
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - began)
+
+
+def measure_one_client(
+    url: str, encoder: Encoder, collection: Collection, texts: Sequence[str]
+) -> tuple[float, float, float, float]:
+    """p50 in milliseconds of a search over HTTP, a bare encode, a bare index call, and the
+    difference of the first to the sum of the others, taken in turns over the same texts.
+    """  # noqa: D205
+    search, encode, index = [], [], []
+    with httpx.Client(base_url=url) as client:
+        for number in range(WARM_UP + SEARCHES):
+            text = texts[number % len(texts)]
+            content = {"query": text, "k": K}
+            search.append(milliseconds(lambda: client.post("/v1/search", json=content)))  # noqa: B023
+            encode.append(milliseconds(lambda: encoder.encode_texts([text])))  # noqa: B023
+            query_QD = encoder.encode_texts([text])
+            index.append(milliseconds(lambda: collection.search(query_QD, K)))  # noqa: B023
+    middle = [statistics.median(values[WARM_UP:]) for values in (search, encode, index)]
+    return (*middle, middle[0] - middle[1] - middle[2])
+
+
+async def load(url: str, texts: Sequence[str], enough: asyncio.Event) -> list[dict]:
+    """Search from many clients until there are enough requests and the swaps are over."""
+    answers: list[dict] = []
+
+    async def ask(number: int) -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+            while len(answers) < REQUESTS or not enough.is_set():
+                text = texts[(number + len(answers)) % len(texts)]
+                began = time.perf_counter()
+                answer: dict = {"text": text, "status": 0}
+                answers.append(answer)
+                try:
+                    response = await client.post("/v1/search", json={"query": text, "k": K})
+                    answer["status"] = response.status_code
+                    answer["body"] = response.json()
+                except httpx.HTTPError as error:
+                    answer["error"] = repr(error)
+                answer["ms"] = 1000 * (time.perf_counter() - began)
+
+    await asyncio.gather(*(ask(number) for number in range(CLIENTS)))
+    return answers
+
+
+async def load_during_two_swaps(url: str, texts: Sequence[str]) -> tuple[list[dict], list[float]]:
+    """The answers, and how long promotion and rollback took with the load beside them."""
+    enough = asyncio.Event()
+    loading = asyncio.create_task(load(url, texts, enough))
+    seconds = []
+    verbs = (["promote", "2", "--force", "--reason", "benchmark"], ["rollback"])
+    for verb, version in zip(verbs, ("2", "1"), strict=True):
+        seconds.append(await asyncio.to_thread(kindred, *verb))
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+            while (await client.get("/v1/model")).json()["version"] != version:
+                await asyncio.sleep(0.2)
+    enough.set()
+    return await loading, seconds
+
+
+def count_faults(
+    answers: Sequence[dict], expected: dict[tuple[str, str], dict[str, float]]
+) -> tuple[int, int]:
+    """Failed requests, and answers whose hits are not those of the version they name.
+
+    A product may take another's place where exact search has them equal to 1e-5.
+    """
+    failed = sum(answer["status"] != 200 for answer in answers)
+    mixed = 0
+    for answer in answers:
+        if answer["status"] == 200:
+            body = answer["body"]
+            scores = expected[(body["model_version"], answer["text"])]
+            ours = [hit["score"] for hit in body["hits"]]
+            best = sorted(scores.values(), reverse=True)[:K]
+            same = all(abs(scores[h["product_id"]] - h["score"]) < 1e-5 for h in body["hits"])
+            mixed += not same or any(abs(a - b) > 1e-5 for a, b in zip(ours, best, strict=True))
+    return failed, mixed
+
+
+def exact_scores(
+    bundle: Bundle, encoder: Encoder, texts: Sequence[str]
+) -> dict[tuple[str, str], dict[str, float]]:
+    """The score of every product, by version and text: version 2 has the base's vectors."""
+    found = {}
+    for version, model in (("1", "student"), ("2", "base")):
+        vectors = bundle.read_vectors(model)
+        index = ExactIndex(vectors.ids, vectors.vectors)
+        for text in texts:
+            ranked = index.search(encoder.encode_texts([text]), len(vectors.ids))[0]
+            found[(version, text)] = dict(ranked)
+    return found
+
+
+def run(bundle: Bundle, repetitions: int) -> bool:
+    """Measure everything, print it, and say whether every promise was kept."""
+    rows = Rows()
+    register_two(bundle)
+    rows.add("kindred promote, the first", [kindred("promote", "1")], "s", 25)
+    promotions, rollbacks = [], []
+    for _ in range(repetitions):
+        promotions.append(kindred("promote", "2", "--force", "--reason", "benchmark"))
+        rollbacks.append(kindred("rollback"))
+    rows.add("kindred promote, compared with the champion", promotions, "s", 25)
+    rows.add("kindred rollback", rollbacks, "s", 8)
+    rows.add("kindred status", [kindred("status") for _ in range(repetitions)], "s", 8)
+
+    ready = []
+    for _ in range(repetitions - 1):
+        service = Service()
+        ready.append(service.ready_seconds)
+        service.stop()
+    service = Service()
+    rows.add("kindred serve, until ready", [*ready, service.ready_seconds], "s", 20)
+    try:
+        texts = [query.text for query in bundle.read_queries()][:SEARCHES]
+        encoder = bundle.load_encoder()
+        ensure_collections(bundle)
+        key = collection_key(bundle.digest, "student")
+        collection = open_store().open(key, Path("private"))
+        measured = [
+            measure_one_client(service.url, encoder, collection, texts) for _ in range(repetitions)
+        ]
+        search, encode, index, over = (list(values) for values in zip(*measured, strict=True))
+        rows.add("one client: search over HTTP, p50", search, "ms")
+        rows.add("   bare encode, p50", encode, "ms")
+        rows.add("   bare search in the index, p50", index, "ms")
+        rows.add("   the service's own share", over, "ms", 6)
+        collection.close()
+
+        expected = exact_scores(bundle, encoder, texts[:50])
+        began = time.perf_counter()
+        answers, seconds = asyncio.run(load_during_two_swaps(service.url, texts[:50]))
+        elapsed = time.perf_counter() - began
+        failed, mixed = count_faults(answers, expected)
+        versions = {a["body"]["model_version"] for a in answers if a["status"] == 200}
+        per_second = len(answers) / elapsed
+        print(
+            f"{len(answers)} requests from {CLIENTS} clients during two swaps"
+            f" ({per_second:.0f} a second; versions seen: {', '.join(sorted(versions))})"
+        )
+        rows.add("   latency", [answer["ms"] for answer in answers], "ms")
+        rows.add("   promote, then rollback, beside the load", seconds, "s")
+        rows.add("   failed", [failed], "", 0)
+        rows.add("   mixed versions", [mixed], "", 0)
+    finally:
+        service.stop()
+    return not rows.missed
+
+
+def main() -> None:
+    """Read the arguments, and run in a temporary folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    parser.add_argument("--repetitions", type=int, default=3)
+    options = parser.parse_args()
+    bundle = fetch_bundle(find_version("kindred", options.version))
+    bundle = replace(bundle, folder=bundle.folder.absolute())
+    cores = len(os.sched_getaffinity(0))
+    products = len(bundle.read_products())
+    print(json.dumps({"cores": cores, "products": products, "bundle": bundle.digest[:16]}))
+    with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
+        os.chdir(folder)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        kept = run(bundle, options.repetitions)
+    sys.exit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    main()

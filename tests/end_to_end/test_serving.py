@@ -1,0 +1,254 @@
+"""Promote, serve, search and swap: the commands of the README, with the real process of BentoML."""
+
+import concurrent.futures
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from services.client import Client, ServiceError
+
+pytestmark = pytest.mark.slow
+
+PATIENCE = 90  # seconds
+QUERIES = [
+    "a gift for a mother who loves gardening",
+    "something for a friend who bakes bread on Sundays",
+    "a present for a child who dreams of trains",
+    "a blue striped mug",
+]
+# The same version with the vectors of student and base exchanged: its answers differ.
+VARIANT = """
+import shutil
+from pathlib import Path
+from registry.checksums import write_sums
+from registry.store import fetch_bundle, register_bundle
+from registry.versions import find_version
+
+bundle, other = fetch_bundle(find_version("kindred", "1")), Path("var/variant")
+shutil.copytree(bundle.folder, other)
+for name, source in (("student", "base"), ("base", "student")):
+    shutil.copyfile(bundle.folder / f"vectors/{source}.parquet", other / f"vectors/{name}.parquet")
+write_sums(other)
+register_bundle(other, "kindred")
+"""
+
+
+@pytest.fixture(scope="module")
+def project(make_project):
+    """The tiny pipeline's model as version 1, and a variant as version 2; no champion yet."""
+    project = make_project()
+    project.run(*project.make_repro())
+    return project
+
+
+class Service:
+    """A running `kindred serve`."""
+
+    def __init__(self, project, *arguments):
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = project.folder / f"var/serve-{self.port}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "services.cli",
+                    "serve",
+                    "--port",
+                    str(self.port),
+                    *arguments,
+                ],
+                cwd=project.folder,
+                env=project.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait()
+
+    def _wait(self):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        pytest.fail(f"not ready:\n{self.log.read_text()}")
+
+    def stop(self, by=signal.SIGTERM):
+        if by == signal.SIGKILL:
+            os.killpg(self.process.pid, by)
+        else:
+            self.process.send_signal(by)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def service(project):
+    project.kindred("promote")
+    project.run(sys.executable, "-c", VARIANT)
+    service = Service(project)
+    yield service
+    if service.process.poll() is None:
+        service.stop()
+
+
+def _free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def _offline(project, text, version):
+    done = project.kindred("search", text, "--offline", "--json", "-k", "12", "--version", version)
+    return [hit["product_id"] for hit in json.loads(done.stdout)["hits"]]
+
+
+def test_without_a_champion_every_way_in_names_the_command(project):
+    for arguments in (["serve"], ["rollback"]):
+        refused = project.kindred(*arguments, check=False)
+        assert refused.returncode == 1
+        assert "kindred promote" in refused.stderr
+    assert "kindred promote" in project.kindred("status").stdout
+    assert "kindred promote" in project.kindred("history").stdout
+
+
+def test_a_version_is_served_before_it_is_promoted(project):
+    service = Service(project, "--version", "challenger")
+    with Client(service.url) as client:
+        assert client.model()["follows"] == "challenger"
+        assert client.search(QUERIES[0]).model_version == "1"
+    assert service.stop() == 0
+
+
+def test_it_finds_what_the_offline_search_finds(project, service):
+    with Client(service.url) as client:
+        for text in QUERIES[:2]:
+            hits = client.search(text, k=12).hits
+            assert [hit.product_id for hit in hits] == _offline(project, text, "1")
+            assert client.image(hits[0].image_url)[:2] == b"\xff\xd8"
+        vectors = client.embed(QUERIES)
+        assert vectors.shape[0] == len(QUERIES)
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_conditions_hold(service):
+    with Client(service.url) as client:
+        category = client.model()["catalogue"]["categories"][0]["name"]
+        found = client.search("a mug", 50, {"category": [category], "price": {"lte": 40}}).hits
+        assert found
+        assert all(hit.category == category and hit.price <= 40 for hit in found)
+        with pytest.raises(ServiceError, match=r"k: .*less than or equal to 100"):
+            client._call("POST", "/v1/search", {"query": "a mug", "k": 1000})
+
+
+def test_the_command_line_asks_the_service(project, service):
+    env = {**project.env, "KINDRED_URL": service.url}
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", "search", QUERIES[0], "--json", "-k", "12"],
+        cwd=project.folder, env=env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    assert answer["model_version"] == "1"
+    assert [hit["product_id"] for hit in answer["hits"]] == _offline(project, QUERIES[0], "1")
+
+
+def test_health_metrics_page_and_description_are_there(service):
+    for path in ("/livez", "/readyz", "/metrics", "/", "/page/main.js", "/openapi.json"):
+        answer = httpx.get(service.url + path)
+        assert answer.status_code == 200, path
+    assert "/v1/search" in httpx.get(f"{service.url}/openapi.json").json()["paths"]
+    assert "bentoml_service" in httpx.get(f"{service.url}/metrics").text
+
+
+def test_many_clients_at_once_each_get_their_own_answer(service):
+    with Client(service.url) as client:
+        expected = {text: client.search(text, 5).hits for text in QUERIES}
+
+    def ask(number):
+        text = QUERIES[number % len(QUERIES)]
+        with Client(service.url) as client:
+            return all(client.search(text, 5).hits == expected[text] for _ in range(10))
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(ask, range(32)))
+
+
+def test_a_promotion_and_a_rollback_under_load_lose_and_mix_nothing(project, service):
+    by_version = {
+        version: {text: _offline(project, text, version) for text in QUERIES}
+        for version in ("1", "2")
+    }
+    assert by_version["1"] != by_version["2"]
+    ended, seen, faults = threading.Event(), set(), []
+
+    def ask(number):
+        with Client(service.url) as client:
+            while not ended.is_set():
+                text = QUERIES[number % len(QUERIES)]
+                try:
+                    found = client.search(text, 12)
+                except (ServiceError, ConnectionError) as error:
+                    faults.append(error)
+                    continue
+                seen.add(found.model_version)
+                hits = [hit.product_id for hit in found.hits]
+                if hits != by_version[found.model_version][text]:
+                    faults.append((found.model_version, hits))
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(ask, number) for number in range(8)]
+        try:
+            project.kindred("promote", "2", "--force", "--reason", "a test")
+            _until(service, "2")
+            project.kindred("rollback")
+            _until(service, "1")
+        finally:
+            ended.set()
+        for future in running:
+            future.result()
+    assert faults == []
+    assert seen == {"1", "2"}
+    history = json.loads(project.kindred("history", "--json").stdout)
+    assert [(c["action"], c["after"], c["outcome"]) for c in history["changes"]] == [
+        ("rollback", 1, "done"),
+        ("promote", 2, "done"),
+        ("promote", 1, "done"),
+    ]
+
+
+def _until(service, version):
+    deadline = time.monotonic() + PATIENCE
+    with Client(service.url) as client:
+        while client.model()["version"] != version:
+            assert time.monotonic() < deadline, service.log.read_text()
+            time.sleep(0.2)
+
+
+def test_it_ends_when_told_and_leaves_nothing(project, service):
+    private = project.folder / "var/serve"
+    assert list(private.iterdir())
+    assert service.stop() == 0
+    assert list(private.iterdir()) == []
+    killed = Service(project)
+    killed.stop(signal.SIGKILL)
+    assert list(private.iterdir())
+    again = Service(project)
+    assert len(list(private.iterdir())) == 1  # what the killed one left is swept up
+    assert again.stop(signal.SIGINT) == 0
+    refused = project.kindred("search", "a mug", check=False)
+    assert refused.returncode == 4
+    assert "kindred serve" in refused.stderr

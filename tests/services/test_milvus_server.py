@@ -1,0 +1,141 @@
+"""The same code against a real Milvus server: the wheel `milvus`, in an environment of its own."""
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from registry.catalogue_index import MODELS, drop_collections, ensure_collections
+from retrieval import collection as module
+from retrieval.collection import Filter, Item, index_type
+from retrieval.index import ExactIndex
+from retrieval.vector_store import collection_key, open_store, verify
+from retrieval.vectors import Vectors
+from services.engine import Engine, Query
+
+pytestmark = pytest.mark.slow
+
+SERVER = "milvus==2.3.5"
+PORT = 19530  # its own choice, and it takes no other
+PATIENCE = 120  # seconds
+ROWS = 3_000
+KEY = collection_key("c" * 64, "student")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    with socket.socket() as port:
+        if port.connect_ex(("127.0.0.1", PORT)) == 0:
+            pytest.fail(f"port {PORT} is taken, and the Milvus server of this test needs it")
+    root = tmp_path_factory.mktemp("milvus")
+    uv = str(Path(sys.executable).with_name("uv"))
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, root / "env"], check=True)
+    python = root / "env/bin/python"
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, SERVER], check=True)
+    with (root / "log").open("w") as log:
+        server = subprocess.Popen(
+            [root / "env/bin/milvus-server", "--data", root / "data"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield _until_it_answers(server, f"http://127.0.0.1:{PORT}", root / "log")
+    finally:
+        for process in [*psutil.Process(server.pid).children(recursive=True), server]:
+            process.kill()  # the server proper outlives its wrapper otherwise
+        server.wait(PATIENCE)
+
+
+def _until_it_answers(server, uri, log):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()
+        try:
+            open_store(uri).list_keys()
+        except ConnectionError:
+            time.sleep(0.5)
+        else:
+            return uri
+    pytest.fail(f"no answer in {PATIENCE} s: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def items():
+    return [
+        Item(
+            f"p{n}", ('say "hi"', "it's")[n % 2], float(n) if n % 7 else float("nan"), {"a b": "x"}
+        )
+        for n in range(ROWS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def vectors(items):
+    vectors = np.random.default_rng(0).normal(size=(ROWS, 32)).astype(np.float32)
+    return Vectors(
+        [item.product_id for item in items],
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+    )
+
+
+@pytest.mark.parametrize("threshold", [ROWS + 1, 1], ids=["FLAT", "HNSW"])
+def test_collections_are_written_verified_found_and_dropped(
+    uri, items, vectors, monkeypatch, threshold, request
+):
+    monkeypatch.setattr(module, "HNSW_FROM", threshold)
+    assert index_type(ROWS) in request.node.name
+    store = open_store(uri)
+    store.create(KEY, vectors, items)
+    assert KEY in store.list_keys()
+    store.create(KEY, vectors, items)  # it is there: nothing happens
+    one, two = store.open(KEY), store.open(KEY)
+    verify(one, vectors)
+    exact = ExactIndex(vectors.ids, vectors.vectors).search(vectors.vectors[:20], 10)
+    found = two.search(vectors.vectors[:20], 10)
+    same = [len({i for i, _ in a} & {i for i, _ in b}) for a, b in zip(exact, found, strict=True)]
+    assert sum(same) >= 0.95 * 200
+    condition = Filter(('say "hi"',), 100, 200, (("a b", "x"),))
+    hits = two.search(vectors.vectors[:1], 100, condition)[0]
+    assert {id_ for id_, _ in hits} == {
+        item.product_id
+        for item in items
+        if item.category == 'say "hi"' and 100 <= item.price <= 200
+    }
+    one.close()
+    two.close()
+    store.drop(KEY)
+    store.drop(KEY)
+    assert KEY not in store.list_keys()
+    with pytest.raises(FileNotFoundError, match="kindred promote"):
+        store.open(KEY)
+
+
+def test_what_a_killed_process_left_is_no_collection_and_no_obstacle(uri, items, vectors):
+    store = open_store(uri)
+    with store._client() as client:
+        module.write_collection(client, f"{KEY}_making", vectors, items)
+    assert KEY not in store.list_keys()
+    store.create(KEY, vectors, items)
+    assert {key for key in store.list_keys() if key.startswith(KEY)} == {KEY}
+    store.drop(KEY)
+
+
+def test_a_version_is_served_from_it(uri, bundle, version, tmp_path):
+    ensure_collections(bundle, uri)
+    keys = {collection_key(bundle.digest, model) for model in MODELS}
+    assert keys <= open_store(uri).list_keys()
+    served = Engine(
+        version.__class__(**{**vars(version), "digest": bundle.digest}), bundle, uri, tmp_path
+    )
+    found = served.search(
+        [Query("a blue thing", 2, Filter(), model) for model in ("champion", "base")]
+    )
+    assert [hits.hits[0][0].product_id for hits in found] == ["p2", "p2"]
+    served.close()
+    drop_collections([bundle.digest], uri)
+    assert not keys & open_store(uri).list_keys()
