@@ -6,11 +6,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
-from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -32,11 +31,16 @@ from services.problems import install_problems
 PAGE = Path(__file__).with_name("page")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": words, "content": {"application/problem+json": {}}}
-    for status, words in ((422, "A field is wrong."), (503, "Too many requests wait."))
+    for status, words in (
+        (400, "The body is no text."),
+        (422, "A field is wrong."),
+        (503, "Too many requests wait."),
+    )
 }
 _NO_PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/jpeg": {}}},
     404: {"description": "No such product.", "content": {"application/problem+json": {}}},
+    422: _PROBLEMS[422],
 }
 
 
@@ -103,7 +107,7 @@ async def model(request: Request) -> dict[str, Any]:
 
 
 async def image(
-    product_id: Annotated[str, PathParameter(max_length=512)],
+    product_id: str,
     request: Request,
     v: str | None = None,  # noqa: ARG001 -- part of the address: another version, another picture
 ) -> Response:

@@ -1,11 +1,15 @@
 """The application over a version that the test scripts: no model, no database."""
 
+import contextlib
 import dataclasses
 import math
 
 import numpy as np
 import pytest
+import schemathesis
 from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis.errors import Unsatisfiable
 
 from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
@@ -238,3 +242,29 @@ def test_when_the_service_ends_everything_is_let_go(live, engine):
         pass
     assert engine.closed
     assert not engine.private.exists()
+
+
+@pytest.fixture
+def described(live):
+    app = create_app(live)
+    with TestClient(app):
+        yield schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+def test_what_the_description_allows_or_forbids_is_never_a_server_error(described, mode):
+    paths = set()
+    for result in described.get_all_operations():
+        operation = result.ok()
+
+        @settings(max_examples=60, deadline=None, database=None, derandomize=True)
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def check(case):
+            paths.add(case.path)
+            answer = case.call()
+            assert answer.status_code < 500, answer.content
+            case.validate_response(answer)
+
+        with contextlib.suppress(Unsatisfiable):  # nothing about GET /v1/model can be wrong
+            check()
+    assert {"/v1/search", "/v1/embed", "/images/{product_id}"} <= paths
