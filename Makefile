@@ -14,7 +14,7 @@ INSTALLED := .venv/.installed
 # DVC runs each stage with the first `python` on the PATH: it has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install repro test test-slow check format lock clean
+.PHONY: help install repro serve test test-slow check format lock clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
@@ -37,6 +37,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 repro: install ## run the pipeline: from the catalogue to a registered model
 	@python -m pipelines.mend
 	dvc repro
+
+serve: install ## serve the champion at http://127.0.0.1:3000 (after `kindred promote`)
+	kindred serve
 
 test: install ## fast tests, with a tiny pipeline from end to end
 	pytest
