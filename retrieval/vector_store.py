@@ -241,17 +241,19 @@ class ServerStore:
                 client.close()
 
     def _connect(self) -> "MilvusClient":
-        from pymilvus import MilvusClient
-
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised too
-        return MilvusClient(self._uri, timeout=_PATIENCE)
+        return _client_of(self._uri)
 
 
 def _open_lite(path: Path) -> "MilvusClient":
+    with reached(str(path)):
+        return _client_of(str(path.absolute()))
+
+
+def _client_of(uri: str) -> "MilvusClient":
     from pymilvus import MilvusClient
 
-    with reached(str(path)):
-        return MilvusClient(str(path.absolute()))
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised too
+    return MilvusClient(uri, timeout=_PATIENCE)
 
 
 def _close_lite(client: "MilvusClient", path: Path) -> None:

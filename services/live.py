@@ -76,8 +76,11 @@ class Live:
         """Whether there is a version to answer with."""
         return self._engine is not None
 
-    def start(self) -> None:
+    def start(self, version: Version | None = None) -> None:
         """Open the wanted version; seconds.
+
+        Args:
+            version: What the registry gave for it a moment ago; None to look.
 
         Raises:
             RegistryError: There is no such version, or the registry does not answer.
@@ -85,7 +88,7 @@ class Live:
             ValueError: The version is damaged.
         """
         _sweep(PRIVATE)
-        self._engine = self._open(self._look())
+        self._engine = self._open(version or self._look())
 
     def picture(self, product_id: str) -> bytes | None:
         """A product's picture, JPEG; None if neither this version nor the last one has it."""

@@ -6,13 +6,16 @@
 import os
 
 import bentoml
+from pydantic import TypeAdapter
 
+from registry.versions import Version
 from services.app import create_app
 from services.live import Live
 
 # Set by `kindred serve`: BentoML starts worker processes that know nothing of its arguments.
 NAME = "KINDRED_NAME"
 VERSION = "KINDRED_VERSION"
+FOUND = "KINDRED_FOUND"  # what it looked up, as JSON: to ask MLflow again would cost three seconds
 
 _live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, "champion"))
 
@@ -29,7 +32,8 @@ class Kindred:
 
     def __init__(self) -> None:
         """Open it; seconds."""
-        _live.start()
+        found = os.environ.get(FOUND)
+        _live.start(TypeAdapter(Version).validate_json(found) if found else None)
 
     def __is_ready__(self) -> bool:
         """For `/readyz`."""
