@@ -3,16 +3,24 @@
 Q queries, C candidates, D width.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 
-from registry.bundle import Bundle, HeldOutQuery, Product
+from registry.bundle import Bundle, Product
+from retrieval.files import sha256_file
 from retrieval.metrics import bootstrap_interval, percentile, rank_of
+
+if TYPE_CHECKING:
+    from retrieval.encoder import Encoder
 
 SAMPLES = 2_000  # of the bootstrap
 SEED = 0
@@ -58,28 +66,61 @@ def compare(candidate: Bundle, champion: Bundle) -> Comparison:
             " 2 at least; run `make repro` again"
         )
         raise ValueError(msg)
-    ours_Q, theirs_Q = (_percentiles(bundle, queries, products) for bundle in (candidate, champion))
+    texts = [query.text for query in queries]
+    ours = _Model(candidate)
+    theirs = _Model(champion)
+    ours_QD = ours.encode(texts)
+    theirs_QD = ours_QD if _read_texts_alike(candidate, champion) else theirs.encode(texts)
+    position = {product.product_id: row for row, product in enumerate(products)}
+    target_Q = np.array([position[query.winner] for query in queries])
+    ours_Q, theirs_Q = (
+        percentile(rank_of(queries_QD @ model.see(products).T, target_Q), len(products))
+        for model, queries_QD in ((ours, ours_QD), (theirs, theirs_QD))
+    )
     low, high = bootstrap_interval(ours_Q - theirs_Q, SAMPLES, SEED)
     return Comparison(len(queries), float(ours_Q.mean()), float(theirs_Q.mean()), (low, high))
 
 
-def _percentiles(
-    bundle: Bundle, queries: Sequence[HeldOutQuery], products: Sequence[Product]
-) -> NDArray[np.float64]:
-    encoder = bundle.load_encoder()
-    known = {product.product_id: product.image_sha256 for product in bundle.read_products()}
-    missing = [p for p in products if known.get(p.product_id) != p.image_sha256]
-    vectors = bundle.read_vectors("student")
-    rows = dict(zip(vectors.ids, vectors.vectors, strict=True))
-    with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
-        paths = [Path(folder) / f"{number}.jpg" for number in range(len(missing))]
-        for path, product in zip(paths, missing, strict=True):
-            path.write_bytes(product.thumbnail)
-        if missing:
-            seen_MD = encoder.encode_pixels(encoder.read_pixels(paths))
-            rows |= {p.product_id: row_D for p, row_D in zip(missing, seen_MD, strict=True)}
-    candidates_CD = np.stack([rows[product.product_id] for product in products])
-    queries_QD = encoder.encode_texts([query.text for query in queries])
-    position = {product.product_id: row for row, product in enumerate(products)}
-    target_Q = np.array([position[query.winner] for query in queries])
-    return percentile(rank_of(queries_QD @ candidates_CD.T, target_Q), len(products))
+class _Model:
+    """A version's model, loaded at the first thing that its stored vectors do not answer."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    @cached_property
+    def _encoder(self) -> "Encoder":
+        return self._bundle.load_encoder()
+
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        return self._encoder.encode_texts(texts)
+
+    def see(self, products: Sequence[Product]) -> NDArray[np.float32]:
+        """Vectors (C, D): the version's own, or of the thumbnails of products it does not know."""
+        known = {p.product_id: p.image_sha256 for p in self._bundle.read_products()}
+        missing = [p for p in products if known.get(p.product_id) != p.image_sha256]
+        vectors = self._bundle.read_vectors("student")
+        rows = dict(zip(vectors.ids, vectors.vectors, strict=True))
+        with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
+            paths = [Path(folder) / f"{number}.jpg" for number in range(len(missing))]
+            for path, product in zip(paths, missing, strict=True):
+                path.write_bytes(product.thumbnail)
+            if missing:
+                seen_MD = self._encoder.encode_pixels(self._encoder.read_pixels(paths))
+                rows |= {p.product_id: row_D for p, row_D in zip(missing, seen_MD, strict=True)}
+        return np.stack([rows[product.product_id] for product in products])
+
+
+def _read_texts_alike(one: Bundle, other: Bundle) -> bool:
+    """Whether both give a text the same vector: distillation leaves the text tower as it is."""
+    return _text_side(one.folder / "model") == _text_side(other.folder / "model")
+
+
+def _text_side(model: Path) -> dict[str, str]:
+    """Digests of what reads a text: every file but the weights, and the text tower's tensors."""
+    digests = {p.name: sha256_file(p) for p in model.iterdir() if p.suffix != ".safetensors"}
+    for weights in model.glob("*.safetensors"):
+        with safe_open(weights, framework="numpy") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 -- it is no mapping
+                if not name.startswith("visual."):
+                    digests[name] = hashlib.sha256(tensors.get_tensor(name).tobytes()).hexdigest()
+    return digests

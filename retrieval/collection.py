@@ -90,22 +90,33 @@ class Collection:
             )
         return [[(hit["id"], float(hit["distance"])) for hit in hits] for hits in found]
 
-    def read_back(self) -> Vectors:
-        """Every vector as it is stored, ordered by id. Raises as `search`."""
-        rows: list[dict[str, Any]] = []
+    def count(self) -> int:
+        """How many products there are. Raises as `search`."""
         with reached(self._name):
-            pages = self._client.query_iterator(
-                self._name,
-                batch_size=_BATCH,
-                output_fields=["id", "vector"],
-                consistency_level="Strong",  # what was written a moment ago counts
+            (row,) = self._client.query(
+                self._name, filter="", output_fields=["count(*)"], consistency_level="Strong"
             )
-            while page := pages.next():
-                rows += page
-            pages.close()
-        rows.sort(key=lambda row: str(row["id"]))
-        vectors_ND = np.array([row["vector"] for row in rows], dtype=np.float32)
-        return Vectors([row["id"] for row in rows], vectors_ND)
+        return int(row["count(*)"])
+
+    def read_back(self, ids: Sequence[str]) -> Vectors:
+        """The stored vectors of products, in the ids' order; without those that are not there.
+
+        Raises as `search`.
+        """
+        rows: dict[str, Any] = {}
+        for start in range(0, len(ids), _BATCH):
+            # Not `get`: pymilvus 3.0 puts ids into its condition without escaping them.
+            some = ", ".join(map(_quoted, ids[start : start + _BATCH]))
+            with reached(self._name):
+                page = self._client.query(
+                    self._name,
+                    filter=f"id in [{some}]",
+                    output_fields=["id", "vector"],
+                    consistency_level="Strong",  # what was written a moment ago counts
+                )
+            rows |= {row["id"]: row["vector"] for row in page}
+        found = [id_ for id_ in ids if id_ in rows]
+        return Vectors(found, np.array([rows[id_] for id_ in found], dtype=np.float32))
 
     def close(self) -> None:
         """Let go of it."""

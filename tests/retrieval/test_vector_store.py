@@ -70,9 +70,11 @@ def test_it_finds_what_exact_search_finds(collection, vectors):
 
 
 def test_what_is_read_back_is_what_was_written(collection, vectors):
-    found = collection.read_back()
-    assert found.ids == sorted(vectors.ids)
-    np.testing.assert_array_equal(found.vectors, vectors.rows(found.ids))
+    asked = [*reversed(vectors.ids), "not there"]
+    found = collection.read_back(asked)
+    assert found.ids == asked[:-1]
+    np.testing.assert_array_equal(found.vectors, vectors.vectors[::-1])
+    assert collection.count() == 300
 
 
 @pytest.mark.parametrize(
@@ -109,8 +111,10 @@ def test_it_verifies_and_notices_what_differs(collection, vectors):
     bent[5, 0] += 1e-6
     with pytest.raises(ValueError, match="other vectors"):
         verify(collection, Vectors(vectors.ids, bent))
-    with pytest.raises(ValueError, match="got 300 products back, expected the 299"):
+    with pytest.raises(ValueError, match="got 300 products, expected the 299"):
         verify(collection, Vectors(vectors.ids[:-1], vectors.vectors[:-1]))
+    with pytest.raises(ValueError, match=r"expected the 300 written \(missing: \['other'\]\)"):
+        verify(collection, Vectors([*vectors.ids[:-1], "other"], vectors.vectors))
 
 
 def test_products_with_equal_vectors_are_no_fault(tmp_path):
