@@ -37,7 +37,7 @@ from retrieval.vector_store import collection_key, open_store
 
 K = 12
 CLIENTS, REQUESTS = 32, 2_000
-WARM_UP = 50
+WARM_UP = 20
 SEARCHES = 200  # a repetition
 PATIENCE = 120.0  # seconds
 
@@ -115,30 +115,32 @@ class Service:
         self._process.wait(PATIENCE)
 
 
-def milliseconds(call: Callable[[], object]) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
-    call()
-    return 1000 * (time.perf_counter() - began)
+def p50(call: Callable[[int], object], calls: int) -> float:
+    """Median time of the calls 0, 1, …; milliseconds, after a few that do not count."""
+    values = []
+    for number in [*range(WARM_UP), *range(calls)]:
+        began = time.perf_counter()
+        call(number)
+        values.append(1000 * (time.perf_counter() - began))
+    return statistics.median(values[WARM_UP:])
 
 
 def measure_one_client(
     url: str, encoder: Encoder, collection: Collection, texts: Sequence[str]
 ) -> tuple[float, float, float, float]:
-    """p50 in milliseconds of a search over HTTP, a bare encode, a bare index call, and the
-    difference of the first to the sum of the others, taken in turns over the same texts.
+    """p50 in milliseconds over the same texts: search over HTTP, bare encode, bare index call; and
+    the first minus the two others. One after the other: each has the machine to itself.
     """  # noqa: D205
-    search, encode, index = [], [], []
+    queries_QD = encoder.encode_texts(list(texts))
     with httpx.Client(base_url=url) as client:
-        for number in range(WARM_UP + SEARCHES):
-            text = texts[number % len(texts)]
-            content = {"query": text, "k": K}
-            search.append(milliseconds(lambda: client.post("/v1/search", json=content)))  # noqa: B023
-            encode.append(milliseconds(lambda: encoder.encode_texts([text])))  # noqa: B023
-            query_QD = encoder.encode_texts([text])
-            index.append(milliseconds(lambda: collection.search(query_QD, K)))  # noqa: B023
-    middle = [statistics.median(values[WARM_UP:]) for values in (search, encode, index)]
-    return (*middle, middle[0] - middle[1] - middle[2])
+
+        def search(number: int) -> None:
+            client.post("/v1/search", json={"query": texts[number], "k": K}).raise_for_status()
+
+        http = p50(search, len(texts))
+    encode = p50(lambda number: encoder.encode_texts([texts[number]]), len(texts))
+    index = p50(lambda number: collection.search(queries_QD[[number]], K), len(texts))
+    return http, encode, index, http - encode - index
 
 
 async def load(url: str, texts: Sequence[str], enough: asyncio.Event) -> list[dict]:

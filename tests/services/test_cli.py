@@ -1,17 +1,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from registry.errors import ConflictError, RefusedError, UnknownVersionError, UnreachableError
+from registry.history import Change
 from services.cli import main
 
 HEAVY = ("torch", "mlflow", "pandas", "numpy", "pyarrow", "PIL", "pydantic")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"]])
+VERBS = ("status", "promote", "rollback", "history", "serve", "search")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in VERBS)])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys, services.cli\n"
@@ -64,9 +71,12 @@ def test_wrong_arguments_are_one_line(
     assert said in line
 
 
-def test_without_a_service_it_says_so(capsys) -> None:
+def test_without_a_service_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setenv("KINDRED_URL", "http://127.0.0.1:9")
     assert main(["search", "x"]) == 4
-    assert "add --offline" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no answer from http://127.0.0.1:9" in line
+    assert "start the service with `kindred serve`, or add --offline" in line
 
 
 def test_search_prints_the_best_first(registered, capsys) -> None:
@@ -128,3 +138,73 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, capsys) 
     assert main(["status"]) == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert "check MLFLOW_TRACKING_URI" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["promote", "--force"], 2, 'expected why: --force --reason "..."'),
+        (["promote", "--force", "--reason", "  "], 2, "got --force without --reason"),
+        (["promote", "--reason", "x"], 2, "got --reason without --force"),
+        (["promote", "7"], 2, "got version '7' of kindred, expected one of 3, challenger"),
+        (["promote"], 1, "the gate labels never judged it"),
+        (["rollback"], 1, "run `kindred promote`"),
+        (["serve"], 1, "run `kindred promote`"),
+        (["serve", "--version", "7"], 2, "expected one of 3, challenger"),
+        (["serve", "--host", "0.0.0.0"], 2, "serves this machine only"),
+        (["serve", "--port", "70000"], 2, "expected 1 to 65535"),
+        (["search", "x", "--version", "3"], 2, "got --version without --offline"),
+    ],
+)
+def test_what_a_verb_refuses_is_one_line_with_its_code(
+    arguments: list[str], code: int, said: str, registered, bundle, capsys, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("registry.promotion.read_history", lambda name: [])
+    monkeypatch.setattr("registry.promotion.list_versions", lambda name: [registered])
+    monkeypatch.setattr("registry.promotion.fetch_bundle", lambda version: bundle)
+    assert main(arguments) == code
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"kindred {arguments[0]}: ")
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConflictError("another one runs"), 3),
+        (RefusedError("not good enough"), 1),
+        (UnreachableError("no MLflow"), 4),
+        (ConnectionError("no Milvus"), 4),
+        (UnknownVersionError("no such"), 2),
+    ],
+)
+def test_every_kind_of_failure_has_its_exit_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("registry.promotion.promote", fail)
+    monkeypatch.setattr("registry.promotion.rollback", fail)
+    for verb in ("promote", "rollback"):
+        assert main([verb]) == code
+        assert capsys.readouterr().err == f"kindred {verb}: {error}\n"
+
+
+def test_history_tells_who_did_what_and_where_rollback_leads(
+    registered, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    first = Change("r1", "promote", "kindred", None, 2, "d", "done", "", "", "ann", began)
+    second = replace(first, before=2, after=3, reason="a demo", overridden="gate failed")
+    monkeypatch.setattr("services.history_command.read_history", lambda name: [first, second])
+    monkeypatch.setattr("services.history_command.champion_number", lambda name: 3)
+    assert main(["history"]) == 0
+    _, newest, oldest, _, last = capsys.readouterr().out.splitlines()
+    assert newest.split()[2:6] == ["promote", "2", "3", "done"]
+    assert newest.endswith("ann  a demo (over: gate failed)")
+    assert oldest.split()[2:6] == ["promote", "-", "2", "done"]
+    assert last == "champion: version 3; `kindred rollback` goes to version 2"
+    assert main(["history", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["champions"] == [2, 3]
