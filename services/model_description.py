@@ -11,7 +11,7 @@ from services.engine import Engine
 from services.live import Live
 
 EXAMPLES = 6
-SHORT, LONG = 30, 90  # characters of a text that fits on a button
+SHORT, LONG = 30, 60  # characters of a text that fits on a button
 
 
 def describe(live: Live) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def example_texts(bundle: Bundle) -> list[str]:
     """A few held-out personas' texts that are short enough to show."""
     texts = [query.text for query in bundle.read_queries()]
     fitting = [text for text in texts if SHORT <= len(text) <= LONG]
-    return (fitting or texts)[:EXAMPLES]
+    return (fitting or sorted(texts, key=len))[:EXAMPLES]
 
 
 def _catalogue(engine: Engine) -> dict[str, Any]:
