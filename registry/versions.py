@@ -70,7 +70,8 @@ def find_version(name: str, wanted: str | None = None) -> Version:
     """The version of a number or an alias; by default the champion, else the challenger.
 
     Raises:
-        RegistryError: Nothing is registered under the name.
+        RegistryError: Nothing is registered under the name, or the champion is wanted and there is
+            none; the message says what to run.
         UnknownVersionError: There is no such version; the message lists those that there are.
         UnreachableError: The registry does not answer.
     """
@@ -82,6 +83,12 @@ def find_version(name: str, wanted: str | None = None) -> Version:
         for version in versions:
             if candidate in (str(version.number), *version.aliases):
                 return version
+    if wanted == CHAMPION:
+        msg = (
+            f"{name} has no champion yet: run `kindred promote`, or look at a version before that:"
+            " `kindred serve --version challenger`, `kindred search --offline`"
+        )
+        raise RegistryError(msg)
     msg = f"got version {wanted or CHAMPION!r} of {name}, expected one of {_known(versions)}"
     raise UnknownVersionError(msg)
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from pydantic import TypeAdapter
@@ -51,6 +52,7 @@ def run_serve(request: ServeRequest) -> NoReturn:
         # Milvus Lite's products of small matrices gain nothing from threads, and OpenBLAS's would
         # take the cores from torch's: 56 instead of 33 ms a search on two cores.
         "OPENBLAS_NUM_THREADS": "1",
+        "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(Path("var/bentoml").absolute()),
         "BENTOML_DO_NOT_TRACK": "True",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
@@ -71,19 +73,9 @@ def _prepare(name: str, wanted: str) -> Version:
     """
     with registry_access():
         from registry.catalogue_index import ensure_collections
-        from registry.errors import UnknownVersionError
         from registry.store import fetch_bundle
         from registry.versions import find_version
 
-        try:
-            version = find_version(name, wanted)
-        except UnknownVersionError as error:
-            if wanted != CHAMPION:
-                raise
-            msg = (
-                f"{name} has no champion yet: run `kindred promote`, or look at a version before"
-                " that with `kindred serve --version challenger`"
-            )
-            raise CommandError(msg, Exit.REFUSED) from error
+        version = find_version(name, wanted)
         ensure_collections(fetch_bundle(version))
         return version
