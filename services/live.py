@@ -14,6 +14,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Literal
 
+import psutil
+
 from registry.bundle import Product
 from registry.versions import Version
 from services.batcher import Batcher
@@ -169,10 +171,12 @@ def _answer_all(engine: Engine, asked: Sequence[Query | Texts]) -> list[Found | 
 def _sweep(folder: Path) -> None:
     """Remove what processes that are no more have left."""
     for left in folder.glob("[0-9]*.*"):
-        pid = int(left.name.partition(".")[0])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+        if not _runs(int(left.name.partition(".")[0])):
             rmtree(left, ignore_errors=True)
-        except PermissionError:
-            continue
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -4,6 +4,9 @@
 """
 
 import os
+import signal
+import threading
+import time
 
 import bentoml
 from pydantic import TypeAdapter
@@ -32,9 +35,17 @@ class Kindred:
 
     def __init__(self) -> None:
         """Open it; seconds."""
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         found = os.environ.get(FOUND)
         _live.start(TypeAdapter(Version).validate_json(found) if found else None)
 
     def __is_ready__(self) -> bool:
         """For `/readyz`."""
         return _live.ready
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent has gone: it has a session of its own, and would serve on."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
