@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -54,7 +55,7 @@ def project(tiny, tmp_path_factory):
 class Service:
     """A running `kindred serve`."""
 
-    def __init__(self, project, *arguments):
+    def __init__(self, project, *arguments, env=None):
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = project.folder / f"var/serve-{self.port}.log"
@@ -70,7 +71,7 @@ class Service:
                     *arguments,
                 ],
                 cwd=project.folder,
-                env=project.env,
+                env={**project.env, **(env or {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -94,11 +95,37 @@ class Service:
         return self.process.wait(PATIENCE)
 
 
+class Proxy(socketserver.ThreadingTCPServer):
+    """Where whatever calls out would connect; it notes that, and hangs up."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self.calls = []
+        address = f"http://127.0.0.1:{self.server_address[1]}"
+        names = ("http_proxy", "https_proxy", "all_proxy")
+        self.env = {name: address for upper in names for name in (upper, upper.upper())}
+        self.env |= {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
+
+    def process_request(self, request, client_address):
+        self.calls.append(request.recv(1000))
+        super().process_request(request, client_address)
+
+
 @pytest.fixture(scope="module")
-def service(project):
+def outside():
+    with Proxy() as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+
+
+@pytest.fixture(scope="module")
+def service(project, outside):
     project.kindred("promote")
     project.run(sys.executable, "-c", VARIANT)
-    service = Service(project)
+    service = Service(project, env=outside.env)
     yield service
     if service.process.poll() is None:
         service.stop()
@@ -248,6 +275,13 @@ def _until(service, version):
         while client.model()["version"] != version:
             assert time.monotonic() < deadline, service.log.read_text()
             time.sleep(0.2)
+
+
+def test_nothing_calls_out(project, service, outside):
+    assert outside.calls == []
+    call = "import urllib.request; urllib.request.urlopen('http://kindred.invalid', timeout=9)"
+    subprocess.run([sys.executable, "-c", call], env={**project.env, **outside.env}, check=False)
+    assert len(outside.calls) == 1  # it would have been noticed
 
 
 def test_it_ends_when_told_and_leaves_nothing(project, service):

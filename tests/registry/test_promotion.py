@@ -199,6 +199,7 @@ def test_promoting_the_champion_again_changes_nothing(home):
     assert len(read_history(NAME)) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_collection_is_made_again(home):
     promote(NAME, "1")
     promote(NAME, "2")
@@ -258,6 +259,7 @@ def test_a_champion_made_by_hand_is_rolled_back_to_the_last_promoted_one(home):
     assert rollback(NAME).version.number == 1
 
 
+@pytest.mark.slow
 def test_the_collections_of_the_last_three_champions_stay(home):
     for number in (1, 2, 3, 4, 5):
         promote(NAME, str(number))
