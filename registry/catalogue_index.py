@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from registry.bundle import Bundle
+from registry.errors import RegistryError
 from retrieval.collection import Item
 from retrieval.vector_store import VectorStore, collection_key, open_store, verify
 
@@ -16,7 +17,7 @@ def ensure_collections(bundle: Bundle, uri: str | None = None) -> None:
     """Write the collections that are not there yet; those that are were verified when made.
 
     Raises:
-        ValueError: What was read back is not what was written.
+        RegistryError: Milvus cannot hold it, or gave back something else than was written.
         ConnectionError: The Milvus server does not answer.
     """
     store = open_store(uri)
@@ -53,7 +54,13 @@ def _create(store: VectorStore, bundle: Bundle, model: Literal["student", "base"
         Item(product.product_id, product.category, product.price, product.attributes)
         for product in bundle.read_products()
     ]
-    store.create(collection_key(bundle.digest, model), bundle.read_vectors(model), items)
+    try:
+        store.create(collection_key(bundle.digest, model), bundle.read_vectors(model), items)
+    except ValueError as error:
+        msg = (
+            f"the catalogue of {bundle.digest[:16]} cannot be put into Milvus: {error}"
+        )
+        raise RegistryError(msg) from error
 
 
 def _is_intact(store: VectorStore, bundle: Bundle, model: Literal["student", "base"]) -> bool:

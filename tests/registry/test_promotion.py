@@ -193,6 +193,17 @@ def test_a_damaged_candidate_is_not_promoted(home, template):
     assert champion_number(NAME) is None
 
 
+def test_a_catalogue_that_reads_back_otherwise_is_not_promoted(home, monkeypatch):
+    def differs(*_):
+        msg = "got other vectors back than were written"
+        raise ValueError(msg)
+
+    monkeypatch.setattr("retrieval.vector_store.verify", differs)
+    with pytest.raises(RegistryError, match="cannot be put into Milvus: got other vectors"):
+        promote(NAME, "1")
+    assert (champion_number(NAME), STORE.list_keys(), outcomes()) == (None, set(), [])
+
+
 def test_promoting_the_champion_again_changes_nothing(home):
     promote(NAME, "1")
     assert not promote(NAME, "1").moved
