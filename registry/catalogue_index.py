@@ -57,9 +57,7 @@ def _create(store: VectorStore, bundle: Bundle, model: Literal["student", "base"
     try:
         store.create(collection_key(bundle.digest, model), bundle.read_vectors(model), items)
     except ValueError as error:
-        msg = (
-            f"the catalogue of {bundle.digest[:16]} cannot be put into Milvus: {error}"
-        )
+        msg = f"the catalogue of {bundle.digest[:16]} cannot be put into Milvus: {error}"
         raise RegistryError(msg) from error
 
 
