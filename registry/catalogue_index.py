@@ -65,7 +65,7 @@ def _is_intact(store: VectorStore, bundle: Bundle, model: Literal["student", "ba
     with tempfile.TemporaryDirectory(prefix="kindred.") as private:
         try:
             collection = store.open(collection_key(bundle.digest, model), Path(private))
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return False
         try:
             verify(collection, bundle.read_vectors(model))

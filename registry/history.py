@@ -4,13 +4,14 @@ Each is a MLflow run in the experiment `kindred-promotions`: opened with the int
 moves, closed after. The alias alone says which version is champion; the runs say how it came to be.
 """
 
+import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from registry import tracking
-from registry.errors import explained
+from registry.client import registry_client
 from registry.versions import Version
 
 EXPERIMENT = "kindred-promotions"
@@ -46,12 +47,8 @@ def read_history(name: str) -> list[Change]:
     """
     if not tracking.exists():
         return []
-    address = tracking.connect()
-    import mlflow
-
-    client = mlflow.MlflowClient()
     runs: list[Any] = []
-    with explained(f"read the promotions of {name}", address):
+    with registry_client(f"read the promotions of {name}") as client:
         experiment = client.get_experiment_by_name(EXPERIMENT)
         token: str | None = None
         while experiment is not None:
@@ -77,11 +74,6 @@ def open_change(
     overridden: str = "",
 ) -> str:
     """Record what is about to be done, and return the run's id. Raises as `read_history`."""
-    import getpass
-
-    address = tracking.connect()
-    import mlflow
-
     tags = {
         "action": action,
         "name": after.name,
@@ -91,8 +83,7 @@ def open_change(
         "reason": reason,
         "overridden": overridden,
     }
-    client = mlflow.MlflowClient()
-    with explained(f"record the {action}", address):
+    with registry_client(f"record the {action}") as client:
         experiment = client.get_experiment_by_name(EXPERIMENT)
         known = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
         run = client.create_run(
@@ -106,12 +97,9 @@ def open_change(
 
 def close_change(run_id: str, outcome: Outcome) -> None:
     """Record how it ended. Raises as `read_history`."""
-    address = tracking.connect()
-    import mlflow
-
     status = "FINISHED" if outcome == "done" else "KILLED"
-    with explained("close the record of a promotion", address):
-        mlflow.MlflowClient().set_terminated(run_id, status)
+    with registry_client("close the record of a promotion") as client:
+        client.set_terminated(run_id, status)
 
 
 def settle(history: Sequence[Change], champion: Version | None) -> None:

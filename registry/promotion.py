@@ -12,11 +12,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from registry import tracking
 from registry.bundle import Bundle
 from registry.catalogue_index import drop_collections, ensure_collections, verify_collections
 from registry.comparison import compare
-from registry.errors import ConflictError, RefusedError, RegistryError, explained
+from registry.errors import ConflictError, RefusedError, RegistryError
 from registry.history import (
     Action,
     Change,
@@ -28,7 +27,16 @@ from registry.history import (
 )
 from registry.store import fetch_bundle
 from registry.verdicts import GATES, outcome
-from registry.versions import CHALLENGER, CHAMPION, Version, find_version, list_versions
+from registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    Version,
+    champion_number,
+    find_champion,
+    find_version,
+    list_versions,
+    set_alias,
+)
 
 LOCK = Path("var/locks/promotion.lock")
 KEPT = 3  # champions whose collections stay
@@ -72,7 +80,7 @@ def promote(
         ConnectionError: The Milvus server does not answer.
     """
     with _alone():
-        version, before = find_version(name, wanted), _champion(name)
+        version, before = find_version(name, wanted), find_champion(name)
         if not dry_run:
             settle(read_history(name), before)
         if before is not None and before.number == version.number:
@@ -99,7 +107,7 @@ def rollback(name: str, report: Report = lambda _: None) -> Moved:
     Raises as `promote`.
     """
     with _alone():
-        before = _champion(name)
+        before = find_champion(name)
         if before is None:
             msg = f"{name} has no champion to roll back from: run `kindred promote`"
             raise RefusedError(msg)
@@ -167,38 +175,22 @@ def _move(
     overridden: str = "",
 ) -> None:
     run_id = open_change(action, before, version, reason, overridden)
-    if _champion(version.name) != before:
+    if champion_number(version.name) != (before.number if before else None):
         close_change(run_id, "abandoned")
         msg = (
             f"the champion of {version.name} changed while this {action} ran;"
             " look at `kindred history`, and run it again"
         )
         raise ConflictError(msg)
-    _set_champion(version)
+    set_alias(version, CHAMPION)  # the one write that counts
     close_change(run_id, "done")
-
-
-def _set_champion(version: Version) -> None:
-    """The one write that counts."""
-    address = tracking.connect()
-    import mlflow
-
-    with explained(f"make version {version.number} the champion", address):
-        mlflow.MlflowClient().set_registered_model_alias(
-            version.name, CHAMPION, str(version.number)
-        )
-
-
-def _champion(name: str) -> Version | None:
-    return next((v for v in list_versions(name) if CHAMPION in v.aliases), None)
 
 
 def _prune(name: str) -> None:
     """Delete the collections of former champions but the last three and what is in use."""
     versions = {version.number: version for version in list_versions(name)}
-    champion = next((n for n, v in versions.items() if CHAMPION in v.aliases), None)
     history = [change for change in read_history(name) if change.outcome != "abandoned"]
-    kept = {*champions(history, champion)[-KEPT:], *_latest(history)}
+    kept = {*champions(history, champion_number(name))[-KEPT:], *_latest(history)}
     spared = {versions[n].digest for n in kept if n in versions}
     spared |= {v.digest for v in versions.values() if v.aliases}
     drop_collections(sorted({change.after_digest for change in history} - spared))

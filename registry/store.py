@@ -13,7 +13,7 @@ from registry import tracking
 from registry.bundle import Bundle, open_bundle
 from registry.errors import RegistryError, UnreachableError, explained
 from registry.logged_model import log_bundle
-from registry.versions import CHALLENGER, Version, list_versions, version_tags
+from registry.versions import CHALLENGER, Version, list_versions, set_alias, version_tags
 
 CACHE = Path("var/bundles")
 
@@ -47,8 +47,7 @@ def register_bundle(folder: Path, name: str) -> Registration:
     if version is None:
         msg = f"registered {folder} as {name}, but {address} does not list it; run it again"
         raise RegistryError(msg)
-    with explained(f"move the alias {CHALLENGER} to version {version.number}", address):
-        _move_challenger(version)
+    set_alias(version, CHALLENGER)
     return Registration(_find_digest(name, bundle.digest) or version, created)
 
 
@@ -88,13 +87,6 @@ def _create_version(bundle: Bundle, name: str) -> None:
     model = log_bundle(bundle)
     with redirect_stderr(io.StringIO()):  # it prints what it does; errors are raised
         mlflow.register_model(model.model_uri, name, tags=version_tags(bundle))
-
-
-def _move_challenger(version: Version) -> None:
-    import mlflow
-
-    client = mlflow.MlflowClient()
-    client.set_registered_model_alias(version.name, CHALLENGER, str(version.number))
 
 
 def _open_intact(folder: Path, digest: str) -> Bundle | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from registry import tracking
 from registry.bundle import Bundle
-from registry.errors import RegistryError, UnknownVersionError, explained
+from registry.client import registry_client
+from registry.errors import RegistryError, UnknownVersionError
 from registry.headlines import HEADLINES, headlines
 from registry.logged_model import DIGEST_TAG
 from registry.verdicts import GATES, outcomes
@@ -54,11 +55,7 @@ def list_versions(name: str) -> list[Version]:
     """
     if not tracking.exists():
         return []
-    address = tracking.connect()
-    import mlflow
-
-    client = mlflow.MlflowClient()
-    with explained(f"list the versions of {name}", address):
+    with registry_client(f"list the versions of {name}") as client:
         found = client.search_model_versions(f"name = '{name}'")
         # The search gives no aliases; the model itself does.
         aliases = client.get_registered_model(name).aliases if found else {}
@@ -95,8 +92,19 @@ def find_version(name: str, wanted: str | None = None) -> Version:
 
 def champion_number(name: str) -> int | None:
     """The champion's version number; None where there is no champion. Raises as `list_versions`."""
-    numbers = [v.number for v in list_versions(name) if CHAMPION in v.aliases]
-    return numbers[0] if numbers else None
+    champion = find_champion(name)
+    return champion.number if champion else None
+
+
+def find_champion(name: str) -> Version | None:
+    """The champion; None where there is none. Raises as `list_versions`."""
+    return next((v for v in list_versions(name) if CHAMPION in v.aliases), None)
+
+
+def set_alias(version: Version, alias: str) -> None:
+    """Point an alias at a version: one write. Raises as `list_versions`."""
+    with registry_client(f"move the alias {alias} to version {version.number}") as client:
+        client.set_registered_model_alias(version.name, alias, str(version.number))
 
 
 def _version(entry: Any, aliases: Mapping[str, Any]) -> Version:

@@ -56,6 +56,7 @@ class VectorStore(Protocol):
 
         Raises:
             FileNotFoundError: There is no such collection.
+            ValueError: Its folder is damaged.
             ConnectionError: A server does not answer.
         """
 
@@ -187,8 +188,13 @@ class LiteStore:
             _close_lite(client, copy)
             rmtree(copy, ignore_errors=True)
 
-        with reached(str(source)):
-            return Collection(client, _NAME, close)
+        try:
+            with reached(str(source)):
+                return Collection(client, _NAME, close)
+        except ConnectionError as error:  # there is no server that could be down
+            close()
+            msg = f"{source} is damaged: {error.__cause__}; delete it, and promote again"
+            raise ValueError(msg) from error
 
 
 class ServerStore:

@@ -53,14 +53,16 @@ class Vectors:
 class Engine:
     """Answers batches of queries with one version."""
 
-    def __init__(self, version: Version, bundle: Bundle, uri: str, private: Path) -> None:
+    def __init__(
+        self, version: Version, bundle: Bundle, private: Path, uri: str | None = None
+    ) -> None:
         """Open everything; seconds.
 
         Args:
             version: The registered version.
             bundle: Its bundle.
-            uri: Where its collections are (`open_store`).
-            private: A folder of this process alone, for its copies of them.
+            private: A folder of this process alone, for its copies of the collections.
+            uri: Where those are (`open_store`).
 
         Raises:
             FileNotFoundError: A collection is missing.

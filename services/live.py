@@ -144,13 +144,12 @@ class Live:
     def _open(self, version: Version) -> Engine:
         from registry.catalogue_index import ensure_collections
         from registry.store import fetch_bundle
-        from retrieval.vector_store import default_uri
 
         bundle = fetch_bundle(version)
         ensure_collections(bundle)
         PRIVATE.mkdir(parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
-        return Engine(version, bundle, default_uri(), private)
+        return Engine(version, bundle, private)
 
     def _put(self, engine: Engine) -> None:
         old = self.engine

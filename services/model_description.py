@@ -9,6 +9,7 @@ from typing import Any
 from registry.bundle import Bundle, Product
 from services.engine import Engine
 from services.live import Live
+from services.version_facts import version_facts
 
 EXAMPLES = 6
 SHORT, LONG = 30, 60  # characters of a text that fits on a button
@@ -22,10 +23,7 @@ def describe(live: Live) -> dict[str, Any]:
         "name": version.name,
         "version": str(version.number),
         "follows": live.wanted,
-        "bundle_sha256": version.digest,
-        "registered": version.created.isoformat(timespec="seconds"),
-        "verdicts": version.verdicts,
-        "metrics": version.metrics,
+        **version_facts(version),
         "lineage": engine.bundle.lineage.model_dump(mode="json"),
         "catalogue": _catalogue(engine),
         "examples": example_texts(engine.bundle),

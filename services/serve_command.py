@@ -8,11 +8,14 @@ from typing import NoReturn
 
 from pydantic import TypeAdapter
 
-from registry.versions import Version
+from registry.versions import CHAMPION, Version
 from services.errors import CommandError, Exit
 from services.registry_access import registry_access
 
-CHAMPION = "champion"
+# How `services.service` hears of the arguments: BentoML starts processes that know nothing of them.
+NAME = "KINDRED_NAME"
+VERSION = "KINDRED_VERSION"
+FOUND = "KINDRED_FOUND"  # the version as JSON: to ask MLflow again would cost three seconds
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -46,16 +49,14 @@ def run_serve(request: ServeRequest) -> NoReturn:
     version = _prepare(request.name, wanted)
     environment = {
         **os.environ,
-        "KINDRED_NAME": request.name,
-        "KINDRED_VERSION": wanted,
-        "KINDRED_FOUND": TypeAdapter(Version).dump_json(version).decode(),
+        NAME: request.name,
+        VERSION: wanted,
+        FOUND: TypeAdapter(Version).dump_json(version).decode(),
         # Milvus Lite's products of small matrices gain nothing from threads, and OpenBLAS's would
         # take the cores from torch's: 56 instead of 33 ms a search on two cores.
         "OPENBLAS_NUM_THREADS": "1",
         "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(Path("var/bentoml").absolute()),
         "BENTOML_DO_NOT_TRACK": "True",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
     }
     sys.stdout.write(f"serving {request.name} at http://{request.host}:{request.port}\n")
     sys.stdout.flush()

@@ -11,16 +11,12 @@ import time
 import bentoml
 from pydantic import TypeAdapter
 
-from registry.versions import Version
+from registry.versions import CHAMPION, Version
 from services.app import create_app
 from services.live import Live
+from services.serve_command import FOUND, NAME, VERSION
 
-# Set by `kindred serve`: BentoML starts worker processes that know nothing of its arguments.
-NAME = "KINDRED_NAME"
-VERSION = "KINDRED_VERSION"
-FOUND = "KINDRED_FOUND"  # what it looked up, as JSON: to ask MLflow again would cost three seconds
-
-_live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, "champion"))
+_live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, CHAMPION))
 
 
 @bentoml.service(

@@ -7,6 +7,7 @@ from registry.tracking import tracking_uri
 from registry.versions import Version, list_versions
 from services.registry_access import registry_access
 from services.tables import as_text, table
+from services.version_facts import version_facts
 
 _HEADER = (
     "version",
@@ -41,10 +42,7 @@ def _record(version: Version) -> dict[str, object]:
     return {
         "version": version.number,
         "aliases": list(version.aliases),
-        "verdicts": version.verdicts,
-        "metrics": version.metrics,
-        "registered": version.created.isoformat(timespec="seconds"),
-        "bundle_sha256": version.digest,
+        **version_facts(version),
         "run_id": version.run_id,
     }
 

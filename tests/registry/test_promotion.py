@@ -352,7 +352,7 @@ def test_what_the_champion_does_not_know_it_is_shown(home, sources, tmp_path, mo
     assert (found.candidate, found.champion, found.queries) == (1.0, 1.0, 2)
 
 
-STEPS = ("verify_collections", "open_change", "_set_champion", "close_change", "_prune")
+STEPS = ("verify_collections", "open_change", "set_alias", "close_change", "_prune")
 MOMENTS = [(step, moment) for step in STEPS for moment in ("before", "after")]
 
 
@@ -375,7 +375,7 @@ promotion.promote({NAME!r}, "2")
 """
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -9
-    moved = MOMENTS.index((step, moment)) >= MOMENTS.index(("_set_champion", "after"))
+    moved = MOMENTS.index((step, moment)) >= MOMENTS.index(("set_alias", "after"))
     assert champion_number(NAME) == (2 if moved else 1)
     assert keys_of(champion_number(NAME)) <= STORE.list_keys()
     promote(NAME, "2")

@@ -161,7 +161,6 @@ def test_what_a_verb_refuses_is_one_line_with_its_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("registry.promotion.read_history", lambda name: [])
-    monkeypatch.setattr("registry.promotion.list_versions", lambda name: [registered])
     monkeypatch.setattr("registry.promotion.fetch_bundle", lambda version: bundle)
     assert main(arguments) == code
     line = capsys.readouterr().err.splitlines()[-1]

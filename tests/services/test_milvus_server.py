@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,9 +130,7 @@ def test_a_version_is_served_from_it(uri, bundle, version, tmp_path):
     ensure_collections(bundle, uri)
     keys = {collection_key(bundle.digest, model) for model in MODELS}
     assert keys <= open_store(uri).list_keys()
-    served = Engine(
-        version.__class__(**{**vars(version), "digest": bundle.digest}), bundle, uri, tmp_path
-    )
+    served = Engine(replace(version, digest=bundle.digest), bundle, tmp_path, uri)
     found = served.search(
         [Query("a blue thing", 2, Filter(), model) for model in ("champion", "base")]
     )
