@@ -76,18 +76,66 @@ class Base(Section):
     head_learning_rate: PositiveFloat
 
 
-class Teacher(Section):
-    """Section `teacher`."""
+class SimulatedTeacher(Section):
+    """Section `teacher.simulated`."""
 
-    kind: Literal["simulated"]
     noise: PositiveFloat
     position_bias: NonNegativeFloat
     malformed_rate: Share
+    latency: NonNegativeFloat
+
+
+class OpenAITeacher(Section):
+    """Section `teacher.openai`."""
+
+    base_url: str
+    model: str
+    key_variable: str
+    temperature: NonNegativeFloat | None
+    max_output_tokens: PositiveInt
+    structured: bool
+    concurrency: PositiveInt
+    timeout: PositiveFloat
+    max_retries: Annotated[int, Field(ge=0)]
+
+
+class TransformersTeacher(Section):
+    """Section `teacher.transformers`."""
+
+    model: str
+    method: Literal["logprobs", "generate"]
+    batch_size: PositiveInt
+    max_output_tokens: PositiveInt
+
+
+class FileTeacher(Section):
+    """Section `teacher.file`."""
+
+    path: Path
+
+
+class Teacher(Section):
+    """Section `teacher`."""
+
+    kind: Literal["simulated", "openai", "transformers", "file"]
+    prompt: Path
+    complaint: Path
+    image_size: Annotated[int, Field(ge=16)]
+    max_calls: PositiveInt | None
+    max_cost_usd: NonNegativeFloat | None
+    usd_per_million_input_tokens: NonNegativeFloat
+    usd_per_million_output_tokens: NonNegativeFloat
+    simulated: SimulatedTeacher
+    openai: OpenAITeacher
+    transformers: TransformersTeacher
+    file: FileTeacher
 
 
 class Tournaments(Section):
     """Section `tournaments`."""
 
+    group_size: Annotated[int, Field(ge=2)]
+    repeats: PositiveInt
     max_calls_per_match: Annotated[int, Field(ge=2, multiple_of=2)]
     max_val_personas: PositiveInt
     max_test_personas: PositiveInt
@@ -99,6 +147,9 @@ class Label(Section):
     groups: PositiveInt
     band_edges: tuple[Share, ...]
     band_sizes: tuple[Annotated[int, Field(ge=0)], ...]
+    min_coverage: Annotated[int, Field(ge=0)]
+    audit_fraction: Share
+    pair_fraction: Share
 
     @model_validator(mode="after")
     def _bands_fit(self) -> "Label":

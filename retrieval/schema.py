@@ -55,6 +55,18 @@ RANKINGS = pa.schema(
         ("request_sha256", pa.string()),
     ]
 )
+AUDITS = pa.schema(  # what a cycle asked again, for the gate; no training sees it
+    [
+        ("audit_id", pa.string()),
+        ("group_id", pa.string()),  # the group whose pictures are asked about
+        ("kind", pa.string()),  # group: the same in another order | pair: two of it, in both orders
+        ("persona_id", pa.string()),
+        ("presented", pa.list_(pa.string())),
+        ("ranking", pa.list_(pa.string())),  # best first; empty: the teacher gave no label
+        ("teacher", pa.string()),
+        ("request_sha256", pa.string()),
+    ]
+)
 TOURNAMENTS = pa.schema(
     [
         ("persona_id", pa.string()),
@@ -62,6 +74,8 @@ TOURNAMENTS = pa.schema(
         ("winner", pa.string()),
         ("calls", pa.int64()),
         ("undecided", pa.int64()),  # matches that a seeded coin decided
+        ("repeats", pa.int64()),  # tournaments held
+        ("confidence", pa.float64()),  # share of them that the winner won; NaN after a single one
         ("teacher", pa.string()),
     ]
 )
