@@ -50,6 +50,13 @@ examples:
 
 {_EXIT_CODES}
 """
+_LABELS_EXAMPLES = f"""\
+examples:
+  kindred labels cost         calls, tokens and money by stage, cycle and teacher
+  kindred labels cost --json  the same for a program
+
+{_EXIT_CODES}
+"""
 _SERVE_EXAMPLES = f"""\
 examples:
   kindred serve                        the champion at http://127.0.0.1:3000, and the next one
@@ -101,12 +108,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_status(_verb(verbs, "status", "list the registered versions", _STATUS_EXAMPLES))
-    _add_promote(_verb(verbs, "promote", "make a version the champion", _PROMOTE_EXAMPLES))
-    _add_rollback(_verb(verbs, "rollback", "undo the last promotion", _ROLLBACK_EXAMPLES))
-    _add_history(_verb(verbs, "history", "list promotions and rollbacks", _HISTORY_EXAMPLES))
-    _add_serve(_verb(verbs, "serve", "serve search over HTTP", _SERVE_EXAMPLES))
-    _add_search(_verb(verbs, "search", "search a catalogue by a text", _SEARCH_EXAMPLES))
+    _add_status(_registry_verb(verbs, "status", "list the registered versions", _STATUS_EXAMPLES))
+    _add_promote(_registry_verb(verbs, "promote", "make a version the champion", _PROMOTE_EXAMPLES))
+    _add_rollback(_registry_verb(verbs, "rollback", "undo the last promotion", _ROLLBACK_EXAMPLES))
+    _add_history(_registry_verb(verbs, "history", "list promotions and rollbacks", _HISTORY_EXAMPLES))
+    _add_labels(_verb(verbs, "labels", "look at what labelling did", _LABELS_EXAMPLES))
+    _add_serve(_registry_verb(verbs, "serve", "serve search over HTTP", _SERVE_EXAMPLES))
+    _add_search(_registry_verb(verbs, "search", "search a catalogue by a text", _SEARCH_EXAMPLES))
     return parser
 
 
@@ -120,6 +128,13 @@ def _verb(
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    return parser
+
+
+def _registry_verb(
+    verbs: "argparse._SubParsersAction[_Parser]", name: str, purpose: str, examples: str
+) -> argparse.ArgumentParser:
+    parser = _verb(verbs, name, purpose, examples)
     parser.add_argument("--name", default="kindred", help="the registered model (default: kindred)")
     return parser
 
@@ -151,6 +166,12 @@ def _add_rollback(parser: argparse.ArgumentParser) -> None:
 
 def _add_history(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_history)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_labels)
+    parser.add_argument("what", choices=["cost"], help="cost: the ledger of the teacher's calls")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -219,6 +240,13 @@ def _history(options: argparse.Namespace) -> int:
     from services.history_command import read_changes
 
     print(read_changes(options.name, as_json=options.json))
+    return Exit.DONE
+
+
+def _labels(options: argparse.Namespace) -> int:
+    from services.labels_command import read_cost
+
+    print(read_cost(as_json=options.json))
     return Exit.DONE
 
 

@@ -1,20 +1,53 @@
-"""The teacher that the parameters name."""
+"""The teacher that the parameters name, with its journal and its budget."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pipelines.params import Params
-from pipelines.stage import derive_seed
-from pipelines.teachers.protocol import Teacher
+from pipelines.stage import derive_seed, progress, say
+from pipelines.teachers.asking import Asker, Purpose
+from pipelines.teachers.budget import make_budget
+from pipelines.teachers.protocol import Teacher, TeacherError
 from pipelines.teachers.simulated import SimulatedTeacher
+from retrieval.journal import TEACHERS, Journal
+
+Rows = Sequence[Mapping[str, Any]]
 
 
-def make_teacher(
-    params: Params, personas: Sequence[Mapping[str, Any]], products: Sequence[Mapping[str, Any]]
-) -> Teacher:
-    """A teacher for these personas and products; further kinds join here.
+def make_teacher(params: Params, personas: Rows, products: Rows) -> Teacher:
+    """A teacher for these personas and products.
 
     Raises:
         SystemExit: The teacher cannot rank for them.
     """
-    return SimulatedTeacher(params.teacher, derive_seed(params.seed, "teacher"), personas, products)
+    seed = derive_seed(params.seed, "teacher")
+    return SimulatedTeacher(params.teacher.simulated, seed, personas, products)
+
+
+@contextmanager
+def open_asker(
+    params: Params, teacher: Teacher, purpose: Purpose, total: int | None
+) -> Iterator[Asker]:
+    """The teacher with the journal of the stage, locked, and a progress bar.
+
+    Args:
+        params: For the budget.
+        teacher: Who answers.
+        purpose: Names the journal.
+        total: How many requests there will be, for the bar; None if that is not known.
+
+    Raises:
+        SystemExit: Another process has the journal, or the teacher cannot be asked now; what it
+            said so far is in the journal.
+    """
+    path = TEACHERS / f"{purpose.stage}.jsonl"
+    label = f"{purpose.stage} {purpose.cycle}".rstrip()
+    try:
+        nothing: tuple[Any, ...] = ()
+        with Journal(path) as journal, progress(nothing, label, total) as bar:
+            if journal.damaged:
+                say(f"{path}: {journal.damaged} damaged records do not count; asked again")
+            yield Asker(teacher, journal, purpose, make_budget(params.teacher), bar)
+    except (BlockingIOError, TeacherError) as error:
+        raise SystemExit(str(error)) from error
