@@ -108,44 +108,41 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_status(_registry_verb(verbs, "status", "list the registered versions", _STATUS_EXAMPLES))
-    _add_promote(_registry_verb(verbs, "promote", "make a version the champion", _PROMOTE_EXAMPLES))
-    _add_rollback(_registry_verb(verbs, "rollback", "undo the last promotion", _ROLLBACK_EXAMPLES))
-    _add_history(_registry_verb(verbs, "history", "list promotions and rollbacks", _HISTORY_EXAMPLES))
+    _add_status(_verb(verbs, "status", "list the registered versions", _STATUS_EXAMPLES))
+    _add_promote(_verb(verbs, "promote", "make a version the champion", _PROMOTE_EXAMPLES))
+    _add_rollback(_verb(verbs, "rollback", "undo the last promotion", _ROLLBACK_EXAMPLES))
+    _add_history(_verb(verbs, "history", "list promotions and rollbacks", _HISTORY_EXAMPLES))
     _add_labels(_verb(verbs, "labels", "look at what labelling did", _LABELS_EXAMPLES))
-    _add_serve(_registry_verb(verbs, "serve", "serve search over HTTP", _SERVE_EXAMPLES))
-    _add_search(_registry_verb(verbs, "search", "search a catalogue by a text", _SEARCH_EXAMPLES))
+    _add_serve(_verb(verbs, "serve", "serve search over HTTP", _SERVE_EXAMPLES))
+    _add_search(_verb(verbs, "search", "search a catalogue by a text", _SEARCH_EXAMPLES))
     return parser
 
 
 def _verb(
     verbs: "argparse._SubParsersAction[_Parser]", name: str, purpose: str, examples: str
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
+    return verbs.add_parser(
         name,
         help=purpose,
         description=f"{purpose.capitalize()}.",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return parser
 
 
-def _registry_verb(
-    verbs: "argparse._SubParsersAction[_Parser]", name: str, purpose: str, examples: str
-) -> argparse.ArgumentParser:
-    parser = _verb(verbs, name, purpose, examples)
+def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="kindred", help="the registered model (default: kindred)")
-    return parser
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_status)
+    _add_name(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_promote(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_promote)
+    _add_name(parser)
     parser.add_argument(
         "version",
         metavar="VERSION",
@@ -162,10 +159,12 @@ def _add_promote(parser: argparse.ArgumentParser) -> None:
 
 def _add_rollback(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_rollback)
+    _add_name(parser)
 
 
 def _add_history(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_history)
+    _add_name(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -177,6 +176,7 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_serve)
+    _add_name(parser)
     parser.add_argument(
         "--version", metavar="V", help="number or alias (default: champion, and who follows it)"
     )
@@ -186,6 +186,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_search)
+    _add_name(parser)
     parser.add_argument("text", help="what to look for, in quotes")
     parser.add_argument("--offline", action="store_true", help="search here, without a service")
     parser.add_argument(

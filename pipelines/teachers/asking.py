@@ -13,7 +13,15 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from pipelines.teachers.budget import Budget
-from pipelines.teachers.protocol import Answer, Question, Reply, Request, Teacher, request_sha256
+from pipelines.teachers.protocol import (
+    Answer,
+    Question,
+    Reply,
+    Request,
+    Teacher,
+    TeacherError,
+    request_sha256,
+)
 from pipelines.teachers.replies import read_reply
 from retrieval.journal import Journal, Record
 
@@ -126,6 +134,9 @@ class Asker:
                 self._under_way -= len(answered)
                 for question, _ in answered:
                     self._settle(asked.pop(question), orders, queue)
+            if asked:
+                msg = f"{self.name} left {len(asked)} questions unanswered; run again"
+                raise TeacherError(msg)
         finally:
             self._under_way = 0
             if isinstance(answers, Generator):
