@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipelines.params import Params
+from pipelines.paths import PRODUCTS_FILE
 from pipelines.stage import derive_seed, progress, say
 from pipelines.teachers.asking import Asker, Purpose
 from pipelines.teachers.budget import make_budget
+from pipelines.teachers.openai_chat import OpenAITeacher
 from pipelines.teachers.protocol import Teacher, TeacherError
 from pipelines.teachers.simulated import SimulatedTeacher
 from retrieval.journal import TEACHERS, Journal
@@ -21,8 +23,11 @@ def make_teacher(params: Params, personas: Rows, products: Rows) -> Teacher:
     Raises:
         SystemExit: The teacher cannot rank for them.
     """
+    teacher, pictures = params.teacher, PRODUCTS_FILE.parent
+    if teacher.kind == "openai":
+        return OpenAITeacher(teacher, personas, products, pictures)
     seed = derive_seed(params.seed, "teacher")
-    return SimulatedTeacher(params.teacher.simulated, seed, personas, products)
+    return SimulatedTeacher(teacher.simulated, seed, personas, products)
 
 
 @contextmanager
