@@ -96,15 +96,12 @@ class Asker:
 
     def forecast(self, requests: Sequence[Request]) -> Forecast:
         """What ranking these will take, if every reply is a permutation at once."""
-        missing = {}
-        for request in requests:
-            digest = request_sha256(self._teacher, request)
-            if self._journal.get(_key(digest, 0)) is None:
-                missing[digest] = request
+        asked = {request_sha256(self._teacher, request): request for request in requests}
+        missing = {d: r for d, r in asked.items() if self._journal.get(_key(d, 0)) is None}
         tokens = [self._teacher.expected_tokens(request) for request in missing.values()]
         taken, brought = (sum(tokens_[i] for tokens_ in tokens) for i in (0, 1))
         cost = self.budget.prices.cost(taken, brought)
-        return Forecast(len(requests) - len(missing), len(missing), taken, brought, cost)
+        return Forecast(len(asked) - len(missing), len(missing), taken, brought, cost)
 
     def rank(self, requests: Sequence[Request]) -> list[Reply | None]:
         """One reply a request, in order; None where the budget ended before it.

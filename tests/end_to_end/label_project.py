@@ -5,6 +5,7 @@ import json
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -30,7 +31,7 @@ OUTPUTS = ("rankings.parquet", "audits.parquet", "ledger.json")
 
 
 def make_label_project(folder: Path, url: str, products: int = 40, **label: float) -> Path:
-    """Tables, pictures, vectors and parameters for `python -m pipelines.label c1`, and a DVC stage."""
+    """Tables, pictures, vectors and parameters for stage `label` of cycle c1."""
     rng = np.random.default_rng(0)
     rows = []
     for number in range(products):
@@ -92,10 +93,8 @@ class ChatServer:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
-                try:
+                with suppress(OSError):  # who asked may have been killed
                     self.wfile.write(reply)
-                except OSError:  # who asked was killed
-                    pass
 
             def log_message(self, *_: object) -> None:
                 pass
