@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.params import SimulatedTeacher as SimulatedParams
 from pipelines.teachers.protocol import Answer, Question, Request, request_sha256
 from pipelines.teachers.replies import write_reply
-from retrieval.wants import utilities
+from retrieval.wants import facts, utility
 
 _TOGETHER = 512  # answers at once: each time the journal goes to disk
 
@@ -33,7 +33,7 @@ class SimulatedTeacher:
         personas: Sequence[Mapping[str, Any]],
         products: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Work out every persona's utility of every product.
+        """Note who wants what, and what there is.
 
         Args:
             params: Noise, position bias, share of malformed replies, latency.
@@ -46,15 +46,15 @@ class SimulatedTeacher:
         """
         self._params = params
         self.settings = {"seed": seed, **params.model_dump(exclude={"latency"})}
-        attributes = [product["attributes"] for product in products]
         self._wants = {persona["persona_id"]: persona["wants"] for persona in personas}
         self._attributes = {product["product_id"]: product["attributes"] for product in products}
-        self._column = {product["product_id"]: i for i, product in enumerate(products)}
-        self._utility = {
-            persona["persona_id"]: utilities(persona["wants"], attributes).tolist()
-            for persona in personas
-        }
-        blank = [persona for persona, utility in self._utility.items() if not any(utility)]
+        self._facts = {product: facts(has) for product, has in self._attributes.items()}
+        there_is = {fact for has in self._facts.values() for fact in has}
+        blank = [
+            persona
+            for persona, wants in self._wants.items()
+            if not any(weight and want in there_is for want, weight in wants.items())
+        ]
         if blank:
             msg = (
                 f"the simulated teacher got {len(blank)} of {len(personas)} personas whose wants"
@@ -95,10 +95,10 @@ class SimulatedTeacher:
         self, persona_id: str, presented: Sequence[str], noises: Sequence[float]
     ) -> list[float]:
         """Utility as the teacher sees it: plus Gumbel noise, plus a bonus that falls by place."""
-        utility = self._utility[persona_id]
+        wants = self._wants[persona_id]
         last = max(len(presented) - 1, 1)
         return [
-            utility[self._column[product]]
+            utility(wants, self._facts[product])
             + self._params.position_bias * (1 - place / last)
             - self._params.noise * math.log(-math.log(noise))
             for place, (product, noise) in enumerate(zip(presented, noises, strict=True))
