@@ -1,59 +1,112 @@
 """Stage `tournaments`: who wins for held-out personas among held-out products.
 
-data/personas.parquet, data/catalog/products.parquet -> data/tournaments.parquet
+data/personas.parquet, data/catalog/ -> data/tournaments.parquet
 
-Validation personas judge validation products, test personas test products.
+Validation personas judge validation products, test personas test products. Every reply is in the
+journal, var/teacher/tournaments.jsonl, before it counts: a run that was killed, or that a budget
+ended, asks only for what is missing.
 
 Run:  dvc repro tournaments
 Tiny: python -m pipelines.tournaments, after tournaments.max_test_personas: 5 in params.yaml
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.knockout import knockout
+import numpy as np
+
+from pipelines.knockout import Entry, Outcome, Rules, hold
 from pipelines.params import Params, load_params
 from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
-from pipelines.stage import derive_seed, progress, say, stage_lock
-from pipelines.teachers.factory import make_teacher
+from pipelines.stage import derive_seed, say, stage_lock
+from pipelines.teachers.asking import Purpose, Ranker
+from pipelines.teachers.factory import make_teacher, open_asker
 from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, read_rows, write_rows
 
 Rows = list[dict[str, Any]]
+SPLITS = ("val", "test")
 
 
-def hold_tournaments(params: Params, personas: Rows, products: Rows, split: str) -> Rows:
-    """One knockout a persona of the split, over all products of the split.
-
-    Raises:
-        SystemExit: The split has no persona, or fewer than two products.
-    """
+def judges_of(params: Params, personas: Rows, split: str) -> Rows:
+    """The personas of the split that tournaments are held for."""
     limits = params.tournaments
     most = {"val": limits.max_val_personas, "test": limits.max_test_personas}[split]
-    judges = [persona for persona in personas if persona["split"] == split][:most]
-    candidates = [product for product in products if product["split"] == split]
-    if not judges or len(candidates) < 2:
+    return [persona for persona in personas if persona["split"] == split][:most]
+
+
+def hold_tournaments(
+    params: Params, ranker: Ranker, personas: Rows, products: Rows, split: str
+) -> Rows:
+    """A persona's knockouts over all products of the split, for as many as the budget reaches.
+
+    Raises:
+        SystemExit: The split has no persona, or fewer than two products, or the budget ended before
+            any persona's tournaments.
+    """
+    judges = judges_of(params, personas, split)
+    ids = [product["product_id"] for product in products if product["split"] == split]
+    if not judges or len(ids) < 2:
         msg = (
-            f"got {len(judges)} personas and {len(candidates)} products in split {split}, expected"
+            f"got {len(judges)} personas and {len(ids)} products in split {split}, expected"
             " 1 and 2 at least: add more, or raise the split's share in catalog.split"
         )
         raise SystemExit(msg)
-    teacher = make_teacher(params, judges, candidates)
-    ids = [product["product_id"] for product in candidates]
+    settings = params.tournaments
+    rules = Rules(settings.group_size, settings.max_calls_per_match)
+    entries = [
+        Entry(judge["persona_id"], ids, _seed(params, judge["persona_id"], number), number)
+        for judge in judges
+        for number in range(settings.repeats)
+    ]
+    outcomes = iter(hold(ranker, entries, rules))
     rows = []
-    for judge in progress(judges, f"tournaments {split}"):
-        persona = judge["persona_id"]
-        seed = derive_seed(params.seed, "tournaments", persona)
-        outcome = knockout(teacher, persona, ids, seed, params.tournaments.max_calls_per_match)
-        rows.append(
-            {
-                "persona_id": persona,
-                "split": split,
-                "winner": outcome.winner,
-                "calls": outcome.calls,
-                "undecided": outcome.undecided,
-                "teacher": teacher.name,
-            }
-        )
+    for judge in judges:
+        found = [next(outcomes) for _ in range(settings.repeats)]
+        whole = [outcome for outcome in found if outcome is not None]
+        if len(whole) == len(found):
+            persona = judge["persona_id"]
+            summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
+            rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
+    _tell(split, len(rows), len(judges))
     return rows
+
+
+def sum_up(outcomes: Sequence[Outcome], seed: int) -> Mapping[str, Any]:
+    """One persona's tournaments as one: who won most often, and in which share of them.
+
+    Between equals the one with more matches won in all of them, then a seeded coin.
+    """
+    titles = Counter(outcome.winner for outcome in outcomes)
+    wins = sum((Counter(outcome.wins) for outcome in outcomes), Counter[str]())
+    best = max((count, wins[product]) for product, count in titles.items())
+    equals = sorted(p for p, count in titles.items() if (count, wins[p]) == best)
+    winner = equals[int(np.random.default_rng(seed).integers(len(equals)))]
+    repeats = len(outcomes)
+    return {
+        "winner": winner,
+        "calls": sum(outcome.calls for outcome in outcomes),
+        "undecided": sum(outcome.undecided for outcome in outcomes),
+        "repeats": repeats,
+        "confidence": titles[winner] / repeats if repeats > 1 else float("nan"),
+    }
+
+
+def _seed(params: Params, persona_id: str, number: int) -> int:
+    """Of a persona's tournament; the first is the same whatever `repeats` is."""
+    return derive_seed(params.seed, "tournaments", persona_id, *([str(number)] if number else []))
+
+
+def _tell(split: str, finished: int, judges: int) -> None:
+    if finished < judges:
+        say(
+            f"tournaments {split}: the budget ended after {finished} of {judges} personas; raise"
+            " teacher.max_calls or teacher.max_cost_usd and run again: only what is missing is"
+            " asked for"
+        )
+    if not finished:
+        msg = f"got no finished tournament in split {split}, expected one at least"
+        raise SystemExit(msg)
 
 
 def main() -> None:
@@ -62,11 +115,16 @@ def main() -> None:
     with stage_lock("tournaments"):
         personas = read_rows(PERSONAS_FILE, PERSONAS)
         products = read_rows(PRODUCTS_FILE, PRODUCTS)
-        rows = hold_tournaments(params, personas, products, "val")
-        rows += hold_tournaments(params, personas, products, "test")
+        judges = [judge for split in SPLITS for judge in judges_of(params, personas, split)]
+        shown = [product for product in products if product["split"] in SPLITS]
+        teacher = make_teacher(params, judges, shown)
+        rows: Rows = []
+        with open_asker(params, teacher, Purpose("tournaments"), None) as asker:
+            for split in SPLITS:
+                rows += hold_tournaments(params, asker, personas, products, split)
         write_rows(TOURNAMENTS_FILE, rows, TOURNAMENTS)
         calls = sum(row["calls"] for row in rows)
-        say(f"{len(rows)} tournaments held in {calls} calls of the {rows[0]['teacher']} teacher")
+        say(f"winners for {len(rows)} personas, in {calls:,} calls of the {teacher.name} teacher")
 
 
 if __name__ == "__main__":

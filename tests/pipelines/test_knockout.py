@@ -1,27 +1,43 @@
+import math
 from collections import Counter
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 import pytest
 
-from pipelines.knockout import knockout
+from pipelines.knockout import Entry, Outcome, Rules, hold
+from pipelines.params import load_params
 from pipelines.teachers.protocol import Reply
+from pipelines.tournaments import hold_tournaments, sum_up
 
 
 class Scripted:
-    """A teacher that answers with a function of the request; it keeps what it was asked."""
+    """Answers with a function of the request, as long as the budget lasts; keeps what it is asked.
+
+    Equal requests get equal replies, and only the first is paid for.
+    """
 
     name = "scripted"
 
-    def __init__(self, answer):
+    def __init__(self, answer, budget=math.inf):
         self.answer = answer
+        self.budget = budget
+        self.known = {}
         self.asked = []
         self.rounds = []
 
     def rank(self, requests):
         self.asked += requests
         self.rounds.append(len(requests))
-        return [Reply("", self.answer(request)) for request in requests]
+        return [self._reply(request) for request in requests]
+
+    def _reply(self, request):
+        if request not in self.known:
+            if len(self.known) >= self.budget:
+                return None
+            self.known[request] = Reply("", self.answer(request))
+        return self.known[request]
 
 
 def by_number(request):
@@ -37,142 +53,359 @@ def never(request):
     return None
 
 
+def noisy(request):
+    shift = {p: int(p) + crc32(f"{request}{p}".encode()) % 12 for p in request.presented}
+    if crc32(f"{request}".encode()) % 10 == 0:
+        return None
+    return tuple(sorted(request.presented, key=shift.__getitem__, reverse=True))
+
+
 def _ids(count):
     return [str(number) for number in range(count)]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 33, 100])
-@pytest.mark.parametrize("max_calls", [2, 5])
-def test_without_noise_the_best_wins_in_two_calls_a_match(count, max_calls):
-    for seed in range(5):
+def _play(teacher, products, seed=0, size=2, max_calls=6, persona="u"):
+    [outcome] = hold(teacher, [Entry(persona, products, seed)], Rules(size, max_calls))
+    return outcome
+
+
+def _matches(count, size):
+    return math.ceil((count - 1) / (size - 1))
+
+
+def _groups(teacher):
+    return list(dict.fromkeys(frozenset(request.presented) for request in teacher.asked))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
+def test_without_noise_the_best_wins_in_two_calls_a_match_and_two_more_for_a_large_final(size):
+    for count in [*range(1, 41), 600]:
         teacher = Scripted(by_number)
-        outcome = knockout(teacher, "u", _ids(count), seed, max_calls)
+        outcome = _play(teacher, _ids(count), seed=count, size=size)
         assert outcome.winner == str(count - 1)
         assert outcome.undecided == 0
-        assert outcome.calls == len(teacher.asked) == 2 * (count - 1)
+        again = 2 if size > 3 and count > 1 else 0
+        assert outcome.calls == len(teacher.asked) == 2 * _matches(count, size) + again
+        assert len(_groups(teacher)) == sum(outcome.wins.values()) == _matches(count, size)
 
 
-def test_every_match_is_asked_in_both_orders_with_a_pair_for_one_persona():
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
+def test_groups_are_as_even_as_the_fewest_matches_allow(size):
+    for count in range(2, 41):
+        teacher = Scripted(by_number)
+        _play(teacher, _ids(count), size=size)
+        sizes = [len(group) for group in _groups(teacher)]
+        assert max(sizes) <= size
+        assert min(sizes) >= 2
+        assert sum(sizes) - len(sizes) == count - 1  # each match sends all but one home
+
+
+def test_nineteen_in_groups_of_five():
+    """5 + 5 + 5 + 4, then 4: five matches; even groups cost no match, so nobody has a bye."""
     teacher = Scripted(by_number)
-    knockout(teacher, "u7", _ids(9), 3, 5)
+    _play(teacher, _ids(19), size=5)
+    assert sorted(len(group) for group in _groups(teacher)) == [4, 4, 5, 5, 5]
+
+
+def test_six_in_groups_of_five():
+    """5 and a bye, then 2: two matches, where 3 + 3 and then 2 would be three."""
+    teacher = Scripted(by_number)
+    _play(teacher, _ids(6), size=5)
+    assert [len(group) for group in _groups(teacher)] == [5, 2]
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_every_match_is_asked_in_both_orders_with_its_group_for_one_persona(size):
+    teacher = Scripted(noisy)
+    _play(teacher, _ids(23), seed=3, size=size, persona="u7")
     assert {request.persona_id for request in teacher.asked} == {"u7"}
-    orders = Counter(request.presented for request in teacher.asked)
+    orders = Counter((request.presented, request.repeat) for request in teacher.asked)
     assert set(orders.values()) == {1}
-    assert all(orders[presented[::-1]] == 1 for presented in orders)
+    assert all(orders[presented[::-1], repeat] == 1 for presented, repeat in orders)
 
 
-def test_nobody_plays_on_after_losing():
+@pytest.mark.parametrize("size", [2, 5])
+def test_nobody_plays_on_after_losing(size):
     teacher = Scripted(by_number)
-    knockout(teacher, "u", _ids(16), 0, 2)
-    matches = list(dict.fromkeys(frozenset(request.presented) for request in teacher.asked))
+    _play(teacher, _ids(16), size=size)
     lost = set()
-    for match in matches:
-        assert not lost & match
-        lost.add(min(match, key=int))
-    assert len(matches) == len(lost) == 15
+    for group in _groups(teacher):
+        assert not lost & group
+        lost |= group - {max(group, key=int)}
+    assert len(lost) == 15
 
 
 def test_a_round_is_asked_at_once():
     teacher = Scripted(by_number)
-    knockout(teacher, "u", _ids(16), 0, 5)
-    assert teacher.rounds == [8, 8, 4, 4, 2, 2, 1, 1]
+    _play(teacher, _ids(16))
+    assert teacher.rounds == [16, 8, 4, 2]
 
 
-def test_a_question_asked_again_is_another_request():
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_question_asked_again_is_another_request(size):
     """Equal requests get equal replies, so asking the same would teach nothing."""
     teacher = Scripted(never)
-    knockout(teacher, "u", _ids(2), 0, 7)
-    assert len(set(teacher.asked)) == len(teacher.asked) == 7
-    assert len({request.presented for request in teacher.asked}) == 2
+    _play(teacher, _ids(size), size=size)
+    assert len(set(teacher.asked)) == len(teacher.asked) == 6
 
 
-@pytest.mark.parametrize("max_calls", [2, 4, 6])
-def test_a_teacher_that_names_the_first_one_decides_nothing(max_calls):
-    """The winner is as good as drawn: each of four products wins a quarter of the tournaments."""
+def test_a_group_asked_again_is_shuffled():
+    teacher = Scripted(never)
+    _play(teacher, _ids(5), size=5)
+    assert len({request.presented for request in teacher.asked}) == 6
+
+
+@pytest.mark.parametrize("max_calls", [2, 6])
+@pytest.mark.parametrize("answer", [always_first, never])
+@pytest.mark.parametrize(("size", "count"), [(2, 4), (3, 4), (5, 5), (5, 9)])
+def test_a_teacher_that_sees_only_places_decides_nothing(answer, size, count, max_calls):
+    """All matches go to coins, and each product wins as often as any other."""
     wins = Counter()
-    for seed in range(400):
-        outcome = knockout(Scripted(always_first), "u", _ids(4), seed, max_calls)
+    for seed in range(300):
+        outcome = _play(Scripted(answer), _ids(count), seed, size, max_calls)
         wins[outcome.winner] += 1
-        assert outcome.calls == 3 * max_calls
-    assert all(abs(wins[product] - 100) < 3 * np.sqrt(400 * 0.25 * 0.75) for product in _ids(4))
+        assert outcome.calls == max_calls * _matches(count, size)
+        assert outcome.undecided == _matches(count, size)
+    share = 1 / count
+    most = 4 * np.sqrt(300 * share * (1 - share))
+    assert all(abs(wins[product] - 300 * share) < most for product in _ids(count))
 
 
-@pytest.mark.parametrize("max_calls", [2, 4, 6])
-def test_matches_that_only_position_decides_are_counted_as_undecided(max_calls):
-    outcome = knockout(Scripted(always_first), "u", _ids(6), 0, max_calls)
-    assert outcome.undecided == 5
+def test_a_failure_is_asked_again_and_is_no_win_for_anyone():
+    """The paper counts it for the first; here two later askings decide."""
 
-
-@pytest.mark.parametrize("max_calls", [2, 3, 5])
-def test_a_teacher_that_never_answers_ends_in_coins(max_calls):
-    wins = Counter()
-    for seed in range(200):
-        outcome = knockout(Scripted(never), "u", _ids(4), seed, max_calls)
-        assert (outcome.calls, outcome.undecided) == (3 * max_calls, 3)
-        wins[outcome.winner] += 1
-    assert all(20 <= wins[product] <= 80 for product in _ids(4))
-
-
-def test_a_failed_reply_is_no_win_for_anyone():
-    """The paper counts it for the first; here the other replies decide."""
-
-    def fails_where_the_worse_is_first(request):
-        return by_number(request) if request.presented[0] == "1" else None
+    def fails_at_first(request):
+        return None if request.repeat == 0 and request.presented[0] == "0" else by_number(request)
 
     for seed in range(10):
-        outcome = knockout(Scripted(fails_where_the_worse_is_first), "u", _ids(2), seed, 5)
-        assert outcome.winner == "1"
-        assert outcome.undecided == 0
+        outcome = _play(Scripted(fails_at_first), _ids(2), seed)
+        assert outcome == Outcome("1", 4, 0, {"1": 1})
+
+
+def test_a_win_in_one_order_only_may_be_the_page_s():
+    def answers_one_order(request):
+        return by_number(request) if request.presented[0] == "1" else None
+
+    winners = set()
+    for seed in range(20):
+        outcome = _play(Scripted(answers_one_order), _ids(2), seed)
+        assert (outcome.calls, outcome.undecided) == (6, 1)
+        winners.add(outcome.winner)
+    assert winners == {"0", "1"}
 
 
 @pytest.mark.parametrize(
-    ("replies", "max_calls", "winner", "calls", "undecided"),
+    ("replies", "size", "winner", "calls"),
     [
-        ("bb", 5, "b", 2, 0),  # both orders agree
-        ("abbb", 5, "b", 4, 0),  # a split, asked on until one leads by two
-        ("ababa", 5, "a", 5, 0),  # used up: the leader
-        ("a-a", 5, "a", 3, 0),  # a failure is asked again
-        ("-a", 2, "a", 2, 0),
-        ("--b--", 5, "b", 5, 0),
-        ("abab", 4, None, 4, 1),  # a tie is left to the coin
+        (["ab", "ab"], 2, "a", 2),  # both orders agree
+        (["ab", "ba", "ba", "ba"], 2, "b", 4),  # a split, asked again
+        (["ab", "ba", "ba", "ab", "ab", "ba"], 2, None, 6),  # a tie is left to the coin
+        (["ab", "-", "ba", "ba"], 2, "b", 4),  # of two, one failed: neither counts
+        (["ab", "-", "ab", "-", "ab", "-"], 2, None, 6),
+        (["abc", "abc"], 3, "a", 2),  # places: a 0 + 0, b 1 + 1, c 2 + 2; a leads by two
+        (["abc", "bac", "abc", "acb"], 3, "a", 4),  # 1 against 1, then 1 against 4
+        (["abc", "cab", "acb", "bac"], 3, "a", 4),  # a, b, c: 1, 3, 2, then 2, 5, 5
+        (["abc", "cab", "bca", "acb", "abc", "abc"], 3, "a", 6),  # 1, 3, 2; 3, 5, 4; 3, 7, 8
+        (["abc", "cab", "bca", "acb", "bca", "acb"], 3, "a", 6),  # used up: 5, 7, 6, the leader
+        (["abc", "bca", "cab", "abc", "bca", "cab"], 3, None, 6),  # round in a circle
+        (["abcde", "abcde", "abcde", "abcde"], 5, "a", 4),  # by two, not yet four; then by four
+        (["abcde", "acdeb", "acdeb", "acdeb"], 5, "a", 4),  # by three, then by five
+        (
+            ["abcde", "bacde", "bacde", "bacde", "bacde", "bacde"],
+            5,
+            "b",
+            6,
+        ),  # a, b: 1, 1; 3, 1; and once more
     ],
 )
-def test_a_match_goes_on_until_one_leads_by_two(replies, max_calls, winner, calls, undecided):
+def test_worked_matches(replies, size, winner, calls):
+    """A final: of three it takes a lead of two places, of five a lead of four."""
     winners = set()
     for seed in range(20):
-        script = iter(replies)
+        script = iter([*replies, *[replies[-1]] * 6])
 
         def answer(request, script=script):
-            first = next(script)
-            other = {"a": "b", "b": "a"}
-            return None if first == "-" else (first, other[first])
+            reply = next(script)
+            return None if reply == "-" else tuple(reply)
 
-        outcome = knockout(Scripted(answer), "u", ["a", "b"], seed, max_calls)
-        assert (outcome.calls, outcome.undecided) == (calls, undecided)
+        outcome = _play(Scripted(answer), list("abcde"[:size]), seed, size)
+        assert (outcome.calls, outcome.undecided) == (calls, int(winner is None))
         winners.add(outcome.winner)
-    assert winners == ({winner} if winner else {"a", "b"})
+    assert winners == {winner} if winner else len(winners) > 1
+
+
+def test_before_the_final_a_place_is_lead_enough():
+    rules = Rules(5, 6)
+    assert [rules.lead(left) for left in (600, 6, 5, 2)] == [1, 1, 4, 4]
+    assert [Rules(2, 6).lead(left) for left in (600, 3, 2)] == [1, 1, 1]
 
 
 def test_the_same_seed_holds_the_same_tournament():
-    def noisy(request):
-        flip = crc32(repr(request).encode()) % 3 == 0
-        return by_number(request)[:: -1 if flip else 1]
-
     asked = []
     for seed in (4, 4, 5):
         teacher = Scripted(noisy)
-        outcome = knockout(teacher, "u", _ids(12), seed, 5)
+        outcome = _play(teacher, _ids(12), seed, size=3)
         asked.append((outcome, teacher.asked))
     assert asked[0] == asked[1]
     assert asked[0][1] != asked[2][1]
 
 
+def _entries(personas=8, repeats=2, count=17):
+    return [
+        Entry(f"u{persona}", _ids(count), 10 * persona + number, number)
+        for persona in range(personas)
+        for number in range(repeats)
+    ]
+
+
+@pytest.mark.parametrize("size", [2, 5])
+@pytest.mark.parametrize("in_flight", [1, 20, 1000])
+def test_who_else_plays_makes_no_difference(size, in_flight):
+    rules = Rules(size, 6)
+    alone = [hold(Scripted(noisy), [entry], rules)[0] for entry in _entries()]
+    assert hold(Scripted(noisy), _entries(), rules, in_flight) == alone
+    assert hold(Scripted(noisy), _entries()[::-1], rules, in_flight) == alone[::-1]
+
+
+def test_as_many_tournaments_play_as_keep_the_teacher_busy():
+    teacher = Scripted(by_number)
+    hold(teacher, _entries(personas=50, repeats=1, count=16), Rules(2, 6), in_flight=32)
+    assert teacher.rounds[:3] == [32, 32, 32]  # 16 + 16, 8 + 8 + 16, 4 + 4 + 8 + 16
+    assert sum(teacher.rounds) == 50 * 30
+    assert max(teacher.rounds) < 32 + 16
+
+
+def test_tournaments_of_one_persona_ask_different_questions():
+    """The pair of a final may be the same: its replies must not be, they would prove nothing."""
+    teacher = Scripted(noisy)
+    hold(teacher, [Entry("u", _ids(2), seed, seed) for seed in range(3)], Rules(2, 6))
+    assert len(set(teacher.asked)) == len(teacher.asked)
+
+
+def test_where_the_budget_ends_nothing_is_guessed_and_later_only_the_rest_is_asked():
+    entries, rules = _entries(), Rules(5, 6)
+    whole = hold(Scripted(noisy), entries, rules)
+    teacher = Scripted(noisy, budget=0)
+    finished = []
+    for budget in (0, 60, 100, 10_000):
+        teacher.budget = budget
+        outcomes = hold(teacher, entries, rules, in_flight=16)
+        finished.append(sum(outcome is not None for outcome in outcomes))
+        assert all(one in (None, other) for one, other in zip(outcomes, whole, strict=True))
+    assert finished[0] == 0 < finished[1] < finished[2] < finished[3] == len(entries)
+    assert len(teacher.known) == sum(outcome.calls for outcome in whole)
+
+
 def test_one_product_wins_unasked():
     teacher = Scripted(never)
-    outcome = knockout(teacher, "u", ["only"], 0, 5)
+    outcome = _play(teacher, ["only"])
     assert (outcome.winner, outcome.calls, outcome.undecided) == ("only", 0, 0)
+    assert teacher.rounds == []
 
 
 def test_no_products_are_refused():
     with pytest.raises(ValueError, match="got no products for persona u"):
-        knockout(Scripted(by_number), "u", [], 0, 5)
+        _play(Scripted(by_number), [])
+
+
+def _won(winner, **wins):
+    return Outcome(winner, 10, 1, wins)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "winner", "confidence"),
+    [
+        ([_won("a", a=3), _won("b", b=3), _won("a", a=3)], "a", 2 / 3),
+        ([_won("a", a=3), _won("a", a=3)], "a", 1.0),
+        # a, b and c won one each; b also won more matches where it did not win the whole
+        ([_won("a", a=3, b=2), _won("b", b=3), _won("c", c=3, a=1)], "b", 1 / 3),
+    ],
+)
+def test_who_wins_most_often_is_the_winner_and_its_share_the_confidence(
+    outcomes, winner, confidence
+):
+    for seed in range(5):
+        summary = sum_up(outcomes, seed)
+        assert summary == {
+            "winner": winner,
+            "calls": 10 * len(outcomes),
+            "undecided": len(outcomes),
+            "repeats": len(outcomes),
+            "confidence": pytest.approx(confidence),
+        }
+
+
+def test_equals_are_left_to_a_coin_whatever_their_order():
+    outcomes = [_won("a", a=3), _won("b", b=3)]
+    winners = [sum_up(outcomes, seed)["winner"] for seed in range(40)]
+    assert set(winners) == {"a", "b"}
+    assert winners == [sum_up(outcomes[::-1], seed)["winner"] for seed in range(40)]
+
+
+def test_a_single_tournament_has_no_confidence():
+    assert math.isnan(sum_up([_won("a", a=3)], 0)["confidence"])
+
+
+@dataclass(frozen=True)
+class World:
+    personas: list
+    products: list
+
+
+@pytest.fixture
+def world():
+    splits = ["val", "test", "test"]
+    return World(
+        [{"persona_id": f"u{n}", "split": splits[n % 3]} for n in range(12)],
+        [{"product_id": str(n), "split": splits[n % 3]} for n in range(60)],
+    )
+
+
+def _params(**changes):
+    params = load_params()
+    settings = params.tournaments.model_copy(update=changes)
+    return params.model_copy(update={"tournaments": settings})
+
+
+def test_rows_of_a_split(world):
+    params = _params(repeats=3, max_test_personas=5)
+    rows = hold_tournaments(params, Scripted(by_number), world.personas, world.products, "test")
+    assert [row["persona_id"] for row in rows] == ["u1", "u2", "u4", "u5", "u7"]
+    assert rows[0] == {
+        "persona_id": "u1",
+        "split": "test",
+        "winner": "59",
+        "calls": 3 * (2 * 10 + 2),  # of 40 products in groups of five
+        "undecided": 0,
+        "repeats": 3,
+        "confidence": 1.0,
+        "teacher": "scripted",
+    }
+
+
+def test_the_first_tournament_is_the_same_whatever_the_repeats(world):
+    asked = []
+    for repeats in (1, 2):
+        teacher = Scripted(noisy)
+        hold_tournaments(_params(repeats=repeats), teacher, world.personas, world.products, "val")
+        asked.append(set(teacher.asked))
+    assert asked[0] < asked[1]
+
+
+def test_a_persona_counts_where_all_its_tournaments_were_finished(world, capsys, monkeypatch):
+    monkeypatch.setattr(hold, "__defaults__", (1,))  # one tournament at a time
+    teacher = Scripted(by_number, budget=2 * 12 * 2 + 20)  # 20 products: twelve calls
+    rows = hold_tournaments(_params(repeats=2), teacher, world.personas, world.products, "val")
+    assert [row["persona_id"] for row in rows] == ["u0", "u3"]
+    assert (
+        "tournaments val: the budget ended after 2 of 4 personas; raise" in capsys.readouterr().out
+    )
+    with pytest.raises(SystemExit, match="got no finished tournament in split test"):
+        hold_tournaments(_params(), teacher, world.personas, world.products, "test")
+
+
+@pytest.mark.parametrize(("personas", "products"), [(0, 60), (12, 1)])
+def test_a_split_without_personas_or_products_is_refused(world, personas, products):
+    held = (world.personas[:personas], world.products[:products])
+    with pytest.raises(SystemExit, match=r"got \d personas and \d+ products in split val"):
+        hold_tournaments(_params(), Scripted(by_number), *held, "val")
