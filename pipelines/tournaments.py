@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.knockout import Entry, Outcome, Rules, hold
+from pipelines.knockout import Entry, Outcome, Rules, hold, matches_needed
 from pipelines.params import Params, load_params
 from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
 from pipelines.stage import derive_seed, say, stage_lock
-from pipelines.teachers.asking import Purpose, Ranker
+from pipelines.teachers.asking import Asker, Forecast, Purpose, Ranker
 from pipelines.teachers.factory import make_teacher, open_asker
+from pipelines.teachers.protocol import Request
 from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, read_rows, write_rows
 
 Rows = list[dict[str, Any]]
@@ -92,6 +93,16 @@ def sum_up(outcomes: Sequence[Outcome], seed: int) -> Mapping[str, Any]:
     }
 
 
+def _forecast(params: Params, asker: Asker, judges: Rows, products: Rows) -> Forecast:
+    """What they take if every match is decided by its first two replies, and none is known yet."""
+    settings = params.tournaments
+    ids = {split: [p["product_id"] for p in products if p["split"] == split] for split in SPLITS}
+    matches = sum(matches_needed(len(ids[j["split"]]), settings.group_size) for j in judges)
+    shown = (ids["val"] + ids["test"])[: settings.group_size]
+    example = Request(judges[0]["persona_id"], tuple(shown)) if judges else Request("", ())
+    return asker.forecast_alike(example, 2 * settings.repeats * matches)
+
+
 def _seed(params: Params, persona_id: str, number: int) -> int:
     """Of a persona's tournament; the first is the same whatever `repeats` is."""
     return derive_seed(params.seed, "tournaments", persona_id, *([str(number)] if number else []))
@@ -120,6 +131,7 @@ def main() -> None:
         teacher = make_teacher(params, judges, shown)
         rows: Rows = []
         with open_asker(params, teacher, Purpose("tournaments"), None) as asker:
+            say(f"tournaments: {_forecast(params, asker, judges, shown)}")
             for split in SPLITS:
                 rows += hold_tournaments(params, asker, personas, products, split)
         write_rows(TOURNAMENTS_FILE, rows, TOURNAMENTS)

@@ -48,20 +48,25 @@ class Purpose:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What asking will take."""
+    """What asking will take, if every reply is a permutation at once."""
 
-    known: int  # requests that the journal answers
+    known: int  # replies that the journal has: of these requests, or in all
     calls: int
     input_tokens: float
     output_tokens: float
     cost_usd: float
+    exact: bool  # whether the requests are known, so that `known` are not among `calls`
 
     def __str__(self) -> str:
         """In words, on one line."""
+        calls = (
+            f"{self.calls:,} calls to make ({self.known:,} are in the journal)"
+            if self.exact
+            else f"{self.calls:,} calls, less what the journal's {self.known:,} have of them"
+        )
         return (
-            f"{self.calls:,} calls to make ({self.known:,} are in the journal), about"
-            f" {self.input_tokens:,.0f} input and {self.output_tokens:,.0f} output tokens,"
-            f" ${self.cost_usd:,.2f}"
+            f"{calls}, about {self.input_tokens:,.0f} input and {self.output_tokens:,.0f} output"
+            f" tokens, ${self.cost_usd:,.2f}"
         )
 
 
@@ -95,13 +100,19 @@ class Asker:
         self._under_way = 0
 
     def forecast(self, requests: Sequence[Request]) -> Forecast:
-        """What ranking these will take, if every reply is a permutation at once."""
+        """What ranking these will take."""
         asked = {request_sha256(self._teacher, request): request for request in requests}
         missing = {d: r for d, r in asked.items() if self._journal.get(_key(d, 0)) is None}
         tokens = [self._teacher.expected_tokens(request) for request in missing.values()]
         taken, brought = (sum(tokens_[i] for tokens_ in tokens) for i in (0, 1))
         cost = self.budget.prices.cost(taken, brought)
-        return Forecast(len(asked) - len(missing), len(missing), taken, brought, cost)
+        return Forecast(len(asked) - len(missing), len(missing), taken, brought, cost, exact=True)
+
+    def forecast_alike(self, request: Request, calls: int) -> Forecast:
+        """What as many calls like this one will take, where the requests are not known before."""
+        taken, brought = (calls * tokens for tokens in self._teacher.expected_tokens(request))
+        cost = self.budget.prices.cost(taken, brought)
+        return Forecast(len(self._journal), calls, taken, brought, cost, exact=False)
 
     def rank(self, requests: Sequence[Request]) -> list[Reply | None]:
         """One reply a request, in order; None where the budget ended before it.
