@@ -262,7 +262,7 @@ def _reply(content: Mapping[str, Any]) -> str:
     except (LookupError, TypeError, AttributeError):
         return ""
     # JSON may hold half a surrogate pair, which no file takes.
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_text(part: Mapping[str, Any]) -> bool:
