@@ -31,6 +31,15 @@ PRODUCTS = [
 IDS = tuple(product["product_id"] for product in PRODUCTS)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Threads of a busy machine wait for each other longer than so small a model takes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """The tiny model, with what it has seen and read before the last token made to matter."""
