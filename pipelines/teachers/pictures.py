@@ -1,4 +1,4 @@
-"""Products' pictures in the form in which they go to a server: small JPEGs in data URLs."""
+"""Products' pictures as teachers are shown them: small, and for a server JPEGs in data URLs."""
 
 import base64
 import io
@@ -45,7 +45,12 @@ class Pictures:
         """
         return self._encoded(product_id)
 
-    def _encode(self, product_id: str) -> str:
+    def image(self, product_id: str) -> Image.Image:
+        """The picture, scaled down, for a model in this process.
+
+        Raises:
+            TeacherError: The file is missing or damaged.
+        """
         path = self._folder / self._rows[product_id]["image"]
         try:
             picture = open_picture(path, math.inf)  # the catalogue has looked at their size
@@ -55,11 +60,15 @@ class Pictures:
                 " shown it; make the catalogue again with `dvc repro catalog`"
             )
             raise TeacherError(msg) from error
-        return "data:image/jpeg;base64," + base64.b64encode(_jpeg(picture, self._side)).decode()
+        picture.thumbnail((self._side, self._side), Image.Resampling.LANCZOS)  # never enlarges
+        return picture
+
+    def _encode(self, product_id: str) -> str:
+        jpeg = _jpeg(self.image(product_id))
+        return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
-def _jpeg(picture: Image.Image, side: int) -> bytes:
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)  # never enlarges
+def _jpeg(picture: Image.Image) -> bytes:
     picture.info.clear()  # Pillow would carry comment and colour profile over
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
