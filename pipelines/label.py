@@ -34,6 +34,7 @@ from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
 from pipelines.teachers.asking import Purpose
 from pipelines.teachers.budget import make_budget
 from pipelines.teachers.factory import make_teacher, open_asker
+from pipelines.teachers.from_file import FileTeacher
 from pipelines.teachers.protocol import Reply, Request
 from retrieval.files import read_json, write_json
 from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
@@ -51,8 +52,8 @@ class Labels:
     ledger: dict[str, Any] = field(default_factory=dict)
 
 
-def plan(params: Params, cycle: str, prev: str, personas: Rows, products: Rows) -> list[Planned]:
-    """Sample groups with the previous model, and audits of them. Raises as `plan_groups`."""
+def sample(params: Params, cycle: str, prev: str, personas: Rows, products: Rows) -> list[Planned]:
+    """Groups that the previous model's scores pick, and audits of them. Raises as `plan_groups`."""
     product_ids = [product["product_id"] for product in products]
     texts_PD = read_vectors(PERSONA_VECTORS).rows([row["persona_id"] for row in personas])
     images_ND = read_vectors(product_vectors(prev)).rows(product_ids)
@@ -65,7 +66,21 @@ def plan(params: Params, cycle: str, prev: str, personas: Rows, products: Rows) 
     return with_audits(params.label, plan_requests(cycle, groups), audit_rng)
 
 
-def label(params: Params, cycle: str, prev: str) -> Labels:
+def take(
+    teacher: FileTeacher, most: int, cycle: str, tables: tuple[Rows, Rows], before: Rows
+) -> list[Planned]:
+    """The file's next groups of training personas and products; a file cannot be audited."""
+    people = {persona["persona_id"] for persona in tables[0]}
+    shown = {product["product_id"] for product in tables[1]}
+    known = [
+        group
+        for group in teacher.known_groups()
+        if group.persona_id in people and shown.issuperset(group.presented)
+    ]
+    return plan_requests(cycle, known[len(before) :][:most])
+
+
+def label(params: Params, cycle: str, prev: str, before: Rows) -> Labels:
     """Plan, tell what it will take, ask.
 
     Raises:
@@ -74,7 +89,10 @@ def label(params: Params, cycle: str, prev: str) -> Labels:
     personas = [row for row in read_rows(PERSONAS_FILE, PERSONAS) if row["split"] == "train"]
     products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] == "train"]
     teacher = make_teacher(params, personas, products)
-    planned = plan(params, cycle, prev, personas, products)
+    if isinstance(teacher, FileTeacher):
+        planned = take(teacher, params.label.groups, cycle, (personas, products), before)
+    else:
+        planned = sample(params, cycle, prev, personas, products)
     requests = [one.request for one in planned]
     with open_asker(params, teacher, Purpose("label", cycle), len(requests)) as asker:
         say(f"label {cycle}: {asker.forecast(requests)}")
@@ -122,7 +140,7 @@ def main(cycle: str) -> None:
             nothing = {**make_budget(params.teacher).to_json(), **_expected([]), "unasked": 0}
             labels = Labels(ledger=nothing)
         else:
-            labels = label(params, cycle, prev)
+            labels = label(params, cycle, prev, before)
         write_rows(rankings_file(cycle), before + labels.rankings, RANKINGS)
         write_rows(audits_file(cycle), labels.audits, AUDITS)
         write_json(ledger_file(cycle), labels.ledger)

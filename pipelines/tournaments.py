@@ -61,15 +61,19 @@ def hold_tournaments(
         for number in range(settings.repeats)
     ]
     outcomes = iter(hold(ranker, entries, rules))
-    rows = []
+    rows, tossed = [], 0
     for judge in judges:
         found = [next(outcomes) for _ in range(settings.repeats)]
         whole = [outcome for outcome in found if outcome is not None]
-        if len(whole) == len(found):
-            persona = judge["persona_id"]
-            summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
-            rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
-    _tell(split, len(rows), len(judges))
+        if len(whole) < len(found):
+            continue
+        if any(outcome.undecided > sum(outcome.wins.values()) / 2 for outcome in whole):
+            tossed += 1
+            continue
+        persona = judge["persona_id"]
+        summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
+        rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
+    _tell(split, len(judges), len(rows), tossed)
     return rows
 
 
@@ -108,15 +112,26 @@ def _seed(params: Params, persona_id: str, number: int) -> int:
     return derive_seed(params.seed, "tournaments", persona_id, *([str(number)] if number else []))
 
 
-def _tell(split: str, finished: int, judges: int) -> None:
-    if finished < judges:
+def _tell(split: str, judges: int, finished: int, tossed: int) -> None:
+    """What is missing, and why.
+
+    Raises:
+        SystemExit: There is no winner at all.
+    """
+    unfinished = judges - finished - tossed
+    if unfinished:
         say(
-            f"tournaments {split}: the budget ended after {finished} of {judges} personas; raise"
+            f"tournaments {split}: the budget ended before {unfinished} of {judges} personas; raise"
             " teacher.max_calls or teacher.max_cost_usd and run again: only what is missing is"
             " asked for"
         )
+    if tossed:
+        say(
+            f"tournaments {split}: {tossed} of {judges} personas have no winner: the teacher"
+            " decided fewer than half of their matches, coins the others"
+        )
     if not finished:
-        msg = f"got no finished tournament in split {split}, expected one at least"
+        msg = f"got no winner in split {split}, expected one persona's at least"
         raise SystemExit(msg)
 
 

@@ -5,14 +5,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipelines.params import Params
-from pipelines.paths import PRODUCTS_FILE
+from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE
 from pipelines.stage import derive_seed, progress, say
 from pipelines.teachers.asking import Asker, Purpose
 from pipelines.teachers.budget import make_budget
+from pipelines.teachers.from_file import FileTeacher
+from pipelines.teachers.local_vlm import LocalTeacher
 from pipelines.teachers.openai_chat import OpenAITeacher
 from pipelines.teachers.protocol import Teacher, TeacherError
 from pipelines.teachers.simulated import SimulatedTeacher
 from retrieval.journal import TEACHERS, Journal
+from retrieval.schema import PERSONAS, PRODUCTS, read_rows
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -21,11 +24,19 @@ def make_teacher(params: Params, personas: Rows, products: Rows) -> Teacher:
     """A teacher for these personas and products.
 
     Raises:
-        SystemExit: The teacher cannot rank for them.
+        SystemExit: The teacher cannot rank for them, or not be made.
     """
     teacher, pictures = params.teacher, PRODUCTS_FILE.parent
     if teacher.kind == "openai":
         return OpenAITeacher(teacher, personas, products, pictures)
+    if teacher.kind == "transformers":
+        return LocalTeacher(teacher, personas, products, pictures, params.compute.device)
+    if teacher.kind == "file":  # may name whoever and whatever the catalogue has
+        everybody, everything = (
+            read_rows(PERSONAS_FILE, PERSONAS),
+            read_rows(PRODUCTS_FILE, PRODUCTS),
+        )
+        return FileTeacher(teacher, everybody, everything)
     seed = derive_seed(params.seed, "teacher")
     return SimulatedTeacher(teacher.simulated, seed, personas, products)
 

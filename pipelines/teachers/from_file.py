@@ -11,7 +11,7 @@ answer.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from itertools import combinations, permutations
+from itertools import combinations, islice, permutations
 from typing import Any
 
 from pipelines.params import Teacher as TeacherParams
@@ -20,6 +20,7 @@ from pipelines.teachers.protocol import Answer, Question, Request
 from pipelines.teachers.replies import write_reply
 from retrieval.files import sha256_file
 
+_TOGETHER = 512  # answers at once: each time the journal goes to disk
 _Pair = tuple[str, str]  # better, worse
 
 
@@ -69,9 +70,10 @@ class FileTeacher:
         return 0.0, 0.0
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
-        """Each question with its answer, one by one."""
-        for question in questions:
-            yield [(question, self._answer(question.request))]
+        """Each question with its answer, many at once."""
+        left = iter(questions)
+        while taken := list(islice(left, _TOGETHER)):
+            yield [(question, self._answer(question.request)) for question in taken]
 
     def known_groups(self) -> list[Request]:
         """Requests that the file answers, in file order.

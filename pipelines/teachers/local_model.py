@@ -219,8 +219,8 @@ def _load(folder: Path) -> tuple[Any, Any]:
     except _LOADING_FAULTS as error:
         msg = (
             f"{folder} cannot be loaded as a model that takes pictures and text"
-            f" ({(str(error) or repr(error)).splitlines()[0]}); set teacher.transformers.model to an"
-            " image-text-to-text model"
+            f" ({(str(error) or repr(error)).splitlines()[0]}); set teacher.transformers.model to"
+            " an image-text-to-text model"
         )
         raise TeacherError(msg) from error
     missing = sorted(found["missing_keys"])

@@ -161,20 +161,6 @@ def test_another_file_is_another_teacher(teacher):
     assert json.dumps(file.content(request))
 
 
-def test_questions_are_taken_one_by_one(teacher):
-    taken = []
-
-    def questions():
-        for number in range(3):
-            taken.append(number)
-            yield Question(Request("ann", ("a", "b")))
-
-    answers = teacher(RANKED + "ann,a|b,a|b\n").answer(questions())
-    assert taken == []
-    next(answers)
-    assert taken == [0]
-
-
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [
