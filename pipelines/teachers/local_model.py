@@ -217,10 +217,10 @@ def _load(folder: Path) -> tuple[Any, Any]:
             folder, dtype="auto", local_files_only=True, output_loading_info=True
         )
     except _LOADING_FAULTS as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
         msg = (
-            f"{folder} cannot be loaded as a model that takes pictures and text"
-            f" ({(str(error) or repr(error)).splitlines()[0]}); set teacher.transformers.model to an"
-            " image-text-to-text model"
+            f"{folder} cannot be loaded as a model that takes pictures and text ({reason}); set"
+            " teacher.transformers.model to an image-text-to-text model"
         )
         raise TeacherError(msg) from error
     missing = sorted(found["missing_keys"])
