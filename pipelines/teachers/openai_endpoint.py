@@ -17,6 +17,7 @@ from pipelines.teachers.protocol import Answer, TeacherError
 LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
 LONGEST_OBEYED = 600.0  # seconds that the server may name; the run ends where it wants more
 CONNECT_SECONDS = 10.0
+HOPELESS = 5  # questions refused before one is answered
 SHOWN = 200  # characters of a server's words that a message repeats
 
 Message = Mapping[str, Any]
@@ -63,6 +64,7 @@ class Endpoint:
         self._key = _key(params.key_variable)
         self._structured = params.structured
         self._limit = "max_tokens"
+        self._answered, self._refusals = False, 0
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx.Timeout(params.timeout, connect=min(params.timeout, CONNECT_SECONDS)),
@@ -88,6 +90,7 @@ class Endpoint:
         """
         started = time.monotonic()
         response = await self._negotiate(messages, count)
+        self._expect_some_welcome(response)
         return self._read(response, time.monotonic() - started)
 
     async def _negotiate(self, messages: Sequence[Message], count: int) -> httpx.Response:
@@ -169,6 +172,18 @@ class Endpoint:
                 f"the teacher at {self._url} knows no model {self._params.model}, or the address is"
                 f" wrong ({self._words(response)}): set teacher.openai.model and base_url (which"
                 " mostly ends in /v1) as the server has them, and run again"
+            )
+            raise TeacherError(msg)
+
+    def _expect_some_welcome(self, response: httpx.Response) -> None:
+        """Refuse to go on where question after question is refused: it must be the server."""
+        self._answered = self._answered or response.is_success
+        self._refusals += not response.is_success
+        if not self._answered and self._refusals >= HOPELESS:
+            msg = (
+                f"the teacher at {self._url} refused the first {HOPELESS} questions"
+                f" ({self._words(response)}): does it take {self._params.model}, several pictures a"
+                " call and what teacher.openai asks for? mend that and run again"
             )
             raise TeacherError(msg)
 
@@ -262,7 +277,7 @@ def _reply(content: Mapping[str, Any]) -> str:
     except (LookupError, TypeError, AttributeError):
         return ""
     # JSON may hold half a surrogate pair, which no file takes.
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_text(part: Mapping[str, Any]) -> bool:
