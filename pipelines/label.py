@@ -69,7 +69,10 @@ def sample(params: Params, cycle: str, prev: str, personas: Rows, products: Rows
 def take(
     teacher: FileTeacher, most: int, cycle: str, tables: tuple[Rows, Rows], before: Rows
 ) -> list[Planned]:
-    """The file's next groups of training personas and products; a file cannot be audited."""
+    """The file's next groups of training personas and products; a file cannot be audited.
+
+    Training takes groups of one size: the file's most frequent one.
+    """
     people = {persona["persona_id"] for persona in tables[0]}
     shown = {product["product_id"] for product in tables[1]}
     known = [
@@ -77,6 +80,11 @@ def take(
         for group in teacher.known_groups()
         if group.persona_id in people and shown.issuperset(group.presented)
     ]
+    sizes = Counter(len(group.presented) for group in known)
+    if len(sizes) > 1:
+        [(size, count)] = sizes.most_common(1)
+        known = [group for group in known if len(group.presented) == size]
+        say(f"the file has groups of {sorted(sizes)} pictures: took the {count} of {size}")
     return plan_requests(cycle, known[len(before) :][:most])
 
 
