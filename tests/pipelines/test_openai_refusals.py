@@ -2,6 +2,8 @@ import json
 import logging
 import socket
 import threading
+import time
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -85,24 +87,52 @@ def test_an_unreachable_server_is_named(make):
         ask_one(make(url, max_retries=1))
 
 
-def test_a_server_that_hangs_up_is_asked_again(make):
-    """A status line that is none; the client must not wait for more."""
-    sockets, stop = [], threading.Event()
+@contextmanager
+def _bare_server(serve):
+    """An address at which `serve(connection)` has each connection to itself."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve():
-            while not stop.is_set():
-                connection, _ = listener.accept()
-                sockets.append(connection.recv(10))
-                connection.sendall(b"garbage\r\n\r\n")
-                connection.close()
+        def accept():
+            with suppress(OSError):  # the listener is shut down
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):  # the client has hung up
+                        connection.recv(10)
+                        serve(connection)
 
-        threading.Thread(target=serve, daemon=True).start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        with pytest.raises(TeacherError, match="3 tries; last: Re"):
-            ask_one(make(url, max_retries=2))
-        stop.set()
-    assert len(sockets) == 3
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_server_that_hangs_up_is_asked_again(make):
+    served = []
+
+    def serve(connection):
+        served.append(connection)
+        connection.sendall(b"garbage\r\n\r\n")
+
+    with (
+        _bare_server(serve) as url,
+        pytest.raises(TeacherError, match=r"3 tries; last: (Re|Wr)\w+Error"),
+    ):
+        ask_one(make(url, max_retries=2))
+    assert len(served) == 3
+
+
+def test_a_reply_that_trickles_counts_as_slow(make):
+    """Each byte comes in time; the whole would take for ever."""
+
+    def serve(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n")
+        for _ in range(50):
+            connection.sendall(b" ")
+            time.sleep(0.1)
+
+    with _bare_server(serve) as url, pytest.raises(TeacherError, match=r"no answer within 0\.4 s"):
+        ask_one(make(url, timeout=0.4, max_retries=0))
 
 
 # Refusals
