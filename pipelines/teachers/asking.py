@@ -97,12 +97,13 @@ class Asker:
         self._purpose = purpose
         self._bar = bar
         self._counted: set[str] = set()  # keys of the records in `budget.spent`
+        self._new: set[str] = set()  # keys of this run's own records
         self._under_way = 0
 
     def forecast(self, requests: Sequence[Request]) -> Forecast:
         """What ranking these will take."""
         asked = {request_sha256(self._teacher, request): request for request in requests}
-        missing = {d: r for d, r in asked.items() if self._journal.get(_key(d, 0)) is None}
+        missing = {d: r for d, r in asked.items() if self._known(_key(d, 0)) is None}
         tokens = [self._teacher.expected_tokens(request) for request in missing.values()]
         taken, brought = (sum(tokens_[i] for tokens_ in tokens) for i in (0, 1))
         cost = self.budget.prices.cost(taken, brought)
@@ -139,6 +140,7 @@ class Asker:
         try:
             for answered in answers:
                 self._journal.append([self._record(asked[q], answer) for q, answer in answered])
+                self._new.update(asked[q].key for q, _ in answered)
                 self._under_way -= len(answered)
                 for question, _ in answered:
                     self._settle(asked.pop(question), orders, queue)
@@ -164,7 +166,7 @@ class Asker:
 
     def _settle(self, asking: "_Asking", orders: Orders, queue: "deque[_Asking]") -> None:
         """Take what the journal has for a request, as far as it goes; what is missing is queued."""
-        record = self._journal.get(asking.key)
+        record = self._known(asking.key)
         if record is None:
             queue.append(asking)
             return
@@ -178,6 +180,11 @@ class Asker:
             return
         orders[asking.digest] = order
         self._show(failed=order is None)
+
+    def _known(self, key: str) -> Record | None:
+        """What the journal has; a refusal of an earlier run is no reply: it may be mended now."""
+        record = self._journal.get(key)
+        return None if record and record["fault"] and key not in self._new else record
 
     def _count(self, record: Record) -> None:
         if record["key"] not in self._counted:

@@ -134,6 +134,15 @@ def test_a_fault_is_a_failure_with_its_words_in_the_journal(path):
     assert [record["fault"] for record in read_journal(path)] == ["HTTP 400: too long"] * 2
 
 
+def test_a_fault_of_an_earlier_run_is_no_reply(path):
+    ask(path, Scripted(lambda question: Answer("", "HTTP 400: one image at most")), requests(3))
+    mended = Scripted()
+    replies, budget, forecast = ask(path, mended, requests(3))
+    assert rankings(replies) == [("c", "a", "b")] * 3
+    assert (forecast.known, forecast.calls, budget.spent.calls) == (0, 3, 3)
+    assert [question.complaint for question in mended.asked] == [""] * 3
+
+
 def test_a_teacher_that_goes_away_loses_nothing_that_it_said(path):
     teacher = Scripted(fail_after=4)
     with pytest.raises(TeacherError, match="the server is down"):
