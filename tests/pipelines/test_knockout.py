@@ -78,15 +78,31 @@ def _groups(teacher):
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
-def test_without_noise_the_best_wins_in_two_calls_a_match_and_two_more_for_a_large_final(size):
+def test_without_noise_the_best_wins_in_two_calls_a_match_and_four_of_the_last(size):
     for count in [*range(1, 41), 600]:
         teacher = Scripted(by_number)
         outcome = _play(teacher, _ids(count), seed=count, size=size)
         assert outcome.winner == str(count - 1)
         assert outcome.undecided == 0
-        again = 2 if size > 3 and count > 1 else 0
-        assert outcome.calls == len(teacher.asked) == 2 * _matches(count, size) + again
         assert len(_groups(teacher)) == sum(outcome.wins.values()) == _matches(count, size)
+        last = _matches(min(count, size**2), size) if size > 3 else 0
+        least = 2 * _matches(count, size)
+        assert least <= outcome.calls == len(teacher.asked) <= least + 2 * last
+        assert outcome.calls == least + 2 * last or size**2 < count
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "calls"),
+    [
+        (600, 2, 2 * 599),
+        (600, 3, 2 * 300),
+        (600, 5, 2 * (120 + 24) + 4 * (5 + 1)),
+        (125, 5, 2 * 25 + 4 * (5 + 1)),
+        (40, 6, 2 * 6 + 4 * (1 + 1)),  # and four byes; then ten are left, then five
+    ],
+)
+def test_calls_by_hand(count, size, calls):
+    assert _play(Scripted(by_number), _ids(count), size=size).calls == calls
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
@@ -234,10 +250,12 @@ def test_worked_matches(replies, size, winner, calls):
     assert winners == {winner} if winner else len(winners) > 1
 
 
-def test_before_the_final_a_place_is_lead_enough():
-    rules = Rules(5, 6)
-    assert [rules.lead(left) for left in (600, 6, 5, 2)] == [1, 1, 4, 4]
-    assert [Rules(2, 6).lead(left) for left in (600, 3, 2)] == [1, 1, 1]
+def test_before_the_last_two_rounds_a_place_is_lead_enough():
+    leads = {
+        size: [Rules(size, 6).lead(left) for left in (600, size**2 + 1, size**2, 2)]
+        for size in (2, 3, 5, 6)
+    }
+    assert leads == {2: [1, 1, 1, 1], 3: [1, 1, 2, 2], 5: [1, 1, 4, 4], 6: [1, 1, 4, 4]}
 
 
 def test_the_same_seed_holds_the_same_tournament():
@@ -287,7 +305,7 @@ def test_where_the_budget_ends_nothing_is_guessed_and_later_only_the_rest_is_ask
     whole = hold(Scripted(noisy), entries, rules)
     teacher = Scripted(noisy, budget=0)
     finished = []
-    for budget in (0, 60, 100, 10_000):
+    for budget in (0, 150, 250, 10_000):
         teacher.budget = budget
         outcomes = hold(teacher, entries, rules, in_flight=16)
         finished.append(sum(outcome is not None for outcome in outcomes))
@@ -375,7 +393,7 @@ def test_rows_of_a_split(world):
         "persona_id": "u1",
         "split": "test",
         "winner": "59",
-        "calls": 3 * (2 * 10 + 2),  # of 40 products in groups of five
+        "calls": 3 * (2 * 8 + 4 * 2),  # of 40 products in groups of five: 8 matches, then 2
         "undecided": 0,
         "repeats": 3,
         "confidence": 1.0,
@@ -394,7 +412,7 @@ def test_the_first_tournament_is_the_same_whatever_the_repeats(world):
 
 def test_a_persona_counts_where_all_its_tournaments_were_finished(world, capsys, monkeypatch):
     monkeypatch.setattr(hold, "__defaults__", (1,))  # one tournament at a time
-    teacher = Scripted(by_number, budget=2 * 12 * 2 + 20)  # 20 products: twelve calls
+    teacher = Scripted(by_number, budget=2 * 2 * 20 + 30)  # 20 products: five matches, 20 calls
     rows = hold_tournaments(_params(repeats=2), teacher, world.personas, world.products, "val")
     assert [row["persona_id"] for row in rows] == ["u0", "u3"]
     assert (
