@@ -19,7 +19,13 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.params import load_params
-from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, rankings_file
+from pipelines.paths import (
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    audits_file,
+    ledger_file,
+    rankings_file,
+)
 from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
 from retrieval.files import read_json, sha256_file, write_json
 from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows
@@ -33,16 +39,6 @@ REPORTS = Path("reports/labels")
 EXAMPLES = 6
 
 Rows = list[dict[str, Any]]
-
-
-def audits_file(cycle: str) -> Path:
-    """What a cycle asked again."""
-    return rankings_file(cycle).with_name("audits.parquet")
-
-
-def ledger_file(cycle: str) -> Path:
-    """What a cycle cost."""
-    return rankings_file(cycle).with_name("ledger.json")
 
 
 def read_ledger(path: Path) -> Ledger:

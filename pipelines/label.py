@@ -108,7 +108,7 @@ def label(params: Params, cycle: str, prev: str, before: Rows) -> Labels:
     return Labels(
         rankings=_rows(planned, replies, teacher.name, audits=False),
         audits=_rows(planned, replies, teacher.name, audits=True),
-        ledger={**asker.budget.to_json(), **_expected(planned), "unasked": replies.count(None)},
+        ledger={**asker.budget.to_json(), **_counts(planned, replies)},
     )
 
 
@@ -132,9 +132,12 @@ def _rows(
     return rows
 
 
-def _expected(planned: Sequence[Planned]) -> dict[str, int]:
-    kinds = Counter(one.kind for one in planned)
-    return {"audit_groups": kinds["group"], "audit_pairs": kinds["pair"] // 2}
+def _counts(planned: Sequence[Planned], replies: Sequence[Reply | None]) -> dict[str, int]:
+    """How many audits were asked, and how many groups were not: the budget ended before them."""
+    asked = Counter(one.kind for one, reply in zip(planned, replies, strict=True) if reply)
+    unasked = sum(one.kind == "label" for one in planned) - asked["label"]
+    pairs = asked["pair"] // 2
+    return {"audit_groups": asked["group"], "audit_pairs": pairs, "unasked": unasked}
 
 
 def main(cycle: str) -> None:
@@ -145,8 +148,7 @@ def main(cycle: str) -> None:
         before = read_rows(rankings_file(prev), RANKINGS)
         if read_json(model_metrics(prev))["stopped"]:
             say(f"training stopped before cycle {cycle}: old labels pass through")
-            nothing = {**make_budget(params.teacher).to_json(), **_expected([]), "unasked": 0}
-            labels = Labels(ledger=nothing)
+            labels = Labels(ledger={**make_budget(params.teacher).to_json(), **_counts([], [])})
         else:
             labels = label(params, cycle, prev, before)
         write_rows(rankings_file(cycle), before + labels.rankings, RANKINGS)
@@ -164,7 +166,7 @@ def _summary(cycle: str, labels: Labels, before: int) -> str:
     ]
     if ledger["unasked"]:
         lines.append(
-            f"the budget ended before {ledger['unasked']} requests; raise teacher.max_calls or"
+            f"the budget ended before {ledger['unasked']} groups; raise teacher.max_calls or"
             " teacher.max_cost_usd and run again: only those are asked"
         )
     return "\n".join(lines)

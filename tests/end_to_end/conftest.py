@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 TINY = {
     "catalog": {"products": 240, "personas": 120, "subjects": 3},
     "base": {"epochs": 2, "batch_size": 32, "head_epochs": 20},
-    "label": {"groups": 60},
+    "label": {"groups": 90},
     "check_labels": {"min_rankings": 40, "min_personas": 15},
     "distill": {"head_epochs": 1, "steps": 4},
     "concepts": {"steps": 30},
