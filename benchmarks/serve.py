@@ -22,8 +22,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from registry.bundle import Bundle
 from registry.catalogue_index import ensure_collections
@@ -34,6 +37,8 @@ from retrieval.collection import Collection
 from retrieval.encoder import Encoder
 from retrieval.index import ExactIndex
 from retrieval.vector_store import collection_key, open_store
+
+T = TypeVar("T")
 
 K = 12
 CLIENTS, REQUESTS = 32, 2_000
@@ -115,31 +120,41 @@ class Service:
         self._process.wait(PATIENCE)
 
 
-def p50(call: Callable[[int], object], calls: int) -> float:
-    """Median time of the calls 0, 1, …; milliseconds, after a few that do not count."""
-    values = []
-    for number in [*range(WARM_UP), *range(calls)]:
-        began = time.perf_counter()
-        call(number)
-        values.append(1000 * (time.perf_counter() - began))
-    return statistics.median(values[WARM_UP:])
+def milliseconds(call: Callable[[T], object], argument: T) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    call(argument)
+    return 1000 * (time.perf_counter() - began)
 
 
 def measure_one_client(
     url: str, encoder: Encoder, collection: Collection, texts: Sequence[str]
 ) -> tuple[float, float, float, float]:
-    """p50 in milliseconds over the same texts: search over HTTP, bare encode, bare index call; and
-    the first minus the two others. One after the other: each has the machine to itself.
+    """p50 over the texts, in milliseconds: search over HTTP, bare encode, bare index call; and the
+    first minus the two others.
+
+    The three take turns, text by text. A machine whose speed drifts by a third within seconds, as
+    rented ones do, would otherwise be asked for the difference of two different machines.
     """  # noqa: D205
     queries_QD = encoder.encode_texts(list(texts))
+    turns = []
     with httpx.Client(base_url=url) as client:
 
-        def search(number: int) -> None:
-            client.post("/v1/search", json={"query": texts[number], "k": K}).raise_for_status()
+        def search(text: str) -> None:
+            client.post("/v1/search", json={"query": text, "k": K}).raise_for_status()
 
-        http = p50(search, len(texts))
-    encode = p50(lambda number: encoder.encode_texts([texts[number]]), len(texts))
-    index = p50(lambda number: collection.search(queries_QD[[number]], K), len(texts))
+        def look_up(query_1D: NDArray[np.float32]) -> None:
+            collection.search(query_1D, K)
+
+        for number in [*range(WARM_UP), *range(len(texts))]:
+            turns.append(
+                (
+                    milliseconds(search, texts[number]),
+                    milliseconds(encoder.encode_texts, [texts[number]]),
+                    milliseconds(look_up, queries_QD[[number]]),
+                )
+            )
+    http, encode, index = (statistics.median(times) for times in zip(*turns[WARM_UP:], strict=True))
     return http, encode, index, http - encode - index
 
 

@@ -1,8 +1,9 @@
 """Stage `check_labels@<cycle>`: judge the teacher's labels; a bad teacher stops the pipeline here.
 
-data/labels/<cycle>/rankings.parquet, data/personas.parquet (wants),
-data/catalog/products.parquet (attributes)
-    -> metrics/labels_<cycle>.json (the verdict), reports/labels/<cycle>/ (Data Docs)
+data/labels/<cycle>/ (rankings, audits, ledger), data/personas.parquet (wants),
+data/catalog (attributes, pictures)
+    -> metrics/labels_<cycle>.json (the verdict),
+       reports/labels/<cycle>/ (Data Docs; examples.png, six groups in the teacher's order)
 
 Exit 1: the labels did not pass; verdict and report are written all the same.
 
@@ -12,28 +13,90 @@ Tiny: python -m pipelines.check_labels c1, after check_labels.min_rankings: 10 i
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
 from pipelines.params import load_params
 from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, rankings_file
-from pipelines.stage import cycle_argument, say, stage_lock
-from retrieval.files import sha256_file, write_json
-from retrieval.schema import PERSONAS, PRODUCTS, RANKINGS, read_rows
-from validation.labels import LabelLimits, Truth, check_labels
+from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
+from retrieval.files import read_json, sha256_file, write_json
+from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows
+from validation.example_groups import Example, draw_examples, pick_groups
+from validation.label_suites import LabelLimits, Ledger
+from validation.label_tables import Catalogue, Truth
+from validation.labels import Evidence, check_labels
 
 METRICS = Path("metrics")
 REPORTS = Path("reports/labels")
+EXAMPLES = 6
+
+Rows = list[dict[str, Any]]
 
 
-def read_truth(personas: Path, products: Path) -> Truth:
-    """The wants of personas and the attributes of products. Raises as `read_rows`."""
-    return Truth(
-        wants={row["persona_id"]: row["wants"] or {} for row in read_rows(personas, PERSONAS)},
-        attributes={
-            row["product_id"]: row["attributes"] or {} for row in read_rows(products, PRODUCTS)
-        },
+def audits_file(cycle: str) -> Path:
+    """What a cycle asked again."""
+    return rankings_file(cycle).with_name("audits.parquet")
+
+
+def ledger_file(cycle: str) -> Path:
+    """What a cycle cost."""
+    return rankings_file(cycle).with_name("ledger.json")
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read what the stage `label` wrote.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no ledger.
+    """
+    try:
+        return TypeAdapter(Ledger).validate_python(read_json(path))
+    except ValidationError as error:
+        msg = f"{path} is no ledger ({error}); run the stage `label` again"
+        raise ValueError(msg) from error
+
+
+def read_evidence(cycle: str, personas: Rows, products: Rows) -> Evidence:
+    """Everything that the gate judges a cycle by. Raises as `read_rows` and `read_ledger`."""
+    return Evidence(
+        rankings=_table(read_rows(rankings_file(cycle), RANKINGS), RANKINGS.names),
+        audits=_table(read_rows(audits_file(cycle), AUDITS), AUDITS.names),
+        ledger=read_ledger(ledger_file(cycle)),
+        truth=Truth(
+            wants={row["persona_id"]: row["wants"] or {} for row in personas},
+            attributes={row["product_id"]: row["attributes"] or {} for row in products},
+        ),
+        catalogue=Catalogue(
+            products=[row["product_id"] for row in products if row["split"] == "train"],
+            personas=[row["persona_id"] for row in personas if row["split"] == "train"],
+            categories={row["product_id"]: row["category"] or "" for row in products},
+        ),
     )
+
+
+def _table(rows: Rows, names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=names)
+
+
+def read_examples(rankings: Rows, personas: Rows, products: Rows, seed: int) -> list[Example]:
+    """Groups to show, spread over the table, with what is needed to draw them."""
+    texts = {row["persona_id"]: row["text"] for row in personas}
+    titles = {row["product_id"]: row["title"] for row in products}
+    pictures = {row["product_id"]: PRODUCTS_FILE.parent / row["image"] for row in products}
+    return [
+        Example(
+            group_id=row["group_id"],
+            text=texts.get(row["persona_id"], row["persona_id"]),
+            presented=row["presented"],
+            ranking=row["ranking"],
+            titles=titles,
+            pictures=pictures,
+        )
+        for row in pick_groups(rankings, EXAMPLES, seed)
+    ]
 
 
 def main(cycle: str) -> None:
@@ -42,19 +105,22 @@ def main(cycle: str) -> None:
     Raises:
         SystemExit: The labels did not pass (status 1); verdict and report are written.
     """
-    limits = LabelLimits(**load_params().check_labels.model_dump())
-    rankings, report = rankings_file(cycle), REPORTS / cycle
+    params = load_params()
+    limits = LabelLimits(**params.check_labels.model_dump())
+    report = REPORTS / cycle
+    files = (
+        rankings_file(cycle), audits_file(cycle), ledger_file(cycle), PERSONAS_FILE, PRODUCTS_FILE
+    )  # fmt: skip
     with stage_lock(f"check_labels@{cycle}"):
-        files = (rankings, PERSONAS_FILE, PRODUCTS_FILE)
-        verdict = check_labels(
-            pd.DataFrame(read_rows(rankings, RANKINGS), columns=RANKINGS.names),
-            read_truth(PERSONAS_FILE, PRODUCTS_FILE),
-            limits,
-            report,
-            {path.as_posix(): sha256_file(path) for path in files},
-        )
+        personas, products = read_rows(PERSONAS_FILE, PERSONAS), read_rows(PRODUCTS_FILE, PRODUCTS)
+        evidence = read_evidence(cycle, personas, products)
+        digests = {path.as_posix(): sha256_file(path) for path in files}
+        verdict = check_labels(evidence, limits, report, digests)
+        rankings = read_rows(rankings_file(cycle), RANKINGS)
+        seed = derive_seed(params.seed, "check_labels", cycle)
+        draw_examples(read_examples(rankings, personas, products, seed), report / "examples.png")
         write_json(METRICS / f"labels_{cycle}.json", verdict.to_json())
-    message = f"{verdict.summary()}\nreport: {(report / 'index.html').as_posix()}"
+    message = f"{verdict.summary()}\nreport: {(report / 'index.html').as_posix()}, examples.png"
     if not verdict.passed:
         sys.stderr.write(f"{message}\n")
         raise SystemExit(1)

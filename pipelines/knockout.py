@@ -173,15 +173,15 @@ def _draw(left: Sequence[str], size: int) -> tuple[list[Sequence[str]], list[str
     all rounds together there are as few matches as possible.
     """
     count = -(-len(left) // size)
-    if count + _matches(count, size) > _matches(len(left), size):
+    if count + matches_needed(count, size) > matches_needed(len(left), size):
         full = len(left) // size * size
         return [left[at : at + size] for at in range(0, full, size)], list(left[full:])
     cuts = [len(left) * number // count for number in range(count + 1)]
     return [left[start:end] for start, end in pairwise(cuts)], []
 
 
-def _matches(left: int, size: int) -> int:
-    """The fewest matches in which one is found among so many."""
+def matches_needed(left: int, size: int) -> int:
+    """The fewest matches of `size` in which one is found among `left`."""
     return -(-(left - 1) // (size - 1))
 
 

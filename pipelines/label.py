@@ -1,83 +1,140 @@
 """Stage `label@<cycle>`: the teacher ranks groups of pictures for training personas.
 
-data/personas.parquet, data/catalog/products.parquet, the previous model's vectors and rankings
-    -> data/labels/<cycle>/rankings.parquet (cumulative)
+data/personas.parquet, data/catalog/, the previous model's vectors and rankings
+    -> data/labels/<cycle>/rankings.parquet (cumulative), audits.parquet and ledger.json (the
+       cycle's own)
+
+Every reply is in the journal, var/teacher/label.jsonl, before it counts: a run that was killed asks
+only for what is missing. `kindred labels cost` sums it up; docs/labelling.md.
 
 Run:  dvc repro label@c1
-Tiny: python -m pipelines.label c1, after label.groups: 20 in params.yaml
+Tiny: python -m pipelines.label c1, after label.groups: 20 and label.min_coverage: 0 in params.yaml
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pipelines.label_plan import Planned, plan_groups, plan_requests, with_audits
 from pipelines.params import Params, load_params
 from pipelines.paths import (
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
+    audits_file,
+    ledger_file,
     model_metrics,
     product_vectors,
     rankings_file,
 )
-from pipelines.sampling import sample_group
-from pipelines.stage import cycle_argument, derive_seed, progress, say, stage_lock
-from pipelines.teachers.factory import make_teacher
-from pipelines.teachers.protocol import Request, Teacher
-from retrieval.files import read_json
-from retrieval.schema import PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
+from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
+from pipelines.teachers.asking import Purpose
+from pipelines.teachers.budget import make_budget
+from pipelines.teachers.factory import make_teacher, open_asker
+from pipelines.teachers.from_file import FileTeacher
+from pipelines.teachers.protocol import Reply, Request
+from retrieval.files import read_json, write_json
+from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
 from retrieval.vectors import read_vectors
 
 Rows = list[dict[str, Any]]
-ATTEMPTS = 2  # a reply that is no permutation is asked for once more, then recorded as a failure
 
 
-def plan_groups(
-    params: Params, cycle: str, scores_PN: np.ndarray[Any, np.dtype[np.floating[Any]]]
-) -> list[tuple[int, list[int]]]:
-    """Persona and products (row, columns of the scores) of each group, in order of presentation.
+@dataclass
+class Labels:
+    """What a cycle brought: rows of the two tables, and what they cost."""
 
-    Personas come up equally often, to within one.
-    """
-    rng = np.random.default_rng(derive_seed(params.seed, "label", cycle))
-    order = rng.permutation(len(scores_PN))
-    edges, sizes = params.label.band_edges, params.label.band_sizes
-    people = [int(order[number % len(order)]) for number in range(params.label.groups)]
-    return [(who, sample_group(scores_PN[who], edges, sizes, rng).tolist()) for who in people]
+    rankings: Rows = field(default_factory=list)
+    audits: Rows = field(default_factory=list)
+    ledger: dict[str, Any] = field(default_factory=dict)
 
 
-def ask(teacher: Teacher, group_id: str, persona_id: str, presented: list[str]) -> dict[str, Any]:
-    """One row of the rankings; the ranking is empty where the teacher gave no permutation."""
-    for repeat in range(ATTEMPTS):
-        reply = teacher.rank([Request(persona_id, tuple(presented), repeat)])[0]
-        if reply.ranking is not None:
-            break
-    return {
-        "group_id": group_id,
-        "persona_id": persona_id,
-        "presented": presented,
-        "ranking": list(reply.ranking or ()),
-        "teacher": teacher.name,
-        "request_sha256": reply.request_sha256,
-    }
-
-
-def new_rankings(params: Params, cycle: str, prev: str) -> Rows:
-    """Sample groups with the previous model and have them ranked."""
-    personas = [row for row in read_rows(PERSONAS_FILE, PERSONAS) if row["split"] == "train"]
-    products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] == "train"]
+def sample(params: Params, cycle: str, prev: str, personas: Rows, products: Rows) -> list[Planned]:
+    """Groups that the previous model's scores pick, and audits of them. Raises as `plan_groups`."""
     product_ids = [product["product_id"] for product in products]
     texts_PD = read_vectors(PERSONA_VECTORS).rows([row["persona_id"] for row in personas])
     images_ND = read_vectors(product_vectors(prev)).rows(product_ids)
-    groups = plan_groups(params, cycle, texts_PD @ images_ND.T)
+    rng = np.random.default_rng(derive_seed(params.seed, "label", cycle))
+    groups = [
+        Request(personas[who]["persona_id"], tuple(product_ids[column] for column in columns))
+        for who, columns in plan_groups(params.label, texts_PD @ images_ND.T, rng)
+    ]
+    audit_rng = np.random.default_rng(derive_seed(params.seed, "audit", cycle))
+    return with_audits(params.label, plan_requests(cycle, groups), audit_rng)
+
+
+def take(
+    teacher: FileTeacher, most: int, cycle: str, tables: tuple[Rows, Rows], before: Rows
+) -> list[Planned]:
+    """The file's next groups of training personas and products; a file cannot be audited.
+
+    Training takes groups of one size: the file's most frequent one.
+    """
+    people = {persona["persona_id"] for persona in tables[0]}
+    shown = {product["product_id"] for product in tables[1]}
+    known = [
+        group
+        for group in teacher.known_groups()
+        if group.persona_id in people and shown.issuperset(group.presented)
+    ]
+    sizes = Counter(len(group.presented) for group in known)
+    if len(sizes) > 1:
+        [(size, count)] = sizes.most_common(1)
+        known = [group for group in known if len(group.presented) == size]
+        say(f"the file has groups of {sorted(sizes)} pictures: took the {count} of {size}")
+    return plan_requests(cycle, known[len(before) :][:most])
+
+
+def label(params: Params, cycle: str, prev: str, before: Rows) -> Labels:
+    """Plan, tell what it will take, ask.
+
+    Raises:
+        SystemExit: The plan or the teacher says why it cannot be done.
+    """
+    personas = [row for row in read_rows(PERSONAS_FILE, PERSONAS) if row["split"] == "train"]
+    products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] == "train"]
     teacher = make_teacher(params, personas, products)
-    return [
-        ask(
-            teacher, f"{cycle}-{number:05d}", personas[who]["persona_id"],
-            [product_ids[column] for column in columns],
-        )
-        for number, (who, columns) in enumerate(progress(groups, f"label {cycle}"))
-    ]  # fmt: skip
+    if isinstance(teacher, FileTeacher):
+        planned = take(teacher, params.label.groups, cycle, (personas, products), before)
+    else:
+        planned = sample(params, cycle, prev, personas, products)
+    requests = [one.request for one in planned]
+    with open_asker(params, teacher, Purpose("label", cycle), len(requests)) as asker:
+        say(f"label {cycle}: {asker.forecast(requests)}")
+        replies = asker.rank(requests)
+    return Labels(
+        rankings=_rows(planned, replies, teacher.name, audits=False),
+        audits=_rows(planned, replies, teacher.name, audits=True),
+        ledger={**asker.budget.to_json(), **_expected(planned), "unasked": replies.count(None)},
+    )
+
+
+def _rows(
+    planned: Sequence[Planned], replies: Sequence[Reply | None], teacher: str, *, audits: bool
+) -> Rows:
+    """The labels or the audits among what was asked; the ranking is empty where there is none."""
+    rows = []
+    for one, reply in zip(planned, replies, strict=True):
+        if reply is None or (one.kind != "label") != audits:
+            continue
+        row = {
+            "group_id": one.group_id,
+            "persona_id": one.request.persona_id,
+            "presented": list(one.request.presented),
+            "ranking": list(reply.ranking or ()),
+            "teacher": teacher,
+            "request_sha256": reply.request_sha256,
+        }
+        rows.append({**row, "audit_id": one.id, "kind": one.kind} if audits else row)
+    return rows
+
+
+def _expected(planned: Sequence[Planned]) -> dict[str, int]:
+    kinds = Counter(one.kind for one in planned)
+    return {"audit_groups": kinds["group"], "audit_pairs": kinds["pair"] // 2}
 
 
 def main(cycle: str) -> None:
@@ -85,13 +142,32 @@ def main(cycle: str) -> None:
     params = load_params()
     with stage_lock(f"label@{cycle}"):
         prev = params.cycles[cycle].prev
-        rows = read_rows(rankings_file(prev), RANKINGS)
+        before = read_rows(rankings_file(prev), RANKINGS)
         if read_json(model_metrics(prev))["stopped"]:
             say(f"training stopped before cycle {cycle}: old labels pass through")
+            nothing = {**make_budget(params.teacher).to_json(), **_expected([]), "unasked": 0}
+            labels = Labels(ledger=nothing)
         else:
-            rows += new_rankings(params, cycle, prev)
-        write_rows(rankings_file(cycle), rows, RANKINGS)
-        say(f"cycle {cycle}: {len(rows)} rankings so far")
+            labels = label(params, cycle, prev, before)
+        write_rows(rankings_file(cycle), before + labels.rankings, RANKINGS)
+        write_rows(audits_file(cycle), labels.audits, AUDITS)
+        write_json(ledger_file(cycle), labels.ledger)
+        say(_summary(cycle, labels, len(before)))
+
+
+def _summary(cycle: str, labels: Labels, before: int) -> str:
+    ledger = labels.ledger
+    lines = [
+        f"cycle {cycle}: {before + len(labels.rankings)} rankings so far, {len(labels.rankings)} of"
+        f" them new; {ledger['calls']} calls, {ledger['failures']} without a label,"
+        f" ${ledger['cost_usd']:.2f}"
+    ]
+    if ledger["unasked"]:
+        lines.append(
+            f"the budget ended before {ledger['unasked']} requests; raise teacher.max_calls or"
+            " teacher.max_cost_usd and run again: only those are asked"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,17 @@ class CheckLabels(Section):
     min_rankings: PositiveInt
     min_personas: PositiveInt
     max_failure_rate: Share
-    max_position_share: Share
+    max_unasked_share: Share
+    min_coverage: Annotated[int, Field(ge=0)]
+    max_product_share: Share
+    sampling_errors: NonNegativeFloat
+    max_position_v: Share
+    max_rank_shift: NonNegativeFloat
+    min_repeat_tau: Annotated[float, Field(ge=-1, le=1)]
+    min_pair_agreement: Share
+    max_cyclic_share: Share
+    min_triples: PositiveInt
+    max_winner_drift: Share
     min_truth_agreement: Share
 
 

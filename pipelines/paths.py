@@ -18,6 +18,16 @@ def rankings_file(cycle: str) -> Path:
     return Path("data/labels") / cycle / "rankings.parquet"
 
 
+def audits_file(cycle: str) -> Path:
+    """What a cycle asked again, for the gate."""
+    return rankings_file(cycle).with_name("audits.parquet")
+
+
+def ledger_file(cycle: str) -> Path:
+    """What a cycle's labels cost, and what was planned."""
+    return rankings_file(cycle).with_name("ledger.json")
+
+
 def product_vectors(model: str) -> Path:
     """The image vectors of every product, by the model of a cycle, `base` or `best`."""
     return Path("data/vectors") / model / "products.parquet"

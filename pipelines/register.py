@@ -17,7 +17,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from pipelines.params import Params, load_params
+from pipelines.params import Params, Teacher, load_params
 from pipelines.paths import (
     BEST_MODEL,
     CONCEPTS,
@@ -29,10 +29,10 @@ from pipelines.paths import (
 )
 from pipelines.stage import say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
-from registry.lineage import Lineage, collect_lineage
+from registry.lineage import Lineage, TeacherRecord, collect_lineage
 from registry.store import register_bundle
 from registry.versions import Version, champion_number
-from retrieval.files import read_json, write_json
+from retrieval.files import read_json, sha256_file, write_json
 
 EVALUATION = Path("metrics/evaluate.json")
 RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
@@ -92,10 +92,19 @@ def _lineage(params: Params) -> Lineage:
     return collect_lineage(
         project=Path.cwd(),
         inputs=[path.as_posix() for path in (*made_of, *_verdicts(params).values())],
-        teacher=params.teacher.model_dump(mode="json"),
+        teacher=_teacher(params.teacher),
         runs=read_runs(["base", *params.cycles, "concepts", "evaluate"]),
         parent=champion_number(params.registration.name),
     )
+
+
+def _teacher(teacher: Teacher) -> TeacherRecord:
+    """The kind of teacher, the parameters of that kind alone, and the prompts that it takes."""
+    settings = {"kind": teacher.kind, **getattr(teacher, teacher.kind).model_dump(mode="json")}
+    if teacher.kind not in ("openai", "transformers"):
+        return TeacherRecord(settings, None)
+    files = (teacher.prompt, teacher.complaint)
+    return TeacherRecord(settings, {path.as_posix(): sha256_file(path) for path in files})
 
 
 def main() -> None:

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.knockout import Entry, Outcome, Rules, hold
+from pipelines.knockout import Entry, Outcome, Rules, hold, matches_needed
 from pipelines.params import Params, load_params
 from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
 from pipelines.stage import derive_seed, say, stage_lock
-from pipelines.teachers.asking import Purpose, Ranker
+from pipelines.teachers.asking import Asker, Forecast, Purpose, Ranker
 from pipelines.teachers.factory import make_teacher, open_asker
+from pipelines.teachers.protocol import Request
 from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, read_rows, write_rows
 
 Rows = list[dict[str, Any]]
@@ -60,15 +61,19 @@ def hold_tournaments(
         for number in range(settings.repeats)
     ]
     outcomes = iter(hold(ranker, entries, rules))
-    rows = []
+    rows, tossed = [], 0
     for judge in judges:
         found = [next(outcomes) for _ in range(settings.repeats)]
         whole = [outcome for outcome in found if outcome is not None]
-        if len(whole) == len(found):
-            persona = judge["persona_id"]
-            summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
-            rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
-    _tell(split, len(rows), len(judges))
+        if len(whole) < len(found):
+            continue
+        if any(outcome.undecided > sum(outcome.wins.values()) / 2 for outcome in whole):
+            tossed += 1
+            continue
+        persona = judge["persona_id"]
+        summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
+        rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
+    _tell(split, len(judges), len(rows), tossed)
     return rows
 
 
@@ -92,20 +97,41 @@ def sum_up(outcomes: Sequence[Outcome], seed: int) -> Mapping[str, Any]:
     }
 
 
+def _forecast(params: Params, asker: Asker, judges: Rows, products: Rows) -> Forecast:
+    """What they take if every match is decided by its first two replies, and none is known yet."""
+    settings = params.tournaments
+    ids = {split: [p["product_id"] for p in products if p["split"] == split] for split in SPLITS}
+    matches = sum(matches_needed(len(ids[j["split"]]), settings.group_size) for j in judges)
+    shown = (ids["val"] + ids["test"])[: settings.group_size]
+    example = Request(judges[0]["persona_id"], tuple(shown)) if judges else Request("", ())
+    return asker.forecast_alike(example, 2 * settings.repeats * matches)
+
+
 def _seed(params: Params, persona_id: str, number: int) -> int:
     """Of a persona's tournament; the first is the same whatever `repeats` is."""
     return derive_seed(params.seed, "tournaments", persona_id, *([str(number)] if number else []))
 
 
-def _tell(split: str, finished: int, judges: int) -> None:
-    if finished < judges:
+def _tell(split: str, judges: int, finished: int, tossed: int) -> None:
+    """What is missing, and why.
+
+    Raises:
+        SystemExit: There is no winner at all.
+    """
+    unfinished = judges - finished - tossed
+    if unfinished:
         say(
-            f"tournaments {split}: the budget ended after {finished} of {judges} personas; raise"
+            f"tournaments {split}: the budget ended before {unfinished} of {judges} personas; raise"
             " teacher.max_calls or teacher.max_cost_usd and run again: only what is missing is"
             " asked for"
         )
+    if tossed:
+        say(
+            f"tournaments {split}: {tossed} of {judges} personas have no winner: the teacher"
+            " decided fewer than half of their matches, coins the others"
+        )
     if not finished:
-        msg = f"got no finished tournament in split {split}, expected one at least"
+        msg = f"got no winner in split {split}, expected one persona's at least"
         raise SystemExit(msg)
 
 
@@ -120,6 +146,7 @@ def main() -> None:
         teacher = make_teacher(params, judges, shown)
         rows: Rows = []
         with open_asker(params, teacher, Purpose("tournaments"), None) as asker:
+            say(f"tournaments: {_forecast(params, asker, judges, shown)}")
             for split in SPLITS:
                 rows += hold_tournaments(params, asker, personas, products, split)
         write_rows(TOURNAMENTS_FILE, rows, TOURNAMENTS)

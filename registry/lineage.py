@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,18 @@ class Lineage(BaseModel):
         }
 
 
+@dataclass(frozen=True)
+class TeacherRecord:
+    """Who ranked, and how that was asked."""
+
+    settings: dict[str, Any]  # kind, and the parameters of that kind
+    prompts: dict[str, str] | None  # prompt -> sha256; None: the teacher takes none
+
+
 def collect_lineage(
     project: Path,
     inputs: Sequence[str],
-    teacher: Mapping[str, Any],
+    teacher: TeacherRecord,
     runs: Mapping[str, str],
     parent: int | None,
 ) -> Lineage:
@@ -71,7 +80,7 @@ def collect_lineage(
         project: The project's top folder, where `dvc.lock` lies.
         inputs: What the version is made of, as paths relative to `project`; the stages that made
             them, and the stages before those, are recorded.
-        teacher: Kind and parameters of the teacher.
+        teacher: Who ranked.
         runs: MLflow run id by stage.
         parent: The champion's version, if there is one.
 
@@ -81,8 +90,8 @@ def collect_lineage(
     return Lineage(
         git=read_git_state(project),
         stages=upstream_stages(project / "dvc.lock", inputs),
-        teacher=dict(teacher),
-        prompts=None,
+        teacher=teacher.settings,
+        prompts=teacher.prompts,
         runs=dict(runs),
         parent=parent,
         packages=_package_versions(),

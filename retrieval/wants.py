@@ -15,13 +15,17 @@ def utilities(
         wants: "attribute=value" -> weight.
         attributes: One mapping attribute -> value a product.
     """
-    return np.array(
-        [
-            sum(wants.get(f"{name}={value}", 0.0) for name, value in product.items())
-            for product in attributes
-        ],
-        dtype=np.float64,
-    )
+    return np.array([utility(wants, facts(product)) for product in attributes], dtype=np.float64)
+
+
+def facts(attributes: Mapping[str, str]) -> tuple[str, ...]:
+    """What can be wanted of a product, each as "attribute=value"."""
+    return tuple(f"{name}={value}" for name, value in attributes.items())
+
+
+def utility(wants: Mapping[str, float], facts: Sequence[str]) -> float:
+    """Utility of one product: the sum of the weights of the wants that its facts meet."""
+    return sum(wants.get(fact, 0.0) for fact in facts)
 
 
 def admitted(

@@ -50,6 +50,13 @@ examples:
 
 {_EXIT_CODES}
 """
+_LABELS_EXAMPLES = f"""\
+examples:
+  kindred labels cost         calls, tokens and money by stage, cycle and teacher
+  kindred labels cost --json  the same for a program
+
+{_EXIT_CODES}
+"""
 _SERVE_EXAMPLES = f"""\
 examples:
   kindred serve                        the champion at http://127.0.0.1:3000, and the next one
@@ -105,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_promote(_verb(verbs, "promote", "make a version the champion", _PROMOTE_EXAMPLES))
     _add_rollback(_verb(verbs, "rollback", "undo the last promotion", _ROLLBACK_EXAMPLES))
     _add_history(_verb(verbs, "history", "list promotions and rollbacks", _HISTORY_EXAMPLES))
+    _add_labels(_verb(verbs, "labels", "look at what labelling did", _LABELS_EXAMPLES))
     _add_serve(_verb(verbs, "serve", "serve search over HTTP", _SERVE_EXAMPLES))
     _add_search(_verb(verbs, "search", "search a catalogue by a text", _SEARCH_EXAMPLES))
     return parser
@@ -113,24 +121,28 @@ def _parser() -> argparse.ArgumentParser:
 def _verb(
     verbs: "argparse._SubParsersAction[_Parser]", name: str, purpose: str, examples: str
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
+    return verbs.add_parser(
         name,
         help=purpose,
         description=f"{purpose.capitalize()}.",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="kindred", help="the registered model (default: kindred)")
-    return parser
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_status)
+    _add_name(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_promote(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_promote)
+    _add_name(parser)
     parser.add_argument(
         "version",
         metavar="VERSION",
@@ -147,15 +159,24 @@ def _add_promote(parser: argparse.ArgumentParser) -> None:
 
 def _add_rollback(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_rollback)
+    _add_name(parser)
 
 
 def _add_history(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_history)
+    _add_name(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_labels)
+    parser.add_argument("what", choices=["cost"], help="cost: the ledger of the teacher's calls")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_serve)
+    _add_name(parser)
     parser.add_argument(
         "--version", metavar="V", help="number or alias (default: champion, and who follows it)"
     )
@@ -165,6 +186,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_search)
+    _add_name(parser)
     parser.add_argument("text", help="what to look for, in quotes")
     parser.add_argument("--offline", action="store_true", help="search here, without a service")
     parser.add_argument(
@@ -219,6 +241,13 @@ def _history(options: argparse.Namespace) -> int:
     from services.history_command import read_changes
 
     print(read_changes(options.name, as_json=options.json))
+    return Exit.DONE
+
+
+def _labels(options: argparse.Namespace) -> int:
+    from services.labels_command import read_cost
+
+    print(read_cost(as_json=options.json))
     return Exit.DONE
 
 

@@ -19,6 +19,7 @@ READS = {
     "pipelines/params.py": [],  # params.yaml: DVC knows it as parameters
     "pipelines/studio/interests.py": ["pipelines/studio/interests.yaml"],
     "pipelines/studio/render.py": ["pipelines/studio/artwork"],
+    "pipelines/teachers/prompt.py": ["pipelines/teachers/prompts"],
     "registry/store.py": ["registry/pyfunc_model.py"],
 }
 SERVED = "services/page/"  # what browsers read: no stage does

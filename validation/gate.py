@@ -155,7 +155,9 @@ def _run_suite(gx: Any, context: Any, source: Any, suite: Suite) -> list[Check]:
 
 
 def _expectation(gx: Any, requirement: Requirement) -> Any:
-    return getattr(gx.expectations, requirement.kind)(
+    kind = requirement.kind
+    expectation = getattr(gx.expectations, kind) if isinstance(kind, str) else kind()
+    return expectation(
         **requirement.arguments,
         description=f"{requirement.name}: {requirement.expected}",
         notes=f"Where it fails: {requirement.remedy}.",

@@ -1,241 +1,177 @@
-"""The gate on a teacher's rankings: are they rankings, and of the pictures, not of the page?"""
+"""The gate on a teacher's labels: are they rankings, of the pictures, and of one mind?"""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from retrieval.schema import RANKINGS
-from retrieval.wants import utilities
 from validation.gate import Verdict, run_gate
-from validation.suite import Requirement, Suite
+from validation.label_statistics import Estimate, cyclic_share
+from validation.label_suites import (
+    LabelLimits,
+    Ledger,
+    coverage_suite,
+    groups_suite,
+    ledger_suite,
+    rankings_suite,
+    replies_suite,
+)
+from validation.label_tables import (
+    Catalogue,
+    Truth,
+    answered,
+    coverage,
+    describe_audits,
+    describe_groups,
+    judgements,
+    newest,
+)
+from validation.label_teacher_suites import (
+    audits_suite,
+    pairs_suite,
+    positions_suite,
+    preferences_suite,
+    repeats_suite,
+    truth_suite,
+    winners_suite,
+)
+from validation.suite import Suite
 
-_TIE = 1e-9  # utilities nearer than this are equal: sums of the same weights differ by rounding
-_DERIVED = {
-    "group_size": "int64",
-    "presented_is_distinct": "bool",
-    "no_label": "float64",  # 1 where the teacher gave no ranking
-    "is_permutation": "bool",
-    "winner_position": "int64",  # 1 = presented first; 0 = no winner, or one that was not presented
-    "truth_agreement": "float64",  # NaN where the truth is not known or decides no pair
+# The numbers in the verdict that a check observed; None where it was not made.
+_OBSERVED = {
+    "failure_rate": "replies.failure_rate",
+    "max_product_share": "rankings.product_share",
+    "position_v": "positions.winner_position",
+    "rank_shift": "positions.rank_shift",
+    "repeat_tau": "repeats.repeat_tau",
+    "pair_agreement": "pairs.pair_agreement",
+    "cyclic_share": "preferences.cyclic_share",
+    "winner_drift": "winners.winner_drift",
+    "truth_agreement": "truth.truth_agreement",
 }
-_SEE_JOURNAL = "look at the replies in var/teacher and at the stage `label`"
+_NO_AUDITS = "the cycle asked for none"
+
+Optional = list[Suite] | str  # suites, or the note that says why there are none
 
 
 @dataclass(frozen=True)
-class LabelLimits:
-    """The numbers of section `check_labels` in params.yaml, where each is explained."""
+class Evidence:
+    """All that the gate judges by."""
 
-    min_rankings: int
-    min_personas: int
-    max_failure_rate: float
-    max_position_share: float
-    min_truth_agreement: float
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known of the right answer; personas without wants have none."""
-
-    wants: Mapping[str, Mapping[str, float]]  # persona_id -> "attribute=value" -> weight
-    attributes: Mapping[str, Mapping[str, str]]  # product_id -> attribute -> value
-
-    def knows(self, persona: str) -> bool:
-        """Whether the persona has wants."""
-        return bool(self.wants.get(persona))
-
-    def utilities(self, persona: str, products: Sequence[str]) -> list[float]:
-        """How much of the persona's wants each product meets."""
-        attributes = [self.attributes[product] for product in products]
-        return [float(utility) for utility in utilities(self.wants[persona], attributes)]
+    rankings: pd.DataFrame  # cumulative over the cycles, the newest last
+    audits: pd.DataFrame  # of the newest cycle
+    ledger: Ledger  # likewise
+    truth: Truth
+    catalogue: Catalogue
 
 
 def check_labels(
-    rankings: pd.DataFrame,
-    truth: Truth,
-    limits: LabelLimits,
-    docs: Path,
-    inputs: Mapping[str, str],
+    evidence: Evidence, limits: LabelLimits, docs: Path, inputs: Mapping[str, str]
 ) -> Verdict:
-    """Judge a table of rankings, and write Data Docs into `docs`. Raises as `run_gate`."""
-    groups = describe_groups(rankings, truth)
-    suites = [_groups_suite(groups, limits), _rankings_suite(groups, limits)]
-    notes: list[str] = []
-    if any(truth.knows(row.get("persona_id", "")) for row in rankings.to_dict("records")):
-        suites.append(_truth_suite(groups, limits))
-    else:
-        notes.append("agreement with the truth was not checked: no persona here has wants")
-    verdict = run_gate("labels", suites, docs, inputs)
-    return replace(verdict, statistics=label_statistics(groups), notes=notes)
+    """Judge a teacher's labels, and write Data Docs into `docs`. Raises as `run_gate`.
 
-
-def pairwise_agreement(worth: Sequence[float]) -> float:
-    """The share of pairs with different utility that stand in the right order, best first.
-
-    Args:
-        worth: True utilities in the order of the ranking.
-
-    Returns:
-        A number in [0, 1]; NaN where no pair differs.
+    What the teacher does is judged by the newest cycle's labels, which older ones would water
+    down; what training gets, by all of them.
     """
-    pairs = [(a, b) for a, b in combinations(worth, 2) if abs(a - b) > _TIE]
-    return sum(a > b for a, b in pairs) / len(pairs) if pairs else float("nan")
+    groups = describe_groups(evidence.rankings, evidence.truth)
+    audits = describe_audits(evidence.audits, evidence.rankings)
+    judged = judgements(groups, audits)
+    triples = cyclic_share(judged["persona_id"].tolist(), judged["ranking"].tolist())
+    suites = [
+        groups_suite(groups),
+        replies_suite(groups, limits),
+        rankings_suite(groups, limits),
+        positions_suite(groups, limits),
+        ledger_suite(groups, evidence.ledger, limits),
+    ]
+    optional: list[Optional] = [
+        _coverage(groups, evidence.catalogue, limits),
+        *_audits(audits, evidence.ledger, limits),
+        _preferences(judged, triples, limits),
+        _drift(groups, evidence.catalogue, limits),
+        _truth(groups, evidence.truth, limits),
+    ]
+    notes = [entry for entry in optional if isinstance(entry, str)]
+    suites += [suite for entry in optional if not isinstance(entry, str) for suite in entry]
+    verdict = run_gate("labels", suites, docs, inputs)
+    numbers = _counts(groups, evidence, triples)
+    observed = {check.name: check.observed for check in verdict.checks}
+    for name, check in _OBSERVED.items():
+        value = observed.get(check)
+        numbers[name] = None if isinstance(value, str) else value
+    return replace(verdict, statistics=numbers, notes=notes)
 
 
-def describe_groups(rankings: pd.DataFrame, truth: Truth) -> pd.DataFrame:
-    """The table with the columns that the expectations look at; a missing column stays missing."""
-    rows = [_describe_group(row, truth) for row in rankings.to_dict("records")]
-    derived = pd.DataFrame(rows, columns=list(_DERIVED)).astype(_DERIVED)
-    return pd.concat([rankings.reset_index(drop=True), derived], axis=1)
+def _coverage(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Optional:
+    if limits.min_coverage:
+        return [coverage_suite(groups, catalogue, limits)]
+    return "coverage was not checked: check_labels.min_coverage is 0"
 
 
-def label_statistics(groups: pd.DataFrame) -> dict[str, int | float | None]:
-    """The numbers behind the verdict, of what `describe_groups` gives; None where undefined."""
-    answers = _answers(groups)
-    agreement = groups["truth_agreement"].dropna()
+def _audits(audits: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> list[Optional]:
+    """After an early stop nothing was asked, so nothing was asked again."""
+    if not len(audits) and not ledger.calls:
+        return ["repeat agreement was not checked: no call was made in this cycle"]
+    kinds = audits["kind"].tolist()
+    entries: list[Optional] = []
+    if len(audits) or ledger.audits:
+        entries.append([audits_suite(audits, ledger, limits)])
+    if ledger.audit_groups or "group" in kinds:
+        entries.append([repeats_suite(audits, limits)])
+    else:
+        entries.append(f"repeat agreement was not checked: {_NO_AUDITS}")
+    if ledger.audit_pairs or "pair" in kinds:
+        entries.append([pairs_suite(audits, limits)])
+    else:
+        entries.append(f"agreement of pairs was not checked: {_NO_AUDITS}")
+    return entries
+
+
+def _preferences(judged: pd.DataFrame, triples: Estimate, limits: LabelLimits) -> Optional:
+    if triples.count >= limits.min_triples:
+        return [preferences_suite(judged, limits)]
+    return (
+        f"transitivity was not checked: rankings overlap in {triples.count} triples only,"
+        f" check_labels.min_triples is {limits.min_triples}"
+    )
+
+
+def _drift(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Optional:
+    if groups["cycle"].nunique() > 1:
+        return [winners_suite(groups, catalogue.categories, limits)]
+    return "drift of winners was not checked: there is no previous cycle"
+
+
+def _truth(groups: pd.DataFrame, truth: Truth, limits: LabelLimits) -> Optional:
+    if any(truth.knows(row.get("persona_id", "")) for row in newest(groups).to_dict("records")):
+        return [truth_suite(groups, limits)]
+    return "agreement with the truth was not checked: no persona here has wants"
+
+
+def _counts(
+    groups: pd.DataFrame, evidence: Evidence, triples: Estimate
+) -> dict[str, int | float | None]:
+    """The numbers in the verdict beside those that a check observed."""
+    answers, ledger = answered(groups), evidence.ledger
+    times = coverage(groups, evidence.catalogue).groupby("kind")["times"].min()
     return {
         "groups": len(groups),
         "rankings": len(answers),
         "personas": answers["persona_id"].nunique() if "persona_id" in answers else None,
-        "failure_rate": _or_none(groups["no_label"].mean()),
-        "max_position_share": _or_none(answers["position_share"].max()),
-        "judged_groups": len(agreement),
-        "truth_agreement": _or_none(agreement.mean()),
+        "judged_groups": int(newest(groups)["truth_agreement"].notna().sum()),
+        "audits": len(evidence.audits),
+        "triples": triples.count,
+        "min_product_coverage": _or_none(times.get("product")),
+        "min_persona_coverage": _or_none(times.get("persona")),
+        "calls": ledger.calls,
+        "failed_calls": ledger.failures,
+        "unasked": ledger.unasked,
+        "input_tokens": ledger.input_tokens,
+        "output_tokens": ledger.output_tokens,
+        "cost_usd": ledger.cost_usd,
     }
 
 
-def _describe_group(row: Mapping[Any, Any], truth: Truth) -> dict[str, Any]:
-    presented, ranking = (_as_list(row.get(name)) for name in ("presented", "ranking"))
-    is_permutation = Counter(presented) == Counter(ranking)
-    won = ranking[0] if ranking else None
-    known = is_permutation and truth.knows(row.get("persona_id", ""))
-    known = known and all(product in truth.attributes for product in ranking)
-    worth = truth.utilities(row["persona_id"], ranking) if known else []
-    return {
-        "group_size": len(presented),
-        "presented_is_distinct": len(set(presented)) == len(presented),
-        "no_label": float(not ranking),
-        "is_permutation": is_permutation,
-        "winner_position": presented.index(won) + 1 if won in presented else 0,
-        "truth_agreement": pairwise_agreement(worth),
-    }
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _or_none(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)
-
-
-def _answers(groups: pd.DataFrame) -> pd.DataFrame:
-    """The groups with a ranking; `position_share`: of all of them, won from the same position."""
-    answers = groups[groups["no_label"] == 0]
-    shares = answers["winner_position"].value_counts(normalize=True)
-    return answers.assign(position_share=answers["winner_position"].map(shares).astype("float64"))
-
-
-def _groups_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
-    return Suite(
-        "groups",
-        groups,
-        key="group_id",
-        min_rows=1,
-        remedy=_SEE_JOURNAL,
-        required=RANKINGS.names,
-        requirements=[
-            Requirement(
-                "group_id_unique",
-                "ExpectColumnValuesToBeUnique",
-                {"column": "group_id"},
-                "each group_id once",
-                "a group was labelled twice: remove the copies",
-            ),
-            Requirement(
-                "presented_distinct",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "presented_is_distinct", "value_set": [True]},
-                "no picture twice in one group",
-                "look at how the stage `label` draws its groups",
-            ),
-            Requirement(
-                "one_group_size",
-                "ExpectColumnUniqueValueCountToBeBetween",
-                {"column": "group_size", "min_value": 1, "max_value": 1},
-                "one group size (different numbers of presented pictures: 1)",
-                "label every group anew after a change of label.band_sizes",
-            ),
-            Requirement(
-                "two_pictures",
-                "ExpectColumnMinToBeBetween",
-                {"column": "group_size", "min_value": 2},
-                "at least 2 pictures in the smallest group",
-                "raise label.band_sizes",
-            ),
-            Requirement(
-                "failure_rate",
-                "ExpectColumnMeanToBeBetween",
-                {"column": "no_label", "max_value": limits.max_failure_rate},
-                f"a share of groups without a ranking of at most {limits.max_failure_rate}",
-                f"{_SEE_JOURNAL}, or raise check_labels.max_failure_rate",
-            ),
-        ],
-    )
-
-
-def _rankings_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
-    return Suite(
-        "rankings",
-        _answers(groups),
-        key="group_id",
-        min_rows=limits.min_rankings,
-        remedy="raise label.groups or lower check_labels.min_rankings",
-        requirements=[
-            Requirement(
-                "enough_personas",
-                "ExpectColumnUniqueValueCountToBeBetween",
-                {"column": "persona_id", "min_value": limits.min_personas},
-                f"at least {limits.min_personas} different personas",
-                "raise label.groups, add personas, or lower check_labels.min_personas",
-            ),
-            Requirement(
-                "permutation",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "is_permutation", "value_set": [True]},
-                "each ranking to hold what was presented, each picture once",
-                "such a reply is no label: the stage `label` must write an empty ranking for it",
-            ),
-            Requirement(
-                "position_share",
-                "ExpectColumnMaxToBeBetween",
-                {"column": "position_share", "max_value": limits.max_position_share},
-                f"at most {limits.max_position_share} of the groups won by one presented position",
-                "the teacher goes by the place on the page: use another teacher or prompt",
-            ),
-        ],
-    )
-
-
-def _truth_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
-    return Suite(
-        "truth",
-        groups[groups["truth_agreement"].notna()],
-        key="group_id",
-        min_rows=1,
-        remedy="no group can be judged: let wants name attributes that the catalogue has",
-        requirements=[
-            Requirement(
-                "truth_agreement",
-                "ExpectColumnMeanToBeBetween",
-                {"column": "truth_agreement", "min_value": limits.min_truth_agreement},
-                "a mean agreement with wants x attributes of at least"
-                f" {limits.min_truth_agreement} (a coin: 0.5, reversed: near 0)",
-                "the teacher does not rank by what personas want: use another teacher or prompt",
-            ),
-        ],
-    )
+def _or_none(value: float | None) -> int | None:
+    return None if value is None else int(value)

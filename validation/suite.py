@@ -1,7 +1,7 @@
 """What a table must meet: expectations in code and in words, with the guards they need."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ class Requirement:
     """One expectation, in code and in words."""
 
     name: str
-    kind: str  # a class of great_expectations.expectations
+    kind: str | Callable[[], type[Any]]  # of great_expectations.expectations; or one's own, loaded
     arguments: Mapping[str, Any]
     expected: str  # completes "expected ..."
     remedy: str  # what to do where it is not met

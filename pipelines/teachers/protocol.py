@@ -54,9 +54,12 @@ class Teacher(Protocol):
     name: str
     """What the table of rankings calls it, for example `openai:qwen2.5-vl-7b`."""
 
-    settings: Mapping[str, Any]
-    """Everything that a reply may depend on beside the request, as JSON, the prompt's digest too;
-    no secret, and nothing that changes only how fast or how dearly it answers."""
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything that a reply may depend on beside the request, as JSON, prompt digests too.
+
+        No secret, and nothing that changes only how fast or how dearly it answers.
+        """
 
     def content(self, request: Request) -> Any:
         """What the request shows, as JSON: persona's text, digests of the pictures in order."""

@@ -33,7 +33,7 @@ def read_reply(raw: str, presented: int) -> tuple[tuple[int, ...] | None, str]:
     ranking = content["ranking"]
     if not all(type(number) is int for number in ranking):
         return None, "the ranking holds something other than whole numbers"
-    wanted, got = Counter(range(1, presented + 1)), Counter(ranking)
+    wanted, got = Counter(range(1, presented + 1)), Counter[int](ranking)
     if wanted == got:
         return tuple(number - 1 for number in ranking), ""
     faults = [

@@ -6,15 +6,19 @@ first and a share of replies that are no ranking. A reply depends on the request
 """
 
 import hashlib
-import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from pipelines.params import Teacher as TeacherParams
-from pipelines.teachers.protocol import Reply, Request, as_permutation, request_sha256
-from retrieval.wants import utilities
+from pipelines.params import SimulatedTeacher as SimulatedParams
+from pipelines.teachers.protocol import Answer, Question, Request, request_sha256
+from pipelines.teachers.replies import write_reply
+from retrieval.wants import facts, utility
+
+_TOGETHER = 512  # answers at once: each time the journal goes to disk
 
 
 class SimulatedTeacher:
@@ -24,15 +28,15 @@ class SimulatedTeacher:
 
     def __init__(
         self,
-        params: TeacherParams,
+        params: SimulatedParams,
         seed: int,
         personas: Sequence[Mapping[str, Any]],
         products: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Work out every persona's utility of every product.
+        """Note who wants what, and what there is.
 
         Args:
-            params: Noise, position bias, share of malformed replies.
+            params: Noise, position bias, share of malformed replies, latency.
             seed: Another seed is another teacher of the same kind.
             personas: Rows of the personas table.
             products: Rows of the products table.
@@ -41,14 +45,16 @@ class SimulatedTeacher:
             SystemExit: A persona wants nothing that any product has: it cannot be simulated.
         """
         self._params = params
-        self._settings = json.dumps({"seed": seed, **params.model_dump()}, sort_keys=True)
-        attributes = [product["attributes"] for product in products]
-        self._column = {product["product_id"]: i for i, product in enumerate(products)}
-        self._utility = {
-            persona["persona_id"]: utilities(persona["wants"], attributes).tolist()
-            for persona in personas
-        }
-        blank = [persona for persona, utility in self._utility.items() if not any(utility)]
+        self.settings = {"seed": seed, **params.model_dump(exclude={"latency"})}
+        self._wants = {persona["persona_id"]: persona["wants"] for persona in personas}
+        self._attributes = {product["product_id"]: product["attributes"] for product in products}
+        self._facts = {product: facts(has) for product, has in self._attributes.items()}
+        there_is = {fact for has in self._facts.values() for fact in has}
+        blank = [
+            persona
+            for persona, wants in self._wants.items()
+            if not any(weight and want in there_is for want, weight in wants.items())
+        ]
         if blank:
             msg = (
                 f"the simulated teacher got {len(blank)} of {len(personas)} personas whose wants"
@@ -57,33 +63,46 @@ class SimulatedTeacher:
             )
             raise SystemExit(msg)
 
-    def rank(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request, in order."""
-        return [self._reply(request) for request in requests]
+    def content(self, request: Request) -> Any:
+        """Who asks about what; the products' pictures are never looked at, their attributes are."""
+        shown = [(product, self._attributes[product]) for product in request.presented]
+        return [request.persona_id, self._wants[request.persona_id], shown]
 
-    def _reply(self, request: Request) -> Reply:
-        digest = request_sha256(self.name, self._settings, request)
-        presented = request.presented
+    def expected_tokens(self, request: Request) -> tuple[float, float]:  # noqa: ARG002
+        """None."""
+        return 0.0, 0.0
+
+    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
+        """Each question with its answer; one by one where there is a latency."""
+        together = 1 if self._params.latency else _TOGETHER
+        left = iter(questions)
+        while taken := list(islice(left, together)):
+            time.sleep(self._params.latency)
+            yield [(question, self._answer(question)) for question in taken]
+
+    def _answer(self, question: Question) -> Answer:
+        # Asked again with a complaint, it draws anew.
+        digest = request_sha256(self, question.request) + question.complaint
+        presented = question.request.presented
         *noises, fate = _uniforms(digest, len(presented) + 1)
+        perceived = self._perceived(question.request.persona_id, presented, noises)
+        order = sorted(range(len(presented)), key=perceived.__getitem__, reverse=True)
         if fate < self._params.malformed_rate:
-            answer = presented[:-1]  # half a reply
-        else:
-            perceived = self._perceived(request.persona_id, presented, noises)
-            answer = tuple(sorted(presented, key=perceived.__getitem__, reverse=True))
-        return Reply(digest, as_permutation(answer, presented))
+            order = order[1:]  # half a reply
+        return Answer(write_reply(order), seconds=self._params.latency)
 
     def _perceived(
         self, persona_id: str, presented: Sequence[str], noises: Sequence[float]
-    ) -> dict[str, float]:
+    ) -> list[float]:
         """Utility as the teacher sees it: plus Gumbel noise, plus a bonus that falls by place."""
-        utility = self._utility[persona_id]
+        wants = self._wants[persona_id]
         last = max(len(presented) - 1, 1)
-        return {
-            product: utility[self._column[product]]
+        return [
+            utility(wants, self._facts[product])
             + self._params.position_bias * (1 - place / last)
             - self._params.noise * math.log(-math.log(noise))
             for place, (product, noise) in enumerate(zip(presented, noises, strict=True))
-        }
+        ]
 
 
 def _uniforms(digest: str, count: int) -> list[float]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipelines import check_labels, check_retrieval
 from pipelines.params import load_params
 from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, rankings_file
 from retrieval.files import sha256_file, write_json
-from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, RANKINGS, write_rows
+from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, QUERIES, RANKINGS, write_rows
 from validation.gate import read_verdict
 
 TOP = Path(__file__).parents[2]
@@ -26,32 +27,57 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     return tmp_path
 
 
-def write_labels(good: bool) -> None:
-    """25 personas that want one colour each; 125 groups of one product a colour, in turn."""
+def answer(good: bool, wanted: str, presented: list[str]) -> list[str]:
+    """The wanted colour and then the next ones, wherever they stand; or the page's order."""
+    turn = COLORS.index(wanted)
+    order = COLORS[turn:] + COLORS[:turn]
+    return sorted(presented, key=order.index) if good else presented
+
+
+def write_catalogue() -> None:
+    """25 personas that want one colour each, and one product a colour; one has a picture."""
     products = [
         dict.fromkeys(PRODUCTS.names, "")
-        | {"product_id": c, "price": 1.0, "attributes": {"color": c}}
+        | {"product_id": c, "price": 1.0, "attributes": {"color": c}, "split": "train"}
+        | {"category": c, "title": f"{c} thing", "image": f"images/{c}.png"}
         for c in COLORS
     ]
     personas = [
-        {
-            "persona_id": f"p{i}",
-            "text": "",
-            "split": "train",
-            "wants": {f"color={COLORS[i % 5]}": 1.0},
-        }
+        {"persona_id": f"p{i}", "text": "A wish.", "split": "train"}
+        | {"wants": {f"color={COLORS[i % 5]}": 1.0}}
         for i in range(25)
     ]
-    rankings = []
-    for i in range(125):
-        presented = COLORS[i // 25 :] + COLORS[: i // 25]
-        wanted = COLORS[i % 5]
-        ranking = [wanted, *(c for c in presented if c != wanted)] if good else presented
-        values = (f"g{i}", f"p{i % 25}", presented, ranking, "simulated", "0" * 64)
-        rankings.append(dict(zip(RANKINGS.names, values, strict=True)))
     write_rows(PRODUCTS_FILE, products, PRODUCTS)
     write_rows(PERSONAS_FILE, personas, PERSONAS)
+    picture = PRODUCTS_FILE.parent / "images" / "red.png"
+    picture.parent.mkdir()
+    Image.new("RGB", (40, 40), "red").save(picture)
+
+
+def write_labels(good: bool) -> None:
+    """125 groups of one product a colour, in turn; each asked again, and a pair of it."""
+    write_catalogue()
+    rankings, audits = [], []
+    for i in range(125):
+        presented = COLORS[i // 25 :] + COLORS[: i // 25]
+        group, persona, wanted = f"c1-{i:05}", f"p{i % 25}", COLORS[i % 5]
+        asked = (persona, presented, answer(good, wanted, presented), "simulated", "0" * 64)
+        rankings.append(dict(zip(RANKINGS.names, (group, *asked), strict=True)))
+        pair = presented[:2]
+        for kind, shown in (("group", presented[::-1]), ("pair", pair), ("pair", pair[::-1])):
+            asked = (persona, shown, answer(good, wanted, shown), "simulated", "0" * 64)
+            row = (f"{group}-{len(audits)}", group, kind, *asked)
+            audits.append(dict(zip(AUDITS.names, row, strict=True)))
     write_rows(rankings_file("c1"), rankings, RANKINGS)
+    write_rows(check_labels.audits_file("c1"), audits, AUDITS)
+    write_json(check_labels.ledger_file("c1"), LEDGER)
+
+
+LEDGER: dict[str, Any] = {
+    "calls": 500, "failures": 0, "unasked": 0, "input_tokens": 9000, "output_tokens": 900,
+    "cost_usd": 0.5, "max_calls": 600, "max_cost_usd": None, "audit_groups": 125,
+    "audit_pairs": 125,
+}  # fmt: skip
 
 
 def write_evaluation(student: float) -> None:
@@ -86,13 +112,14 @@ def test_good_labels_pass_with_the_same_bytes_each_time(
     verdict = read_verdict(Path("metrics/labels_c1.json"))
     assert verdict.passed
     assert verdict.statistics["truth_agreement"] == 1
-    files = Path("data").rglob("*.parquet")
+    files = [path for path in Path("data").rglob("*.*") if path.suffix != ".png"]
     assert verdict.inputs == {str(path): sha256_file(path) for path in files}
     said = capsys.readouterr()
     assert said.out.startswith("gate labels: passed ")
     assert said.err == ""
     content = json.loads(written[0])
-    assert all(isinstance(value, int | float) for value in content["statistics"].values())
+    unknown = {name for name, value in content["statistics"].items() if value is None}
+    assert unknown == {"cyclic_share", "winner_drift"}  # one cycle; each group shows everything
     # dvc metrics show makes a column of every string and number outside of lists.
     assert {key for key, value in content.items() if isinstance(value, dict)} == {"statistics"}
 
@@ -107,13 +134,38 @@ def test_bad_labels_exit_1_with_reasons_and_report(
     verdict = read_verdict(Path("metrics/labels_c1.json"))
     assert not verdict.passed
     said = capsys.readouterr()
-    assert "rankings.position_share: got 1, expected at most 0.35" in said.err
+    assert "positions.winner_position: got 0.99" in said.err
+    assert "pairs.pair_agreement: got 0, expected a share of pairs" in said.err
     assert "truth.truth_agreement: got 0.5, expected" in said.err
     assert "report: reports/labels/c1/index.html" in said.err
     assert said.out == ""
     text = pages(Path("reports/labels/c1"))
     for check in verdict.checks:
         assert check.name.partition(".")[2] + ":" in text
+
+
+def test_the_report_shows_the_statistics_and_example_groups(workplace: Path) -> None:
+    write_labels(good=True)
+    written = []
+    for _ in range(2):
+        check_labels.main("c1")
+        written.append(Path("reports/labels/c1/examples.png").read_bytes())
+    assert written[0] == written[1]
+    with Image.open("reports/labels/c1/examples.png") as page:
+        assert page.height > 6 * 176
+        assert (255, 0, 0) in {color for _, color in page.convert("RGB").getcolors(1 << 24)}
+    text = pages(Path("reports/labels/c1"))
+    assert "1.000 over 125 repeats (with sampling error allowed: 0.290)" in text
+    assert "1.000 over 125 pairs" in text
+
+
+@pytest.mark.parametrize("ledger", [{**LEDGER, "calls": "many"}, {"calls": 1}, []])
+def test_a_malformed_ledger_is_named(workplace: Path, ledger: Any) -> None:
+    write_labels(good=True)
+    write_json(check_labels.ledger_file("c1"), ledger)
+    with pytest.raises(ValueError, match=r"ledger\.json is no ledger"):
+        check_labels.main("c1")
+    assert not Path("metrics").exists()
 
 
 def test_an_unknown_cycle_is_a_usage_error() -> None:

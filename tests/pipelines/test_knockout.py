@@ -416,10 +416,25 @@ def test_a_persona_counts_where_all_its_tournaments_were_finished(world, capsys,
     rows = hold_tournaments(_params(repeats=2), teacher, world.personas, world.products, "val")
     assert [row["persona_id"] for row in rows] == ["u0", "u3"]
     assert (
-        "tournaments val: the budget ended after 2 of 4 personas; raise" in capsys.readouterr().out
+        "tournaments val: the budget ended before 2 of 4 personas; raise" in capsys.readouterr().out
     )
-    with pytest.raises(SystemExit, match="got no finished tournament in split test"):
+    with pytest.raises(SystemExit, match="got no winner in split test"):
         hold_tournaments(_params(), teacher, world.personas, world.products, "test")
+
+
+def test_a_winner_that_coins_chose_is_no_truth(world, capsys):
+    """One persona's teacher has no answer; the others' do."""
+
+    def sees_most(request):
+        return None if request.persona_id == "u3" else by_number(request)
+
+    teacher = Scripted(sees_most)
+    rows = hold_tournaments(_params(), teacher, world.personas, world.products, "val")
+    assert "u3" not in [row["persona_id"] for row in rows]
+    assert len(rows) == 3
+    assert "1 of 4 personas have no winner: the teacher decided" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="got no winner in split test"):
+        hold_tournaments(_params(), Scripted(never), world.personas, world.products, "test")
 
 
 @pytest.mark.parametrize(("personas", "products"), [(0, 60), (12, 1)])

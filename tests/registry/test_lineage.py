@@ -5,8 +5,9 @@ import pytest
 
 from registry.dvc_lock import upstream_stages
 from registry.git_state import read_git_state
-from registry.lineage import collect_lineage
+from registry.lineage import TeacherRecord, collect_lineage
 
+TEACHER = TeacherRecord({"kind": "simulated"}, None)
 LOCK = """\
 schema: '2.0'
 stages:
@@ -56,7 +57,7 @@ def test_a_broken_lock_is_named(tmp_path: Path) -> None:
 
 
 def test_works_without_git_and_without_dvc(tmp_path: Path) -> None:
-    lineage = collect_lineage(tmp_path, ["models/base"], {"kind": "simulated"}, {}, None)
+    lineage = collect_lineage(tmp_path, ["models/base"], TEACHER, {}, None)
     assert (lineage.git.commit, lineage.git.clean) == (None, None)
     assert "not made in a git repository" in lineage.git.note
     assert lineage.stages == {}
@@ -67,7 +68,7 @@ def test_run_ids_in_the_lock_are_no_content(tmp_path: Path) -> None:
     contents = []
     for run in ("run1", "run2"):
         (tmp_path / "dvc.lock").write_text(LOCK.replace("RUN", run))
-        lineage = collect_lineage(tmp_path, ["models/base"], {"kind": "simulated"}, {}, None)
+        lineage = collect_lineage(tmp_path, ["models/base"], TEACHER, {}, None)
         assert lineage.stages["base"].outs["data/runs/base.json"] == run
         contents.append(lineage.content())
     assert contents[0] == contents[1]

@@ -1,0 +1,98 @@
+"""What a cycle asks: groups for training, and some of them once more for the gate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.params import Label
+from pipelines.sampling import Group, cover, sample_group
+from pipelines.teachers.protocol import Request
+
+Kind = Literal["label", "group", "pair"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A request and what it is for: a label, or an audit of the label of `group_id`."""
+
+    id: str
+    group_id: str
+    kind: Kind
+    request: Request
+
+
+def plan_groups(
+    label: Label, scores_PN: NDArray[np.floating[Any]], rng: np.random.Generator
+) -> list[Group]:
+    """Persona and products of each group, in order of presentation.
+
+    Personas come up equally often, to within one; every product `min_coverage` times at least.
+
+    Raises:
+        SystemExit: There are too few groups for that, or too few products for a group.
+    """
+    order = rng.permutation(len(scores_PN))
+    if label.groups < label.min_coverage * len(order):
+        msg = (
+            f"got label.groups {label.groups}, expected {label.min_coverage * len(order)} at least,"
+            f" for {len(order)} personas {label.min_coverage} times each; raise it or lower"
+            " label.min_coverage"
+        )
+        raise SystemExit(msg)
+    edges, sizes = label.band_edges, label.band_sizes
+    people = [int(order[number % len(order)]) for number in range(label.groups)]
+    try:
+        drawn = [(who, sample_group(scores_PN[who], edges, sizes, rng).tolist()) for who in people]
+        return cover(drawn, scores_PN, edges, label.min_coverage, rng)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+
+
+def plan_requests(cycle: str, groups: Sequence[Request]) -> list[Planned]:
+    """One label a group, named by the cycle and the group's number."""
+    ids = [f"{cycle}-{number:05d}" for number in range(len(groups))]
+    return [Planned(id_, id_, "label", group) for id_, group in zip(ids, groups, strict=True)]
+
+
+def with_audits(label: Label, labels: Sequence[Planned], rng: np.random.Generator) -> list[Planned]:
+    """The labels, each followed by its audits: a budget that ends early leaves both.
+
+    A share of the groups is asked again in another order; of another share one pair is asked, in
+    both orders.
+    """
+    again = _choose(len(labels), label.audit_fraction, rng)
+    paired = _choose(len(labels), label.pair_fraction, rng)
+    planned = []
+    for number, labelled in enumerate(labels):
+        planned.append(labelled)
+        if number in again:
+            planned.append(_group_audit(labelled, rng))
+        if number in paired:
+            planned += _pair_audits(labelled, rng)
+    return planned
+
+
+def _choose(count: int, share: float, rng: np.random.Generator) -> set[int]:
+    return set(rng.permutation(count)[: round(share * count)].tolist())
+
+
+def _group_audit(labelled: Planned, rng: np.random.Generator) -> Planned:
+    """The same pictures, each in another place: a shifted order has no picture where it was."""
+    presented = labelled.request.presented
+    shift = int(rng.integers(1, len(presented)))
+    shifted = presented[shift:] + presented[:shift]
+    request = Request(labelled.request.persona_id, shifted)
+    return Planned(f"{labelled.id}/order", labelled.group_id, "group", request)
+
+
+def _pair_audits(labelled: Planned, rng: np.random.Generator) -> list[Planned]:
+    places = rng.permutation(len(labelled.request.presented))[:2]
+    pair = tuple(labelled.request.presented[place] for place in places)
+    persona = labelled.request.persona_id
+    return [
+        Planned(f"{labelled.id}/pair{n}", labelled.group_id, "pair", Request(persona, shown))
+        for n, shown in enumerate((pair, pair[::-1]), start=1)
+    ]

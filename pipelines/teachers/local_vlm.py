@@ -1,0 +1,194 @@
+"""The `transformers` teacher: a vision-language model in this process, in batches.
+
+`method: logprobs` ranks by the chance that each picture's number comes first in the reply: one pass
+of the model a question. If the model's rankings are Plackett-Luce distributed, which is the model
+behind the loss of `distill`, that is its likeliest ranking; number after number would cost a pass
+each. It is always a permutation, and equal chances are a fault, never settled by place.
+
+`method: generate` passes on what the model writes.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.params import Teacher as TeacherParams
+from pipelines.teachers.pictures import Pictures
+from pipelines.teachers.prompt import read_prompts
+from pipelines.teachers.protocol import Answer, Question, Request
+from pipelines.teachers.replies import write_reply
+from retrieval.files import sha256_folder
+
+if TYPE_CHECKING:  # they take seconds to import, and minutes to load
+    from pipelines.teachers.local_model import Conversation, LocalModel
+
+# Raise it when the code changes what a reply may depend on: the layout of messages, the method.
+FORM = 1
+
+_NOT_READ = frozenset({"README.md", "LICENSE", ".gitattributes", ".DS_Store"})
+
+
+class LocalTeacher:
+    """Asks a model on the device at hand; it is loaded when the first question comes."""
+
+    def __init__(
+        self,
+        params: TeacherParams,
+        personas: Sequence[Mapping[str, Any]],
+        products: Sequence[Mapping[str, Any]],
+        folder: Path,
+        device: str,
+    ) -> None:
+        """Read the prompts and find the model; a folder's weights are digested.
+
+        Args:
+            params: Prompts, size of the pictures, and the section `transformers`.
+            personas: Rows of the personas table.
+            products: Rows of the products table.
+            folder: What the products' `image` is relative to.
+            device: As in section `compute` of the parameters.
+
+        Raises:
+            SystemExit: A prompt cannot be used, or the model is neither a folder nor in the cache.
+        """
+        self._params = params.transformers
+        self._device = device
+        self._prompts = read_prompts(params.prompt, params.complaint)
+        self._pictures = Pictures(folder, params.image_size, products)
+        self._personas = {persona["persona_id"]: str(persona["text"]) for persona in personas}
+        self._picture_tokens = (params.image_size / 28) ** 2
+        self._model: LocalModel | None = None
+        self._model_folder, name, digest = find_model(params.transformers.model)
+        self.name = f"transformers:{name}"
+        # Neither batch size nor device: they change no more than the last bits of a chance.
+        generated = params.transformers.method == "generate"
+        self.settings: Mapping[str, Any] = {
+            "form": FORM,
+            "model": digest,
+            "method": params.transformers.method,
+            "max_output_tokens": params.transformers.max_output_tokens if generated else None,
+            "image_size": params.image_size,
+            **self._prompts.digests,
+        }
+
+    def content(self, request: Request) -> dict[str, Any]:
+        """The persona's text and the digests of the pictures in order."""
+        return {
+            "persona": self._personas[request.persona_id],
+            "images": [self._pictures.sha256(product) for product in request.presented],
+        }
+
+    def expected_tokens(self, request: Request) -> tuple[float, float]:
+        """Tokens that asking takes and brings, roughly.
+
+        In: a token for four characters of the prompt; for each picture (image_size / 28)^2, what
+        Qwen2-VL and its successors take for a square one, and 6 for its number. Out: none by
+        `logprobs`; by `generate` 3 for each number and 8 around them.
+        """
+        count = len(request.presented)
+        prompt = self._prompts.ask(self._personas[request.persona_id], count)
+        taken = len(prompt) / 4 + count * (self._picture_tokens + 6)
+        if self._params.method == "logprobs":
+            return taken, 0.0
+        return taken, float(min(self._params.max_output_tokens, 8 + 3 * count))
+
+    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
+        """Each question with its answer, a batch at once.
+
+        An iterable that ran dry is tried again after a batch: it may hold more once answers have
+        come.
+
+        Raises:
+            TeacherError: The model cannot be loaded, does not fit, or a picture cannot be shown.
+        """
+        ahead = iter(questions)
+        while batch := list(islice(ahead, self._params.batch_size)):
+            model = self._loaded()
+            started = time.monotonic()
+            answers = self._answer(model, batch)
+            seconds = (time.monotonic() - started) / len(batch)
+            yield [
+                (question, replace(answer, seconds=seconds))
+                for question, answer in zip(batch, answers, strict=True)
+            ]
+
+    def _loaded(self) -> "LocalModel":
+        if self._model is None:
+            from pipelines.teachers.local_model import LocalModel
+
+            self._model = LocalModel(self._model_folder, self._device)
+        return self._model
+
+    def _answer(self, model: "LocalModel", batch: Sequence[Question]) -> list[Answer]:
+        conversations = [self._conversation(question) for question in batch]
+        if self._params.method == "generate":
+            return [
+                Answer(said.text, "", said.input_tokens, said.output_tokens)
+                for said in model.say(conversations, self._params.max_output_tokens)
+            ]
+        counts = [len(question.request.presented) for question in batch]
+        return [
+            rank_by_chance(chances.log_probabilities, chances.input_tokens)
+            for chances in model.chances(conversations, counts)
+        ]
+
+    def _conversation(self, question: Question) -> "Conversation":
+        """The prompt, each picture under its number; after a complaint that exchange too."""
+        request = question.request
+        count = len(request.presented)
+        parts = [_text(self._prompts.ask(self._personas[request.persona_id], count))]
+        for number, product in enumerate(request.presented, start=1):
+            picture = {"type": "image", "image": self._pictures.image(product)}
+            parts += [_text(f"Picture {number}:"), picture]
+        turns: Conversation = [{"role": "user", "content": parts}]
+        if question.complaint:
+            complaint = self._prompts.complain(question.complaint, count)
+            turns += [
+                {"role": "assistant", "content": [_text(question.previous or "(nothing)")]},
+                {"role": "user", "content": [_text(complaint)]},
+            ]
+        return turns
+
+
+def find_model(model: str) -> tuple[Path, str, str]:
+    """A model's folder, its name, and a digest of what it is.
+
+    For a folder, the digest of its files: who trains it further has another teacher. For a name on
+    the hub, its commit in the cache; nothing is downloaded.
+
+    Raises:
+        SystemExit: It is neither.
+    """
+    if Path(model).is_dir():
+        return Path(model), Path(model).resolve().name, sha256_folder(Path(model), _NOT_READ)
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(model, local_files_only=True))
+    except (OSError, ValueError) as error:
+        msg = (
+            f"teacher.transformers.model is {model!r}: neither a folder nor in the hub's cache on"
+            f" this machine; give a model's folder, or fetch it with `hf download {model}`"
+        )
+        raise SystemExit(msg) from error
+    return folder, model, folder.name
+
+
+def rank_by_chance(log_probabilities: Sequence[float], input_tokens: int = 0) -> Answer:
+    """The reply that puts likelier pictures first; a fault where two are equally likely."""
+    if not all(map(math.isfinite, log_probabilities)):
+        fault = "the model gives chances that are no numbers; another precision may help"
+        return Answer("", fault, input_tokens)
+    if len(set(log_probabilities)) < len(log_probabilities):
+        return Answer("", "the model finds two pictures equally likely", input_tokens)
+    places = range(len(log_probabilities))
+    order = sorted(places, key=log_probabilities.__getitem__, reverse=True)
+    return Answer(write_reply(order), "", input_tokens)
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
