@@ -21,7 +21,9 @@ import numpy as np
 from pipelines.teachers.asking import Ranker
 from pipelines.teachers.protocol import Reply, Request
 
-IN_FLIGHT = 256  # requests at once: keeps a server with many places busy to the end
+IN_FLIGHT = (
+    32  # eight callers idle 3 % of the time; with 256, a budget ends on tournaments half played
+)
 
 
 @dataclass(frozen=True)
