@@ -4,7 +4,7 @@ On the studio, where the truth is known: for each seed a catalogue and personas 
 is rendered), and the simulated teacher of params.yaml decides the matches. Both forms play for the
 same personas; nothing of the project changes. Median and range over the seeds.
 
-    python benchmarks/tournaments.py                  # five seeds, about two minutes on two cores
+    python benchmarks/tournaments.py                  # five seeds, two minutes on two cores
     python benchmarks/tournaments.py --seeds 1 --personas 20
     python benchmarks/tournaments.py --group-size 8
 """
@@ -189,15 +189,13 @@ def show(found: Sequence[dict[str, float]], size: int) -> bool:
     rows = Rows(found)
     for form, words in (("pairs", "pairs"), ("groups", f"groups of {size}")):
         rows.add(f"{words}: calls a tournament", f"{form} calls")
-        rows.add(
-            "   in two a product, which is what pairs need at least, %", f"{form} of least", 100
-        )
+        rows.add("   in the 2(N - 1) that pairs need without noise, %", f"{form} of least", 100)
         rows.add("   matches that a coin decided", f"{form} undecided")
         rows.add("   winners that are the true best, %", f"{form} best", 100)
         rows.add("   mean percentile of the winner's true utility, %", f"{form} percentile", 100)
     rows.add("groups' calls in those of pairs, %", "share", 100, ("at most", 100 * SHARE))
     rows.add("groups minus pairs: true best, % points", "gain", 100, ("at least", 0))
-    rows.add("both forms: the same winner, %", "same winner", 100)
+    rows.add("both forms: the same winner (several may be best), %", "same winner", 100)
     rows.add("   a winner of the same true utility, %", "same utility", 100)
     rows.add(f"groups, {REPEATS} tournaments a persona: mean confidence", "repeats confidence")
     rows.add("   winners that are the true best, %", "repeats best", 100)

@@ -21,7 +21,9 @@ import numpy as np
 from pipelines.teachers.asking import Ranker
 from pipelines.teachers.protocol import Reply, Request
 
-IN_FLIGHT = 256  # requests at once: keeps a server with many places busy to the end
+# Requests at once. Measured on the studio: eight callers idle 3 % of the time, and a budget of 30
+# tournaments ends 26 of them; with 256 they idle 1 %, and it ends 18.
+IN_FLIGHT = 32
 
 
 @dataclass(frozen=True)
