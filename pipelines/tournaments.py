@@ -27,6 +27,8 @@ from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, read_rows, write_r
 
 Rows = list[dict[str, Any]]
 SPLITS = ("val", "test")
+# How often a match is asked in both orders, on average (benchmarks/tournaments.py).
+ASKINGS, ASKINGS_OF_PAIRS = 1.3, 1.5
 
 
 def judges_of(params: Params, personas: Rows, split: str) -> Rows:
@@ -98,13 +100,14 @@ def sum_up(outcomes: Sequence[Outcome], seed: int) -> Mapping[str, Any]:
 
 
 def _forecast(params: Params, asker: Asker, judges: Rows, products: Rows) -> Forecast:
-    """What they take if every match is decided by its first two replies, and none is known yet."""
+    """What they take if none of it is known yet, by what the simulated teacher needs."""
     settings = params.tournaments
     ids = {split: [p["product_id"] for p in products if p["split"] == split] for split in SPLITS}
     matches = sum(matches_needed(len(ids[j["split"]]), settings.group_size) for j in judges)
     shown = (ids["val"] + ids["test"])[: settings.group_size]
     example = Request(judges[0]["persona_id"], tuple(shown)) if judges else Request("", ())
-    return asker.forecast_alike(example, 2 * settings.repeats * matches)
+    askings = ASKINGS if settings.group_size > 2 else ASKINGS_OF_PAIRS
+    return asker.forecast_alike(example, round(2 * askings * settings.repeats * matches))
 
 
 def _seed(params: Params, persona_id: str, number: int) -> int:
