@@ -3,7 +3,7 @@
 data/labels/<cycle>/ (rankings, audits, ledger), data/personas.parquet (wants),
 data/catalog (attributes, pictures)
     -> metrics/labels_<cycle>.json (the verdict),
-       reports/labels/<cycle>/ (Data Docs; examples.png, six groups in the teacher's order)
+       reports/labels/<cycle>/ (Data Docs; six example groups in the teacher's order)
 
 Exit 1: the labels did not pass; verdict and report are written all the same.
 
@@ -33,6 +33,7 @@ from validation.example_groups import Example, draw_examples, pick_groups
 from validation.label_suites import LabelLimits, Ledger
 from validation.label_tables import Catalogue, Truth
 from validation.labels import Evidence, check_labels
+from validation.report_page import add_verdict
 
 METRICS = Path("metrics")
 REPORTS = Path("reports/labels")
@@ -115,8 +116,9 @@ def main(cycle: str) -> None:
         rankings = read_rows(rankings_file(cycle), RANKINGS)
         seed = derive_seed(params.seed, "check_labels", cycle)
         draw_examples(read_examples(rankings, personas, products, seed), report / "examples.png")
+        add_verdict(report / "index.html", verdict, "examples.png")
         write_json(METRICS / f"labels_{cycle}.json", verdict.to_json())
-    message = f"{verdict.summary()}\nreport: {(report / 'index.html').as_posix()}, examples.png"
+    message = f"{verdict.summary()}\nreport: {(report / 'index.html').as_posix()}"
     if not verdict.passed:
         sys.stderr.write(f"{message}\n")
         raise SystemExit(1)

@@ -157,6 +157,9 @@ def test_the_report_shows_the_statistics_and_example_groups(workplace: Path) -> 
     text = pages(Path("reports/labels/c1"))
     assert "1.000 over 125 repeats (with sampling error allowed: 0.290)" in text
     assert "1.000 over 125 pairs" in text
+    index = Path("reports/labels/c1/index.html").read_text(encoding="utf-8")
+    assert "Gate labels: passed" in index
+    assert 'src="examples.png"' in index
 
 
 @pytest.mark.parametrize("ledger", [{**LEDGER, "calls": "many"}, {"calls": 1}, []])
