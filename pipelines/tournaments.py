@@ -99,15 +99,20 @@ def sum_up(outcomes: Sequence[Outcome], seed: int) -> Mapping[str, Any]:
     }
 
 
-def _forecast(params: Params, asker: Asker, judges: Rows, products: Rows) -> Forecast:
-    """What they take if none of it is known yet, by what the simulated teacher needs."""
+def _expected_calls(params: Params, judges: Rows, products: Rows) -> int:
+    """By what the simulated teacher needs."""
     settings = params.tournaments
-    ids = {split: [p["product_id"] for p in products if p["split"] == split] for split in SPLITS}
-    matches = sum(matches_needed(len(ids[j["split"]]), settings.group_size) for j in judges)
-    shown = (ids["val"] + ids["test"])[: settings.group_size]
-    example = Request(judges[0]["persona_id"], tuple(shown)) if judges else Request("", ())
+    candidates = Counter(product["split"] for product in products)
+    matches = sum(matches_needed(candidates[j["split"]], settings.group_size) for j in judges)
     askings = ASKINGS if settings.group_size > 2 else ASKINGS_OF_PAIRS
-    return asker.forecast_alike(example, round(2 * askings * settings.repeats * matches))
+    return round(2 * askings * settings.repeats * matches)
+
+
+def _forecast(params: Params, asker: Asker, judges: Rows, products: Rows) -> Forecast:
+    """What they take if the journal knows none of it yet."""
+    shown = [product["product_id"] for product in products][: params.tournaments.group_size]
+    example = Request(judges[0]["persona_id"], tuple(shown)) if judges else Request("", ())
+    return asker.forecast_alike(example, _expected_calls(params, judges, products))
 
 
 def _seed(params: Params, persona_id: str, number: int) -> int:
@@ -148,7 +153,8 @@ def main() -> None:
         shown = [product for product in products if product["split"] in SPLITS]
         teacher = make_teacher(params, judges, shown)
         rows: Rows = []
-        with open_asker(params, teacher, Purpose("tournaments"), None) as asker:
+        expected = _expected_calls(params, judges, shown)
+        with open_asker(params, teacher, Purpose("tournaments"), expected) as asker:
             say(f"tournaments: {_forecast(params, asker, judges, shown)}")
             for split in SPLITS:
                 rows += hold_tournaments(params, asker, personas, products, split)

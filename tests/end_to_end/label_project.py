@@ -65,9 +65,13 @@ def make_label_project(folder: Path, url: str, products: int = 40, **label: floa
     params["teacher"]["openai"] |= {"base_url": f"{url}/v1", "concurrency": 4}
     params["label"] |= {"groups": 150, **label}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    return folder
+
+
+def add_dvc(folder: Path) -> None:
+    """Make the stage one of DVC's."""
     (folder / "dvc.yaml").write_text(STAGE)
     subprocess.run(["dvc", "init", "--no-scm", "--quiet"], cwd=folder, check=True)
-    return folder
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.journal import read_journal
-from tests.end_to_end.label_project import ROOT, ChatServer, make_label_project, outputs
+from tests.end_to_end.label_project import ROOT, ChatServer, add_dvc, make_label_project, outputs
 
 pytestmark = pytest.mark.slow
 CONCURRENCY = 4
@@ -75,6 +75,7 @@ def test_killed_at_ten_moments_it_ends_the_same_and_asks_nothing_twice(tmp_path,
     kept = []  # at each kill: how many requests had arrived, and what was in the journal
     with ChatServer(seconds=0.1) as server:
         folder = make_label_project(tmp_path, server.url)
+        add_dvc(folder)
         for _ in range(10):
             run = _start(command, folder)
             enough = len(server.asked) + rng.randint(1, 15)
