@@ -72,7 +72,7 @@ def check_labels(
     """Judge a teacher's labels, and write Data Docs into `docs`. Raises as `run_gate`.
 
     What the teacher does is judged by the newest cycle's labels, which older ones would water
-    down; what training gets, by all of them.
+    down; what training gets, and whether choices fit together, by all of them.
     """
     groups = describe_groups(evidence.rankings, evidence.truth)
     audits = describe_audits(evidence.audits, evidence.rankings)
