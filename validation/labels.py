@@ -52,7 +52,7 @@ _OBSERVED = {
 }
 _NO_AUDITS = "the cycle asked for none"
 
-Optional = list[Suite] | str  # suites, or the note that says why there are none
+Entry = list[Suite] | str  # suites, or the note that says why there are none
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def check_labels(
     """Judge a teacher's labels, and write Data Docs into `docs`. Raises as `run_gate`.
 
     What the teacher does is judged by the newest cycle's labels, which older ones would water
-    down; what training gets, by all of them.
+    down; what training gets, and whether choices fit together, by all of them.
     """
     groups = describe_groups(evidence.rankings, evidence.truth)
     audits = describe_audits(evidence.audits, evidence.rankings)
@@ -85,7 +85,7 @@ def check_labels(
         positions_suite(groups, limits),
         ledger_suite(groups, evidence.ledger, limits),
     ]
-    optional: list[Optional] = [
+    optional: list[Entry] = [
         _coverage(groups, evidence.catalogue, limits),
         *_audits(audits, evidence.ledger, limits),
         _preferences(judged, triples, limits),
@@ -103,18 +103,18 @@ def check_labels(
     return replace(verdict, statistics=numbers, notes=notes)
 
 
-def _coverage(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Optional:
+def _coverage(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Entry:
     if limits.min_coverage:
         return [coverage_suite(groups, catalogue, limits)]
     return "coverage was not checked: check_labels.min_coverage is 0"
 
 
-def _audits(audits: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> list[Optional]:
+def _audits(audits: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> list[Entry]:
     """After an early stop nothing was asked, so nothing was asked again."""
     if not len(audits) and not ledger.calls:
         return ["repeat agreement was not checked: no call was made in this cycle"]
     kinds = audits["kind"].tolist()
-    entries: list[Optional] = []
+    entries: list[Entry] = []
     if len(audits) or ledger.audits:
         entries.append([audits_suite(audits, ledger, limits)])
     if ledger.audit_groups or "group" in kinds:
@@ -128,7 +128,7 @@ def _audits(audits: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> list[O
     return entries
 
 
-def _preferences(judged: pd.DataFrame, triples: Estimate, limits: LabelLimits) -> Optional:
+def _preferences(judged: pd.DataFrame, triples: Estimate, limits: LabelLimits) -> Entry:
     if triples.count >= limits.min_triples:
         return [preferences_suite(judged, limits)]
     return (
@@ -137,13 +137,13 @@ def _preferences(judged: pd.DataFrame, triples: Estimate, limits: LabelLimits) -
     )
 
 
-def _drift(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Optional:
+def _drift(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Entry:
     if groups["cycle"].nunique() > 1:
         return [winners_suite(groups, catalogue.categories, limits)]
     return "drift of winners was not checked: there is no previous cycle"
 
 
-def _truth(groups: pd.DataFrame, truth: Truth, limits: LabelLimits) -> Optional:
+def _truth(groups: pd.DataFrame, truth: Truth, limits: LabelLimits) -> Entry:
     if any(truth.knows(row.get("persona_id", "")) for row in newest(groups).to_dict("records")):
         return [truth_suite(groups, limits)]
     return "agreement with the truth was not checked: no persona here has wants"

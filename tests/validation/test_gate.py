@@ -13,7 +13,7 @@ from validation.suite import Requirement, Suite
 pytestmark = pytest.mark.usefixtures("quick_docs")
 
 
-def need(name: str = "mean", kind: str = "ExpectColumnMeanToBeBetween", **arguments: Any):
+def need(name: str = "mean", kind: Any = "ExpectColumnMeanToBeBetween", **arguments: Any):
     arguments = arguments or {"column": "x", "min_value": 2.0}
     return Requirement(name, kind, arguments, f"{name} as wanted", "mend it")
 
@@ -124,6 +124,19 @@ def test_requirements_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_expectation_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         run(tmp_path, suite({"x": [1.0]}, need(kind="ExpectNothing")))
+
+
+def test_a_kind_of_our_own_is_loaded_with_analytics_off(tmp_path: Path) -> None:
+    seen = []
+
+    def load() -> Any:
+        from great_expectations.expectations import ExpectColumnMeanToBeBetween
+
+        seen.append(os.environ["GX_ANALYTICS_ENABLED"])
+        return ExpectColumnMeanToBeBetween
+
+    assert run(tmp_path, suite({"x": [3.0]}, need(kind=load))).passed
+    assert seen == ["false"]
 
 
 def test_data_docs_name_every_expectation_and_replace_older_ones(
