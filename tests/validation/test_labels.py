@@ -297,6 +297,7 @@ BAD_LEDGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD_LEDGERS)
 def test_a_bad_ledger_is_caught_by_the_right_expectation(tmp_path: Path, name: str) -> None:
     changes, caught_by = BAD_LEDGERS[name]
@@ -456,6 +457,7 @@ BAD_TABLES: dict[str, tuple[Callable[[], Evidence], set[str]]] = {
 }
 
 
+@pytest.mark.slow  # a gate a table, two seconds each
 @pytest.mark.parametrize("name", BAD_TABLES)
 def test_a_bad_table_is_caught_by_the_right_expectation(tmp_path: Path, name: str) -> None:
     build, caught_by = BAD_TABLES[name]
