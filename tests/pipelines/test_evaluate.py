@@ -151,7 +151,7 @@ def project(tmp_path, monkeypatch):
     personas = [SILENT, {**GARDENER, "split": "val"}, COLORIST]
     write_rows(PRODUCTS_FILE, products, PRODUCTS)
     write_rows(PERSONAS_FILE, personas, PERSONAS)
-    rest = {"calls": 6, "undecided": 0, "teacher": "simulated"}
+    rest = {"calls": 6, "undecided": 0, "repeats": 1, "confidence": 1.0, "teacher": "simulated"}
     tournaments = [
         {"persona_id": "gardener", "split": "val", "winner": "p8", **rest},
         {"persona_id": "colorist", "split": "test", "winner": "p3", **rest},

@@ -62,6 +62,8 @@ def tournament(person: dict, winner: str) -> dict:
         "winner": winner,
         "calls": 1,
         "undecided": 0,
+        "repeats": 1,
+        "confidence": 1.0,
         "teacher": "simulated",
     }
 

@@ -44,12 +44,24 @@ ROWS = {
         "teacher": "simulated",
         "request_sha256": "cd" * 32,
     },
+    "AUDITS": {
+        "audit_id": "c1-00001/order",
+        "group_id": "c1-00001",
+        "kind": "group",
+        "persona_id": "u1",
+        "presented": ["p2", "p1"],
+        "ranking": ["p2", "p1"],
+        "teacher": "simulated",
+        "request_sha256": "ef" * 32,
+    },
     "TOURNAMENTS": {
         "persona_id": "u1",
         "split": "val",
         "winner": "p1",
         "calls": 14,
         "undecided": 0,
+        "repeats": 1,
+        "confidence": 1.0,
         "teacher": "simulated",
     },
     "QUERIES": {
@@ -67,6 +79,7 @@ EMPTY = {
     "PERSONAS": {"wants": {}},
     "SUBJECTS": {"concepts": [], "truths": []},
     "RANKINGS": {"ranking": []},
+    "AUDITS": {"ranking": []},
     "TOURNAMENTS": {},
     "QUERIES": {},
 }
