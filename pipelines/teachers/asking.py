@@ -182,9 +182,14 @@ class Asker:
         self._show(failed=order is None)
 
     def _known(self, key: str) -> Record | None:
-        """What the journal has; a refusal of an earlier run is no reply: it may be mended now."""
+        """What the journal has; a refusal of an earlier run is no reply: it may be mended now.
+
+        One that took tokens was paid for, and stays.
+        """
         record = self._journal.get(key)
-        return None if record and record["fault"] and key not in self._new else record
+        if record and record["fault"] and key not in self._new:
+            return record if record["input_tokens"] or record["output_tokens"] else None
+        return record
 
     def _count(self, record: Record) -> None:
         if record["key"] not in self._counted:

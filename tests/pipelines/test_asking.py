@@ -143,6 +143,15 @@ def test_a_fault_of_an_earlier_run_is_no_reply(path):
     assert [question.complaint for question in mended.asked] == [""] * 3
 
 
+def test_an_empty_reply_that_was_paid_for_is_not_asked_again(path):
+    paid = Answer("", "the reply has no content", input_tokens=900)
+    ask(path, Scripted(lambda question: paid), requests(2))
+    again = Scripted()
+    replies, budget, _ = ask(path, again, requests(2))
+    assert rankings(replies) == [None, None]
+    assert (again.asked, budget.spent.calls, budget.spent.input_tokens) == ([], 4, 3600)
+
+
 def test_a_teacher_that_goes_away_loses_nothing_that_it_said(path):
     teacher = Scripted(fail_after=4)
     with pytest.raises(TeacherError, match="the server is down"):
