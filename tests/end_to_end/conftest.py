@@ -18,7 +18,12 @@ TINY = {
     "distill": {"head_epochs": 1, "steps": 4},
     "concepts": {"steps": 30},
     "evaluate": {"bootstrap_samples": 200},
-    "check_retrieval": {"min_queries": 10, "min_mean_percentile": 0.3, "min_gain": -1.0},
+    "check_retrieval": {
+        "min_queries": 10,
+        "min_mean_percentile": 0.3,
+        "min_gain": -1.0,
+        "max_caption_drop": 0.3,
+    },
 }
 
 
