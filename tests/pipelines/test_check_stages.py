@@ -155,7 +155,7 @@ def test_the_report_shows_the_statistics_and_example_groups(workplace: Path) -> 
         assert page.height > 6 * 176
         assert (255, 0, 0) in {color for _, color in page.convert("RGB").getcolors(1 << 24)}
     text = pages(Path("reports/labels/c1"))
-    assert "1.000 over 125 repeats (with sampling error allowed: 0.290)" in text
+    assert "1.000 over 125 repeats (with sampling error allowed: 0.190)" in text
     assert "1.000 over 125 pairs" in text
     index = Path("reports/labels/c1/index.html").read_text(encoding="utf-8")
     assert "Gate labels: passed" in index
