@@ -17,17 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.params import Teacher as TeacherParams
-from pipelines.teachers.pictures import Pictures
-from pipelines.teachers.prompt import read_prompts
+from pipelines.teachers.conversation import Script, text_part
 from pipelines.teachers.protocol import Answer, Question, Request
 from pipelines.teachers.replies import write_reply
 from retrieval.files import sha256_folder
 
 if TYPE_CHECKING:  # they take seconds to import, and minutes to load
     from pipelines.teachers.local_model import Conversation, LocalModel
-
-# Raise it when the code changes what a reply may depend on: the layout of messages, the method.
-FORM = 1
 
 _NOT_READ = frozenset({"README.md", "LICENSE", ".gitattributes", ".DS_Store"})
 
@@ -57,44 +53,33 @@ class LocalTeacher:
         """
         self._params = params.transformers
         self._device = device
-        self._prompts = read_prompts(params.prompt, params.complaint)
-        self._pictures = Pictures(folder, params.image_size, products)
-        self._personas = {persona["persona_id"]: str(persona["text"]) for persona in personas}
-        self._picture_tokens = (params.image_size / 28) ** 2
+        self._script = Script(params, personas, products, folder)
         self._model: LocalModel | None = None
         self._model_folder, name, digest = find_model(params.transformers.model)
         self.name = f"transformers:{name}"
         # Neither batch size nor device: they change no more than the last bits of a chance.
         generated = params.transformers.method == "generate"
         self.settings: Mapping[str, Any] = {
-            "form": FORM,
+            **self._script.settings,
             "model": digest,
             "method": params.transformers.method,
             "max_output_tokens": params.transformers.max_output_tokens if generated else None,
-            "image_size": params.image_size,
-            **self._prompts.digests,
         }
 
     def content(self, request: Request) -> dict[str, Any]:
         """The persona's text and the digests of the pictures in order."""
-        return {
-            "persona": self._personas[request.persona_id],
-            "images": [self._pictures.sha256(product) for product in request.presented],
-        }
+        return self._script.content(request)
 
     def expected_tokens(self, request: Request) -> tuple[float, float]:
         """Tokens that asking takes and brings, roughly.
 
-        In: a token for four characters of the prompt; for each picture (image_size / 28)^2, what
-        Qwen2-VL and its successors take for a square one, and 6 for its number. Out: none by
-        `logprobs`; by `generate` 3 for each number and 8 around them.
+        In: as `Script.input_tokens` has it. Out: none by `logprobs`; by `generate` 3 for each
+        number and 8 around them.
         """
-        count = len(request.presented)
-        prompt = self._prompts.ask(self._personas[request.persona_id], count)
-        taken = len(prompt) / 4 + count * (self._picture_tokens + 6)
+        taken = self._script.input_tokens(request)
         if self._params.method == "logprobs":
             return taken, 0.0
-        return taken, float(min(self._params.max_output_tokens, 8 + 3 * count))
+        return taken, float(min(self._params.max_output_tokens, 8 + 3 * len(request.presented)))
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
         """Each question with its answer, a batch at once.
@@ -137,21 +122,15 @@ class LocalTeacher:
         ]
 
     def _conversation(self, question: Question) -> "Conversation":
-        """The prompt, each picture under its number; after a complaint that exchange too."""
-        request = question.request
-        count = len(request.presented)
-        parts = [_text(self._prompts.ask(self._personas[request.persona_id], count))]
-        for number, product in enumerate(request.presented, start=1):
-            picture = {"type": "image", "image": self._pictures.image(product)}
-            parts += [_text(f"Picture {number}:"), picture]
-        turns: Conversation = [{"role": "user", "content": parts}]
-        if question.complaint:
-            complaint = self._prompts.complain(question.complaint, count)
-            turns += [
-                {"role": "assistant", "content": [_text(question.previous or "(nothing)")]},
-                {"role": "user", "content": [_text(complaint)]},
-            ]
+        """The turns, in the form that takes parts only."""
+        turns = self._script.turns(question, self._picture)
+        for turn in turns:
+            if isinstance(turn["content"], str):
+                turn["content"] = [text_part(turn["content"])]
         return turns
+
+    def _picture(self, product: str) -> dict[str, Any]:
+        return {"type": "image", "image": self._script.pictures.image(product)}
 
 
 def find_model(model: str) -> tuple[Path, str, str]:
@@ -188,7 +167,3 @@ def rank_by_chance(log_probabilities: Sequence[float], input_tokens: int = 0) ->
     places = range(len(log_probabilities))
     order = sorted(places, key=log_probabilities.__getitem__, reverse=True)
     return Answer(write_reply(order), "", input_tokens)
-
-
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}

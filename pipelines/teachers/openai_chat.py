@@ -11,13 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.params import Teacher as TeacherParams
+from pipelines.teachers.conversation import Script, Turns
 from pipelines.teachers.openai_endpoint import Endpoint, check_address
-from pipelines.teachers.pictures import Pictures
-from pipelines.teachers.prompt import read_prompts
 from pipelines.teachers.protocol import Answer, Question, Request
-
-# Raise it when the code changes what a reply may depend on: the layout of messages, the pictures.
-FORM = 1
 
 Answered = tuple[Question, Answer]
 Call = asyncio.Task[Answered]
@@ -49,42 +45,31 @@ class OpenAITeacher:
         check_address(params.openai.base_url)
         self._params = params.openai
         self._pause = pause
-        self._prompts = read_prompts(params.prompt, params.complaint)
-        self._pictures = Pictures(folder, params.image_size, products)
-        self._personas = {persona["persona_id"]: str(persona["text"]) for persona in personas}
-        self._picture_tokens = (params.image_size / 28) ** 2
+        self._script = Script(params, personas, products, folder)
         self.name = f"openai:{params.openai.model}"
         # Not the address: servers move, and a model is taken to answer alike wherever it runs; who
         # serves another one under the same name gives it another name. Nor whether the server
         # turned out to offer structured output: a run that learns it keeps its labels.
         self.settings: Mapping[str, Any] = {
-            "form": FORM,
+            **self._script.settings,
             "model": params.openai.model,
             "temperature": params.openai.temperature,
             "max_output_tokens": params.openai.max_output_tokens,
             "structured": params.openai.structured,
-            "image_size": params.image_size,
-            **self._prompts.digests,
         }
 
     def content(self, request: Request) -> dict[str, Any]:
         """The persona's text and the digests of the pictures in order."""
-        return {
-            "persona": self._personas[request.persona_id],
-            "images": [self._pictures.sha256(product) for product in request.presented],
-        }
+        return self._script.content(request)
 
     def expected_tokens(self, request: Request) -> tuple[float, float]:
         """Tokens that asking takes and brings, roughly.
 
-        In: a token for four characters of the prompt; for each picture (image_size / 28)^2, what
-        Qwen2-VL and its successors take for a square one, and 6 for its number. Out: 3 for each
-        number and 8 around them, `max_output_tokens` at most; a model that thinks aloud takes more.
+        In: as `Script.input_tokens` has it. Out: 3 for each number and 8 around them,
+        `max_output_tokens` at most; a model that thinks aloud takes more.
         """
-        count = len(request.presented)
-        prompt = self._prompts.ask(self._personas[request.persona_id], count)
-        taken = len(prompt) / 4 + count * (self._picture_tokens + 6)
-        return taken, float(min(self._params.max_output_tokens, 8 + 3 * count))
+        brought = min(self._params.max_output_tokens, 8 + 3 * len(request.presented))
+        return self._script.input_tokens(request), float(brought)
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[Answered]]:
         """Each question with its answer, as they come in.
@@ -110,22 +95,12 @@ class OpenAITeacher:
                 if fault:
                     raise fault
 
-    def messages(self, question: Question) -> list[dict[str, Any]]:
-        """What is sent for a question: the prompt, each picture under its number; a complaint."""
-        request = question.request
-        count = len(request.presented)
-        parts = [_text(self._prompts.ask(self._personas[request.persona_id], count))]
-        for number, product in enumerate(request.presented, start=1):
-            url = self._pictures.data_url(product)
-            parts += [_text(f"Picture {number}:"), {"type": "image_url", "image_url": {"url": url}}]
-        messages: list[dict[str, Any]] = [{"role": "user", "content": parts}]
-        if question.complaint:
-            # Many chat templates refuse two turns of one side, or an empty one.
-            messages += [
-                {"role": "assistant", "content": question.previous or "(nothing)"},
-                {"role": "user", "content": self._prompts.complain(question.complaint, count)},
-            ]
-        return messages
+    def messages(self, question: Question) -> Turns:
+        """What is sent for a question."""
+        return self._script.turns(question, self._picture)
+
+    def _picture(self, product: str) -> dict[str, Any]:
+        return {"type": "image_url", "image_url": {"url": self._script.pictures.data_url(product)}}
 
     async def _ask(self, endpoint: Endpoint, question: Question) -> Answered:
         count = len(question.request.presented)
@@ -167,7 +142,3 @@ class _Calls:
 
 async def _first(calls: set[Call]) -> tuple[set[Call], set[Call]]:
     return await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-
-
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
