@@ -1,6 +1,6 @@
 """The interests of the studio's personas: what people love, and which products please them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 import yaml
 
 TABLE: Final = Path(__file__).with_name("interests.yaml")
+PARAPHRASES: Final = Path(__file__).with_name("paraphrases.yaml")
 BABY: Final = "baby"
 GROWN: Final = ("young", "adult", "senior")
 AGES: Final = (BABY, "child", *GROWN)
@@ -48,3 +49,12 @@ def all_interests() -> tuple[Interest, ...]:
 def interests_of(age: str) -> tuple[Interest, ...]:
     """The interests that fit somebody of that age."""
     return tuple(interest for interest in all_interests() if age in interest.ages)
+
+
+@cache
+def paraphrased(name: str) -> Interest:
+    """The interest of that name in words that no phrase of any interest uses."""
+    rows = yaml.safe_load(PARAPHRASES.read_text(encoding="utf-8"))
+    row = next(row for row in rows if row["name"] == name)
+    known = next(interest for interest in all_interests() if interest.name == name)
+    return replace(known, does=tuple(row["does"]), loves=tuple(row["loves"]))

@@ -2,16 +2,22 @@
 
 A text speaks of interests and tastes and never names the kind of product; `wants` is what a reader
 would infer from it: the better a kind fits the interest and the stronger a taste is worded, the
-more it weighs.
+more it weighs. `paraphrase` says the same with other words for the interests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from pipelines.studio.interests import GROWN, Interest, all_interests, interests_of
+from pipelines.studio.interests import (
+    GROWN,
+    Interest,
+    all_interests,
+    interests_of,
+    paraphrased,
+)
 from pipelines.studio.phrases import (
     ALL_IN_ONE,
     COLOR_LIKENED,
@@ -40,11 +46,13 @@ Choice = TypeVar("Choice")
 
 MOST: Final = 100_000  # persona ids have five digits; the grammar has many more texts
 
+SHARE_OF_UNSEEN: Final = 0.04  # of the personas have an interest that is kept for the evaluation
 SHARE_OF_TWO_INTERESTS: Final = 0.3
 SHARE_OF_JOINED: Final = 0.6  # of two interests that fit into one sentence
 SECOND_INTEREST: Final = 0.7  # its kinds weigh this much of what they weigh alone
 SHARE_WITHOUT_TASTE: Final = 0.1
 SHARE_OF_SIMPLE_TASTE: Final = 0.06  # plain, without a motif
+PRONOUN_RELATIONS: Final = {"I": "myself", "they": "someone"}
 TASTE_SHARES: Final = {"color": 0.53, "pattern": 0.24, "motif": 0.29}  # drawn until there is one
 TASTE_WEIGHTS: Final = {"color": (0.5, 0.8), "pattern": (0.3, 0.5), "motif": (0.3, 0.5)}
 MOST_OF_TASTES: Final = 0.9  # of the best kind's weight: no taste makes up for a wrong kind
@@ -85,12 +93,17 @@ class Wording:
     wants: dict[str, float]
 
 
-def write_personas(count: int, seed: int) -> list[dict[str, object]]:
-    """Write personas: persona_id, text, wants ("attribute=value" -> weight); texts are distinct.
+def write_personas(
+    count: int, seed: int, unseen: Set[str] = frozenset()
+) -> list[dict[str, object]]:
+    """Write personas: persona_id, text, paraphrase, wants ("attribute=value" -> weight), facets.
+
+    Texts are distinct. A persona with an interest of `unseen` has split `test`, every other "".
 
     Args:
         count: How many, up to `MOST`.
         seed: Equal seeds give equal personas; a smaller count gives the first of them.
+        unseen: Names of interests that no training persona may have.
 
     Raises:
         ValueError: `count` is negative or above `MOST`.
@@ -101,27 +114,60 @@ def write_personas(count: int, seed: int) -> list[dict[str, object]]:
     rng = np.random.default_rng(seed)
     personas: list[dict[str, object]] = []
     seen: set[str] = set()
+    kept_for_test = 0
     while len(personas) < count:
-        text, wants = _write_one(rng)
-        if text.lower() not in seen:
-            seen.add(text.lower())
-            personas.append(
-                {"persona_id": f"p{len(personas):05d}", "text": text, "wants": dict(wants)}
-            )
+        row = _write_one(rng)
+        is_unseen = not unseen.isdisjoint(_interests(row["facets"]))
+        if row["text"].lower() in seen or (
+            is_unseen and kept_for_test >= SHARE_OF_UNSEEN * (len(personas) + 1)
+        ):
+            continue
+        seen.add(row["text"].lower())
+        kept_for_test += is_unseen
+        split = "test" if is_unseen else ""
+        personas.append({"persona_id": f"p{len(personas):05d}", **row, "split": split})
     return personas
 
 
-def _write_one(rng: np.random.Generator) -> tuple[str, dict[str, float]]:
+def draw_unseen(count: int, seed: int) -> frozenset[str]:
+    """Names of interests to keep for the evaluation.
+
+    Raises:
+        ValueError: That would leave fewer than two to learn from.
+    """
+    names = [interest.name for interest in all_interests()]
+    if count > len(names) - 2:
+        msg = f"got unseen_interests: {count}, expected {len(names) - 2} of {len(names)} at most"
+        raise ValueError(msg)
+    return frozenset(np.random.default_rng(seed).permutation(names)[:count].tolist())
+
+
+def _interests(facets: dict[str, str]) -> set[str]:
+    return {facets[name] for name in ("interest", "second interest") if name in facets}
+
+
+def _write_one(rng: np.random.Generator) -> dict[str, Any]:
     first = _pick(rng, all_interests())
     age = _pick(rng, first.ages)
     others = [interest for interest in interests_of(age) if interest is not first]
     second = _pick(rng, others) if others and rng.random() < SHARE_OF_TWO_INTERESTS else None
     person = _draw_person(rng, age)
     wording = _word_tastes(rng, person, _draw_tastes(rng))
-    opening, more = _word_interests(rng, person, first, second)
-    text = _assemble(opening, more, wording)
     kinds = _weigh_kinds(first, second)
-    return text, kinds | _limit(wording.wants, MOST_OF_TASTES * max(kinds.values()))
+    wordings = np.random.default_rng(rng.integers(2**63))
+
+    def write(reword: Callable[[Interest], Interest]) -> str:
+        words_rng = np.random.default_rng(wordings.integers(2**63))
+        chosen = reword(first), reword(second) if second else None
+        return _assemble(*_word_interests(words_rng, person, *chosen), wording)
+
+    facets = {"interest": first.name, "relation": person.noun or PRONOUN_RELATIONS[person.pronoun]}
+    return {
+        "text": write(lambda interest: interest),
+        "paraphrase": write(lambda interest: paraphrased(interest.name)),
+        "wants": kinds | _limit(wording.wants, MOST_OF_TASTES * max(kinds.values())),
+        "facets": facets | ({"second interest": second.name} if second else {}),
+    }
 
 
 def _draw_person(rng: np.random.Generator, age: str) -> Person:
