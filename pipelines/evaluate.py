@@ -20,7 +20,14 @@ from pipelines.artifacts import write_run
 from pipelines.evaluate_captions import caption_metrics
 from pipelines.evaluate_concepts import concept_metrics
 from pipelines.evaluate_groups import calibrate, read_groups
-from pipelines.evaluate_personas import compare, persona_scores, query_rows, summarise
+from pipelines.evaluate_personas import (
+    Reader,
+    compare,
+    persona_scores,
+    query_rows,
+    read_listings,
+    summarise,
+)
 from pipelines.evaluate_plots import write_percentiles
 from pipelines.evaluate_slices import is_headline, slice_metrics, slice_personas
 from pipelines.evaluate_statistics import Resampling
@@ -63,11 +70,11 @@ def read_everybody() -> HeldOut:
     return replace(held_out, groups_Q=read_groups(held_out), slices_Q=slices)
 
 
-def measure(held_out: HeldOut, seed: int) -> ModelRows:
+def measure(held_out: HeldOut, text: Reader, seed: int) -> ModelRows:
     """Model -> its rows of the queries table."""
     if not held_out.personas:
         return {model: [] for model in READERS}
-    scores = persona_scores(held_out, seed)
+    scores = persona_scores(held_out, text, seed)
     return {model: query_rows(held_out, model, scores[model]) for model in scores}
 
 
@@ -114,8 +121,9 @@ def main() -> None:
     with stage_lock("evaluate"), training_run("evaluate", settings, digests) as run:
         make_repeatable(derive_seed(params.seed, "evaluate"), params.compute.threads)
         held_out = read_everybody()
-        rows = measure(held_out, params.seed)
-        paraphrased = measure(held_out.paraphrased(), params.seed)
+        text = read_listings(held_out.products)
+        rows = measure(held_out, text, params.seed)
+        paraphrased = measure(held_out.paraphrased(), text, params.seed)
         resampling = Resampling(
             params.evaluate.bootstrap_samples,
             params.evaluate.permutations,

@@ -3,7 +3,7 @@
 Q personas, C products, D embedding width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,21 +25,28 @@ from retrieval.wants import admitted, utilities
 
 Floats = NDArray[np.floating]
 Rows = list[dict[str, Any]]
+Reader = Callable[[list[str]], Floats]
 
 CUT = 10  # of recall and nDCG
 SHOWN = 5  # first products of a ranking that a row names
 
 
-def persona_scores(held_out: HeldOut, seed: int) -> dict[str, Floats]:
+def read_listings(products: Rows) -> Reader:
+    """The sentence encoder on titles and captions: texts -> scores (Q, C). No picture is seen."""
+    sentences = load_minilm()
+    listings = [f"{product['title']}. {product['caption']}" for product in products]
+    listings_CD = sentences(listings)
+    return lambda texts: sentences(texts) @ listings_CD.T
+
+
+def persona_scores(held_out: HeldOut, text: Reader, seed: int) -> dict[str, Floats]:
     """Scores (Q, C) of every model; `random` and `ceiling` do not read, so for one wording only.
 
-    `ceiling` only where the truth is known.
+    `ceiling` only where the truth is known. `text` is from `read_listings`.
     """
-    listings = [f"{product['title']}. {product['caption']}" for product in held_out.products]
-    sentences = load_minilm()
     scores: dict[str, Floats] = {
         "base": held_out.scores("base"),
-        "text": sentences(held_out.texts) @ sentences(listings).T,
+        "text": text(held_out.texts),
         "student": held_out.scores("best"),
     }
     if held_out.wording != "original":

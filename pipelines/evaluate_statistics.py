@@ -18,6 +18,9 @@ Floats = NDArray[np.floating]
 Values = Sequence[float] | Floats
 
 
+FEWEST = 5  # values that an interval needs
+
+
 @dataclass(frozen=True)
 class Resampling:
     """How often, and with which seed."""
@@ -36,9 +39,12 @@ def mean_of(values: Values) -> float | None:
 
 
 def interval_of(values: Values, resampling: Resampling) -> list[float] | None:
-    """The mean's 95 % interval, NaN left out; None below two values, which do not vary."""
+    """The mean's 95 % interval, NaN left out; None below five values.
+
+    What a bootstrap of fewer gives is far too narrow: of two it is the range between them.
+    """
     known = _known(values)
-    if len(known) < 2:
+    if len(known) < FEWEST:
         return None
     return bootstrap_interval(known, resampling.samples, resampling.seed)
 
@@ -64,7 +70,7 @@ def gap_closed(
         return {"share": None, "ci95": None}
     share = _share(table_N3.mean(axis=0)[None])[0]
     draws = _share(bootstrap_means(table_N3, resampling.samples, resampling.seed))
-    sure = len(table_N3) > 1 and not np.isnan(draws).any()
+    sure = len(table_N3) >= FEWEST and not np.isnan(draws).any()
     return {
         "share": None if np.isnan(share) else float(share),
         "ci95": quantile_interval(draws) if sure else None,
