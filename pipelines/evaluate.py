@@ -100,8 +100,9 @@ def write_reports(held_out: HeldOut, rows: ModelRows, slices: Any, params: Param
     """The tables that the report draws; personas of unseen interests stand in the slices alone."""
     chosen = [row for row, slices_ in enumerate(held_out.slices_Q) if is_headline(slices_)]
     here, shown = headline(rows), held_out.only(chosen)
-    percentiles = {model: [row["percentile"] for row in here[model]] for model in here}
-    write_percentiles(percentiles)
+    write_percentiles(
+        {model: [row["percentile"] for row in here[model]] for model in here if here[model]}
+    )
     write_slices(slices)
     models = {"base": "base", "student": "best"}
     scores = {model: shown.scores(models[model]) for model in models} if chosen else {}

@@ -153,13 +153,16 @@ def test_bands_read_and_sort_from_low_to_top():
     assert price_band(NAN, edges) == price_band(5, []) == ""
 
 
-def test_no_band_is_empty_and_each_label_is_true():
+def test_edges_part_the_prices_and_each_is_in_its_band():
     rng = np.random.default_rng(0)
     for _ in range(50):
         prices = np.round(rng.lognormal(3, 1.5, rng.integers(2, 40)), 2)
         edges = price_edges(prices)
-        bands = {price_band(price, edges) for price in prices}
-        assert len(bands) == (len(edges) + 1 if edges else 1)
+        bands = [price_band(price, edges) for price in prices]
+        assert len(set(bands)) >= 2 or not edges
+        for price, band in zip(prices, bands, strict=True):
+            assert band.startswith("low") == bool(edges and price < edges[0])
+            assert band.startswith("top") == bool(edges and price >= edges[-1])
 
 
 def _row(percentile, **slices):
