@@ -94,10 +94,18 @@ def test_teachers_never_see_held_out_rows_in_training(tiny):
 
 def test_queries_table_agrees_with_the_metrics(tiny, metrics):
     rows = read_rows(tiny.folder / "reports/queries.parquet", QUERIES)
-    for model, summary in metrics["persona"].items():
-        percentiles = [row["percentile"] for row in rows if row["model"] == model]
-        assert len(percentiles) == summary["n"]
-        assert sum(percentiles) / len(percentiles) == pytest.approx(summary["mean_percentile"])
+    headline = [row for row in rows if row["slices"].get("interests") != "unseen"]
+    for wording, key in (("original", "persona"), ("paraphrased", "persona_paraphrased")):
+        for model, summary in metrics[key].items():
+            kept = [row for row in headline if (row["wording"], row["model"]) == (wording, model)]
+            assert len(kept) == summary["n"]
+            for column in ("percentile", "ndcg@10", "tau"):
+                values = [row[column] for row in kept if not math.isnan(row[column])]
+                mean = summary["mean_percentile" if column == "percentile" else column]
+                assert mean == (pytest.approx(sum(values) / len(values)) if values else None)
+    assert metrics["persona"]["student"]["tau"] is not None
+    gain = metrics["slices"]["kinds"]["seen"]["gain"]
+    assert -1 < gain < 1
 
 
 def test_verdicts_passed_and_reports_are_there(tiny):
