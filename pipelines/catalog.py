@@ -14,6 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines.folder import read_folder
 from pipelines.folder_pictures import PictureLimits
 from pipelines.folder_rejects import hold_rejects, write_rejects
@@ -21,10 +23,11 @@ from pipelines.params import Catalog, Params, load_params
 from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
 from pipelines.splits import assign_splits
 from pipelines.stage import derive_seed, progress, say, stage_lock
-from pipelines.studio.personas import write_personas
+from pipelines.studio.personas import draw_unseen, write_personas
 from pipelines.studio.products import Picture, plan_products
 from pipelines.studio.render import render
 from pipelines.studio.subjects import plan_subjects
+from pipelines.studio.vocabulary import KINDS
 from retrieval.files import atomic_folder, sha256_file
 from retrieval.schema import PERSONAS, PRODUCTS, SUBJECTS, write_rows
 
@@ -66,8 +69,33 @@ def studio(params: Params, folder: Path) -> tuple[Rows, Rows, Rows]:
     render_all(jobs)
     for row in (*products, *subjects):
         row["image_sha256"] = sha256_file(folder / row["image"]) if row["image"] else ""
-    personas = write_personas(settings.personas, derive_seed(params.seed, "catalog", "personas"))
-    return products, [{**row, "split": ""} for row in personas], subjects
+    unseen = draw_unseen(
+        settings.unseen_interests, derive_seed(params.seed, "catalog", "unseen interests")
+    )
+    personas = write_personas(
+        settings.personas, derive_seed(params.seed, "catalog", "personas"), unseen
+    )
+    return products, personas, subjects
+
+
+def unseen_kinds(params: Params) -> frozenset[str]:
+    """The kinds of product that are kept out of distillation, drawn by seed."""
+    rng = np.random.default_rng(derive_seed(params.seed, "catalog", "unseen kinds"))
+    kinds = rng.permutation([kind.noun for kind in KINDS])
+    return frozenset(kinds[: params.catalog.unseen_kinds].tolist())
+
+
+def keep_kinds_unseen(products: Rows, kinds: frozenset[str]) -> Rows:
+    """The products, those of the kinds that are no test products with split `base`.
+
+    The base model learns their captions; no teacher ranks them, and no cycle is chosen by them.
+    """
+    return [
+        {**row, "split": "base"}
+        if row["attributes"]["kind"] in kinds and row["split"] != "test"
+        else row
+        for row in products
+    ]
 
 
 def photos(settings: Catalog, folder: Path) -> tuple[Rows, Rows, Rows]:
@@ -97,10 +125,11 @@ def main() -> None:
             digests = [row["image_sha256"] for row in products]
             seed = derive_seed(params.seed, "catalog", "split")
             products = assign_splits(products, digests, settings.split, seed)
+            if settings.source == "studio":
+                products = keep_kinds_unseen(products, unseen_kinds(params))
             write_rows(folder / PRODUCTS_FILE.name, products, PRODUCTS)
         texts = [" ".join(row["text"].casefold().split()) for row in personas]
         personas = assign_splits(personas, texts, settings.split, seed)
-        personas = [{"paraphrase": "", "facets": {}, **row} for row in personas]
         # The subjects' table lies one folder above its pictures'.
         above = [
             {**row, "image": f"{PRODUCTS_FILE.parent.name}/{row['image']}" if row["image"] else ""}

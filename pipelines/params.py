@@ -61,6 +61,8 @@ class Catalog(Section):
     products: Annotated[int, Field(ge=100)]
     personas: Annotated[int, Field(ge=20)]
     subjects: Annotated[int, Field(ge=0)]
+    unseen_interests: Annotated[int, Field(ge=0)]
+    unseen_kinds: Annotated[int, Field(ge=0, le=25)]
     split: Split
 
 

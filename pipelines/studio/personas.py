@@ -154,10 +154,10 @@ def _write_one(rng: np.random.Generator) -> dict[str, Any]:
     person = _draw_person(rng, age)
     wording = _word_tastes(rng, person, _draw_tastes(rng))
     kinds = _weigh_kinds(first, second)
-    wordings = np.random.default_rng(rng.integers(2**63))
+    words_seed = rng.integers(2**63)  # the same opening in both wordings, as far as grammar goes
 
     def write(reword: Callable[[Interest], Interest]) -> str:
-        words_rng = np.random.default_rng(wordings.integers(2**63))
+        words_rng = np.random.default_rng(words_seed)
         chosen = reword(first), reword(second) if second else None
         return _assemble(*_word_interests(words_rng, person, *chosen), wording)
 

@@ -5,8 +5,8 @@ from functools import cache
 import pytest
 
 from pipelines.studio import phrases
-from pipelines.studio.interests import AGES, all_interests
-from pipelines.studio.personas import MOST, Person, write_personas
+from pipelines.studio.interests import AGES, all_interests, paraphrased
+from pipelines.studio.personas import MOST, Person, draw_unseen, write_personas
 from pipelines.studio.vocabulary import COLORS, KINDS, MOTIFS, PATTERNS
 
 NOUNS = [kind.noun for kind in KINDS]
@@ -287,3 +287,61 @@ def test_verbs_and_pronouns_agree():
         "I": "I am, I carry, I watch, I have my, for me",
     }
     assert words["she"]["a"] == "an aunt"
+
+
+COMMON = set(
+    "a all along an and are as at by for from has have in into is it of on one over the their "
+    "they through to up with every each under across about ahead".split()
+)
+
+
+def content_words(interests):
+    said = " ".join(phrase for i in interests for phrase in i.does + i.loves).lower()
+    return set(re.findall(r"[a-z]+", re.sub(r"\{\w+\}", "", said))) - COMMON
+
+
+def test_a_paraphrase_of_an_interest_has_no_content_word_of_any_interest():
+    trained = content_words(all_interests())
+
+    shared = {
+        interest.name: content_words([paraphrased(interest.name)]) & trained
+        for interest in all_interests()
+    }
+
+    assert {name: words for name, words in shared.items() if words} == {}
+
+
+def test_paraphrases_name_no_kind_and_no_color():
+    said = [
+        phrase.format_map(Person((), pronoun).words)
+        for interest in all_interests()
+        for phrase in paraphrased(interest.name).does + paraphrased(interest.name).loves
+        for pronoun in phrases.PRONOUNS
+    ]
+
+    assert [phrase for phrase in said if named_kinds(phrase) or color_words(phrase)] == []
+
+
+def test_a_paraphrased_persona_opens_alike_and_names_the_same_tastes():
+    rows = write_personas(200, seed=3)
+
+    assert all(row["paraphrase"] != row["text"] for row in rows)
+    assert all(color_words(row["paraphrase"]) == color_words(row["text"]) for row in rows)
+    same_start = [row["paraphrase"].split()[0] == row["text"].split()[0] for row in rows]
+    assert sum(same_start) > 0.9 * len(rows)  # some open with the interest itself
+
+
+def test_personas_with_an_unseen_interest_are_for_the_test_alone_and_few():
+    unseen = draw_unseen(3, seed=1)
+
+    rows = write_personas(1000, seed=2, unseen=unseen)
+
+    for row in rows:
+        interests = {row["facets"].get(name) for name in ("interest", "second interest")}
+        assert (row["split"] == "test") == bool(interests & unseen)
+    assert 0.03 <= sum(row["split"] == "test" for row in rows) / len(rows) <= 0.05
+
+
+def test_more_unseen_interests_than_leave_two_are_refused():
+    with pytest.raises(ValueError, match="got unseen_interests: 29, expected 28 of 30 at most"):
+        draw_unseen(29, seed=0)
