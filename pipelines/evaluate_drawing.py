@@ -1,0 +1,96 @@
+"""Where the marks of the page's drawings stand.
+
+Places are percentages of a drawing's width or height, so that it fills a phone and a desktop alike
+while its text keeps its size: no script, no scaled text.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.evaluate_series import Bin, SliceGain, fit_temperature
+
+SMALL_SLICE = 10  # fewer personas than this stand back on the page
+LONGEST_TABLE = 16  # rows; longer slices are cut in two that stand side by side
+_CURVE_POINTS = 60
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A linear axis from `low` to `high`, with a tick every `step`."""
+
+    low: float
+    high: float
+    step: float
+
+    @classmethod
+    def over(cls, values: Iterable[float], step: float) -> "Scale":
+        """The shortest axis between two ticks that holds all the values."""
+        known = list(values)
+        low = math.floor(min(known) / step + 1e-9)
+        high = math.ceil(max(known) / step - 1e-9)
+        return cls(low * step, max(high, low + 1) * step, step)
+
+    def at(self, value: float) -> float:
+        """How far along the axis a value stands, in percent; values beyond stand at its end."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(100 * min(1.0, max(0.0, share)), 2)
+
+    def ticks(self) -> list[float]:
+        """The values at the ticks."""
+        count = math.floor((self.high - self.low) / self.step + 1e-9)
+        return [self.low + number * self.step for number in range(count + 1)]
+
+
+@dataclass(frozen=True)
+class SliceTable:
+    """A slice, or one half of a long one."""
+
+    name: str
+    part: int  # 0: whole; 1, 2: halves
+    rows: Sequence[SliceGain]
+
+
+def slice_tables(slices: Mapping[str, Sequence[SliceGain]]) -> dict[str, Any] | None:
+    """The tables, and the axis that they share: wide enough for every slice that is not small."""
+    if not slices:
+        return None
+    tables = []
+    for name, rows in slices.items():
+        half = math.ceil(len(rows) / 2)
+        if len(rows) <= LONGEST_TABLE:
+            tables.append(SliceTable(name, 0, rows))
+        else:
+            tables += [SliceTable(name, 1, rows[:half]), SliceTable(name, 2, rows[half:])]
+    everyone = [row for rows in slices.values() for row in rows]
+    large = [row for row in everyone if row.n >= SMALL_SLICE]
+    ends = [0.0, *(row.gain for row in everyone), *(row.low for row in large)]
+    ends += [row.high for row in large]
+    known = [end for end in ends if not math.isnan(end)]
+    step = 0.1 if max(known) - min(known) <= 0.5 else 0.2
+    return {"tables": tables, "scale": Scale.over(known, step), "small": SMALL_SLICE}
+
+
+def calibration_view(bins: Sequence[Bin]) -> dict[str, Any]:
+    """The bins, both axes and the best-fitting Bradley-Terry curve as points of a polyline."""
+    widest = max(each.difference for each in bins)
+    step = 10 ** math.floor(math.log10(widest)) if widest > 0 else 1.0
+    if widest / step < 5:
+        step /= 2
+    across = Scale(0.0, 1.06 * widest or 1.0, step)
+    lowest = min(0.4, *(each.interval()[0] for each in bins))
+    up = Scale.over([lowest, 1.0], step=0.1)
+    tau = fit_temperature(bins)
+    return {"bins": bins, "across": across, "up": up, "tau": tau, "curve": _curve(tau, across, up)}
+
+
+def _curve(tau: float | None, across: Scale, up: Scale) -> str:
+    if tau is None:
+        return ""
+    points = []
+    for number in range(_CURVE_POINTS + 1):
+        difference = across.high * number / _CURVE_POINTS
+        share = 1 / (1 + math.exp(-tau * difference))
+        points.append(f"{across.at(difference)},{100 - up.at(share):.2f}")
+    return " ".join(points)
