@@ -37,6 +37,10 @@ class Scale:
         share = (value - self.low) / (self.high - self.low)
         return round(100 * min(1.0, max(0.0, share)), 2)
 
+    def holds(self, value: float) -> bool:
+        """Whether the value lies on the axis."""
+        return self.low <= value <= self.high
+
     def ticks(self) -> list[float]:
         """The values at the ticks."""
         count = math.floor((self.high - self.low) / self.step + 1e-9)
@@ -65,9 +69,8 @@ def slice_tables(slices: Mapping[str, Sequence[SliceGain]]) -> dict[str, Any] | 
             tables += [SliceTable(name, 1, rows[:half]), SliceTable(name, 2, rows[half:])]
     everyone = [row for rows in slices.values() for row in rows]
     large = [row for row in everyone if row.n >= SMALL_SLICE]
-    ends = [0.0, *(row.gain for row in everyone), *(row.low for row in large)]
-    ends += [row.high for row in large]
-    known = [end for end in ends if not math.isnan(end)]
+    ends = [end for row in large or everyone for end in (row.gain, row.low, row.high)]
+    known = [0.0, *(end for end in ends if not math.isnan(end))]
     step = 0.1 if max(known) - min(known) <= 0.5 else 0.2
     return {"tables": tables, "scale": Scale.over(known, step), "small": SMALL_SLICE}
 

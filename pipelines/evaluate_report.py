@@ -69,7 +69,7 @@ def _facts() -> dict[str, Any]:
         "titles": TITLES,
         "slice_titles": SLICE_TITLES,
         "verdict": verdict(metrics),
-        "people": int(number(metrics, "persona", "student", "n") or 0),
+        "personas": int(number(metrics, "persona", "student", "n") or 0),
         "products": len(products),
         "teachers": sorted(teachers),
         "simulated": teachers == {"simulated"},

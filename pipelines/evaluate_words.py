@@ -69,7 +69,16 @@ def p_value(p: float | None) -> str:
     """The p value as a phrase."""
     if p is None:
         return f"p {DASH}"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return (
+        "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.001"
+        if p < 0.001
+        else f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p:.3f}"
+    )
+
+
+def short(title: str) -> str:
+    """What stands before the colon."""
+    return title.partition(":")[0]
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -79,4 +88,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "p_value": p_value,
     "number": number,
+    "short": short,
 }
