@@ -100,6 +100,7 @@ def main() -> None:
             write_rows(folder / PRODUCTS_FILE.name, products, PRODUCTS)
         texts = [" ".join(row["text"].casefold().split()) for row in personas]
         personas = assign_splits(personas, texts, settings.split, seed)
+        personas = [{"paraphrase": "", "facets": {}, **row} for row in personas]
         # The subjects' table lies one folder above its pictures'.
         above = [
             {**row, "image": f"{PRODUCTS_FILE.parent.name}/{row['image']}" if row["image"] else ""}

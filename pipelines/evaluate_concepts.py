@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.paths import BEST_MODEL, CONCEPTS, SUBJECTS_FILE, product_vectors
 from retrieval.captions import caption_ranks
-from retrieval.concepts import Concept, finish_with
+from retrieval.concepts import Concept, finish_with, load_concept
+from retrieval.encoder import load_encoder
 from retrieval.metrics import (
     first_hit_rank,
     mean_average_precision,
     mean_reciprocal_rank,
     recall_at,
 )
+from retrieval.schema import SUBJECTS, read_rows
 from retrieval.text_tower import TextTower
+from retrieval.vectors import read_vectors
 
 Rows = list[dict[str, Any]]
 Floats = NDArray[np.floating]
@@ -29,6 +33,28 @@ REPORTED = {
     "context": ("map", "mrr", "recall@1", "recall@5"),
     "multi": ("map", "mrr", "recall@1"),
 }
+
+
+def concept_metrics(products: Rows, device: str) -> dict[str, Any] | None:
+    """Metrics of the subjects' concepts beside the text-only baseline; None without subjects."""
+    subjects = read_rows(SUBJECTS_FILE, SUBJECTS)
+    if not subjects:
+        return None
+    encoder = load_encoder(BEST_MODEL, device)
+    tower = TextTower(encoder)
+    concepts = {folder.name: load_concept(folder, encoder) for folder in sorted(CONCEPTS.iterdir())}
+    queries = [row for row in subjects if row["role"] == "query"]
+    gallery = [row for row in subjects if row["role"] == "gallery"]
+    pixels = encoder.read_pixels([SUBJECTS_FILE.parent / row["image"] for row in gallery])
+    gallery_GD = encoder.encode_pixels(pixels)
+    nouns = {name: concept.noun for name, concept in concepts.items()}
+    images_ND = read_vectors(product_vectors("best")).rows([row["product_id"] for row in products])
+    captions = [product["caption"] for product in products]
+    return {
+        "text_only": measure(gallery, gallery_GD, queries, encode_text_only(tower, queries, nouns)),
+        "kindred": measure(gallery, gallery_GD, queries, encode_kindred(tower, queries, concepts)),
+        "caption_recall@10": caption_recall(tower, captions, images_ND, list(concepts.values())),
+    }
 
 
 def fill(text: str, phrases: Sequence[str]) -> str:

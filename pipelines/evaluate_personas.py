@@ -47,12 +47,17 @@ def query_rows(held_out: HeldOut, model: str, scores_QC: Floats) -> list[dict[st
     return [
         {
             "persona_id": persona["persona_id"],
+            "wording": "original",
             "model": model,
             "winner": held_out.product_ids[held_out.winner_Q[row]],
             "rank": float(ranks_Q[row]),
             "candidates": len(attributes),
             "percentile": float(percentiles_Q[row]),
             "within_kind_percentile": float(within_Q[row]),
+            "ndcg@10": float("nan"),
+            "tau": float("nan"),
+            "slices": {},
+            "top": [],
         }
         for row, persona in enumerate(held_out.personas)
     ]

@@ -14,7 +14,7 @@ asks once, in one order, and gives failures to the first.)
 from collections import Counter, deque
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from pipelines.teachers.protocol import Reply, Request
 # Requests at once. Measured on the studio: eight callers idle 3 % of the time, and a budget of 30
 # tournaments ends 26 of them; with 256 they idle 1 %, and it ends 18.
 IN_FLIGHT = 32
+FINALISTS = 10  # kept at least, as the teacher's order of the best (nDCG@10)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ class Outcome:
     undecided: int
     wins: Mapping[str, int]
     """Matches won, of all who won any."""
+    finalists: Sequence[str]
+    """Who was in the last two rounds, and in as many more as it takes to find ten, best first.
+
+    The winner, then the others by how late they lost; who lost in the same round stands by its mean
+    place in the match that it lost.
+    """
 
 
 def hold(
@@ -138,6 +145,7 @@ def _play(entry: Entry, rules: Rules) -> Generator[list[Request], list[Reply], O
     left = list(entry.products)
     calls = undecided = 0
     wins = Counter[str]()
+    lost: list[list[str]] = []  # a round
     while len(left) > 1:
         lead = rules.lead(len(left))
         shuffled = [left[place] for place in rng.permutation(len(left))]
@@ -151,8 +159,30 @@ def _play(entry: Entry, rules: Rules) -> Generator[list[Request], list[Reply], O
         wins.update(winners)
         calls += sum(match.calls for match in matches)
         undecided += sum(len(match.leaders) > 1 for match in matches)
+        lost.append(_losers(matches, winners))
         left = winners + byes
-    return Outcome(left[0], calls, undecided, wins)
+    return Outcome(left[0], calls, undecided, wins, [*left, *_last_losers(lost)])
+
+
+def _last_losers(lost: Sequence[Sequence[str]]) -> list[str]:
+    """Of the losers of each round those of the last two, latest first, and of more up to ten."""
+    found = list(chain.from_iterable(reversed(lost[-2:])))
+    for losers in reversed(lost[:-2]):
+        if len(found) >= FINALISTS - 1:
+            break
+        found += losers
+    return found
+
+
+def _losers(matches: Sequence["_Match"], winners: Sequence[str]) -> list[str]:
+    """Who lost in a round, best mean place first; between equals by the order of the matches."""
+    places = {
+        product: match.mean_place(product)
+        for match, winner in zip(matches, winners, strict=True)
+        for product in match.group
+        if product != winner
+    }
+    return sorted(places, key=places.__getitem__)
 
 
 def _questions(
@@ -192,12 +222,14 @@ class _Match:
     group: Sequence[str]
     calls: int = 0
     _places: Counter[str] = field(default_factory=Counter)  # sums over the askings that count
+    _counted: int = 0  # replies in those sums
 
     def count(self, replies: Sequence[Reply]) -> None:
         """Add the replies to an order and to its reverse."""
         self.calls += len(replies)
         rankings = [reply.ranking for reply in replies if reply.ranking is not None]
         if len(rankings) == len(replies):
+            self._counted += len(replies)
             for ranking in rankings:
                 for place, product in enumerate(ranking):
                     self._places[product] += place
@@ -205,6 +237,12 @@ class _Match:
     def open(self, lead: int, max_calls: int) -> bool:
         best, second = sorted(self._places[product] for product in self.group)[:2]
         return self.calls < max_calls and (self.calls == 0 or second - best < lead)
+
+    def mean_place(self, product: str) -> float:
+        """From 0, the first; the middle where no asking counts."""
+        if not self._counted:
+            return (len(self.group) - 1) / 2
+        return self._places[product] / self._counted
 
     @property
     def leaders(self) -> list[str]:

@@ -6,11 +6,26 @@ PRODUCTS_FILE = Path("data/catalog/products.parquet")
 PERSONAS_FILE = Path("data/personas.parquet")
 SUBJECTS_FILE = Path("data/subjects.parquet")
 TOURNAMENTS_FILE = Path("data/tournaments.parquet")
+HELD_OUT_GROUPS_FILE = Path("data/held_out_groups.parquet")  # rankings; no training sees them
 BASE_MODEL = Path("models/base")
 BEST_MODEL = Path("models/student/best")
 CONCEPTS = Path("models/concepts")
 PERSONA_VECTORS = Path("data/vectors/base/personas.parquet")  # the text tower is frozen
+PARAPHRASE_VECTORS = Path("data/vectors/base/paraphrases.parquet")  # of personas that have one
 CAPTION_VECTORS = Path("data/vectors/base/captions.parquet")
+
+# What `evaluate` writes for the report, beside metrics/evaluate.json and reports/queries.parquet.
+# slice, value, n, base, student, gain, low, high: means over the slice's personas, and the gain's
+# 95 % interval; a cell is blank where nothing can be said.
+SLICES_FILE = Path("reports/slices.csv")
+# model, difference, share, n: of the pairs of the held-out groups whose scores differ by about as
+# much (the bin's centre), the share in which the teacher preferred the higher-scored one.
+CALIBRATION_FILE = Path("reports/calibration.csv")
+# cycle, percentile, share: of the personas' winners, in bins by their lower edge; `base` first.
+CYCLES_FILE = Path("reports/percentiles_by_cycle.csv")
+# The student's worst, worst first: [{persona_id, text, percentile, base_percentile, winner,
+# top: [the student's first five]}].
+WORST_FILE = Path("reports/worst.json")
 
 
 def rankings_file(cycle: str) -> Path:

@@ -92,11 +92,22 @@ def sum_up(outcomes: Sequence[Outcome], seed: int) -> Mapping[str, Any]:
     repeats = len(outcomes)
     return {
         "winner": winner,
+        "finalists": _order_finalists(outcomes, winner),
         "calls": sum(outcome.calls for outcome in outcomes),
         "undecided": sum(outcome.undecided for outcome in outcomes),
         "repeats": repeats,
         "confidence": titles[winner] / repeats if repeats > 1 else float("nan"),
     }
+
+
+def _order_finalists(outcomes: Sequence[Outcome], winner: str) -> list[str]:
+    """The winner, then by the sum of the places from the end in all tournaments (Borda)."""
+    points = Counter[str]()
+    for outcome in outcomes:
+        for place, product in enumerate(outcome.finalists):
+            points[product] += len(outcome.finalists) - place
+    others = sorted(points.keys() - {winner}, key=lambda product: (-points[product], product))
+    return [winner, *others]
 
 
 def _expected_calls(params: Params, judges: Rows, products: Rows) -> int:

@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 from retrieval.files import atomic_file
 
 SPLITS = ("train", "val", "test")
+# What only the base model trains on: products of kinds that are held out of distillation.
+BASE_SPLIT = "base"
 
 PRODUCTS = pa.schema(
     [
@@ -21,7 +23,7 @@ PRODUCTS = pa.schema(
         ("attributes", pa.map_(pa.string(), pa.string())),
         ("image", pa.string()),  # path relative to the folder of the table
         ("image_sha256", pa.string()),
-        ("split", pa.string()),
+        ("split", pa.string()),  # train | val | test | base (see BASE_SPLIT)
     ]
 )
 PERSONAS = pa.schema(
@@ -30,6 +32,10 @@ PERSONAS = pa.schema(
         ("text", pa.string()),
         ("split", pa.string()),
         ("wants", pa.map_(pa.string(), pa.float64())),  # "attribute=value" -> weight
+        # The text with its interests in words of no training persona; "" where there is none.
+        ("paraphrase", pa.string()),
+        # What evaluation groups by: interest, relation, second interest, or a user's own.
+        ("facets", pa.map_(pa.string(), pa.string())),
     ]
 )
 SUBJECTS = pa.schema(
@@ -72,6 +78,8 @@ TOURNAMENTS = pa.schema(
         ("persona_id", pa.string()),
         ("split", pa.string()),
         ("winner", pa.string()),
+        # By how late they lost, best first, the winner first; the last two rounds at least.
+        ("finalists", pa.list_(pa.string())),
         ("calls", pa.int64()),
         ("undecided", pa.int64()),  # matches that a seeded coin decided
         ("repeats", pa.int64()),  # tournaments held
@@ -82,12 +90,17 @@ TOURNAMENTS = pa.schema(
 QUERIES = pa.schema(
     [
         ("persona_id", pa.string()),
-        ("model", pa.string()),  # random | base | text | student | ceiling
+        ("wording", pa.string()),  # original | paraphrased
+        ("model", pa.string()),  # random | base | text | student | ceiling | published
         ("winner", pa.string()),
         ("rank", pa.float64()),  # 1 = first; mid-rank on ties
         ("candidates", pa.int64()),
         ("percentile", pa.float64()),  # (N - rank) / (N - 1), in [0, 1]
         ("within_kind_percentile", pa.float64()),  # NaN: fewer than two admitted candidates
+        ("ndcg@10", pa.float64()),  # against the finalists' order; NaN: there are none
+        ("tau", pa.float64()),  # Kendall's, on held-out groups; NaN: no such group
+        ("slices", pa.map_(pa.string(), pa.string())),  # slice -> value; docs/evaluation.md
+        ("top", pa.list_(pa.string())),  # the first five products
     ]
 )
 

@@ -45,6 +45,7 @@ def make_label_project(folder: Path, url: str, products: int = 40, **label: floa
         )
     personas = [
         {"persona_id": f"p{n}", "text": f"Person {n}", "split": "train", "wants": {}}
+        | {"paraphrase": "", "facets": {}}
         for n in range(12)
     ]
     write_rows(folder / "data/catalog/products.parquet", rows, PRODUCTS)

@@ -44,7 +44,7 @@ def write_catalogue() -> None:
     ]
     personas = [
         {"persona_id": f"p{i}", "text": "A wish.", "split": "train"}
-        | {"wants": {f"color={COLORS[i % 5]}": 1.0}}
+        | {"wants": {f"color={COLORS[i % 5]}": 1.0}, "paraphrase": "", "facets": {}}
         for i in range(25)
     ]
     write_rows(PRODUCTS_FILE, products, PRODUCTS)
@@ -82,8 +82,16 @@ LEDGER: dict[str, Any] = {
 
 def write_evaluation(student: float) -> None:
     levels = {"base": 0.75, "student": student}
+    unknown = float("nan")
+    rest = (1.0, 9)
     rows = [
-        dict(zip(QUERIES.names, (f"p{i}", model, "x", 1.0, 9, level, float("nan")), strict=True))
+        dict(
+            zip(
+                QUERIES.names,
+                (f"p{i}", "original", model, "x", *rest, level, unknown, unknown, unknown, {}, []),
+                strict=True,
+            )
+        )
         for model, level in levels.items()
         for i in range(30)
     ]

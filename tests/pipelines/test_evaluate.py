@@ -39,7 +39,8 @@ def _product(number, split="test", **attributes):
 
 def _persona(name, split="test", **wants):
     named = {want.replace("_", "="): weight for want, weight in wants.items()}
-    return {"persona_id": name, "text": name, "split": split, "wants": named}
+    rest = {"paraphrase": "", "facets": {}}
+    return {"persona_id": name, "text": name, "split": split, "wants": named, **rest}
 
 
 GALLERY = [
@@ -61,8 +62,11 @@ def test_query_rows_by_hand():
     held_out = _held_out(GARDENER, COLORIST, winners=[0, 3])
     scores_QC = np.array([[0.5, 0.9, 0.1, 0.7], [0.1, 0.2, 0.9, 0.9]])
     first, second = query_rows(held_out, "student", scores_QC)
+    for name in ("ndcg@10", "tau", "slices", "top"):
+        del first[name]
     assert first == {
         "persona_id": "gardener",
+        "wording": "original",
         "model": "student",
         "winner": "p0",
         "rank": 3.0,
@@ -153,9 +157,9 @@ def project(tmp_path, monkeypatch):
     write_rows(PERSONAS_FILE, personas, PERSONAS)
     rest = {"calls": 6, "undecided": 0, "repeats": 1, "confidence": 1.0, "teacher": "simulated"}
     tournaments = [
-        {"persona_id": "gardener", "split": "val", "winner": "p8", **rest},
-        {"persona_id": "colorist", "split": "test", "winner": "p3", **rest},
-        {"persona_id": "silent", "split": "test", "winner": "p0", **rest},
+        {"persona_id": "gardener", "split": "val", "winner": "p8", "finalists": ["p8"], **rest},
+        {"persona_id": "colorist", "split": "test", "winner": "p3", "finalists": ["p3"], **rest},
+        {"persona_id": "silent", "split": "test", "winner": "p0", "finalists": ["p0"], **rest},
     ]
     write_rows(TOURNAMENTS_FILE, tournaments, TOURNAMENTS)
     ids = [product["product_id"] for product in products]

@@ -195,7 +195,7 @@ def test_a_failure_is_asked_again_and_is_no_win_for_anyone():
 
     for seed in range(10):
         outcome = _play(Scripted(fails_at_first), _ids(2), seed)
-        assert outcome == Outcome("1", 4, 0, {"1": 1})
+        assert outcome == Outcome("1", 4, 0, {"1": 1}, ["1", "0"])
 
 
 def test_a_win_in_one_order_only_may_be_the_page_s():
@@ -327,7 +327,8 @@ def test_no_products_are_refused():
 
 
 def _won(winner, **wins):
-    return Outcome(winner, 10, 1, wins)
+    losers = sorted(wins.keys() - {winner}, key=wins.__getitem__, reverse=True)
+    return Outcome(winner, 10, 1, wins, [winner, *losers])
 
 
 @pytest.mark.parametrize(
@@ -346,6 +347,7 @@ def test_who_wins_most_often_is_the_winner_and_its_share_the_confidence(
         summary = sum_up(outcomes, seed)
         assert summary == {
             "winner": winner,
+            "finalists": summary["finalists"],
             "calls": 10 * len(outcomes),
             "undecided": len(outcomes),
             "repeats": len(outcomes),
@@ -362,6 +364,62 @@ def test_equals_are_left_to_a_coin_whatever_their_order():
 
 def test_a_single_tournament_has_no_confidence():
     assert math.isnan(sum_up([_won("a", a=3)], 0)["confidence"])
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "finalists"),
+    [(2, 32, 16), (2, 40, 10), (3, 27, 27), (5, 600, 24), (5, 7, 7), (2, 1, 1)],
+    # 2 + 2 + 4 + 8; 40, 20, 10 left; 3 + 6 are too few; 5 + 19; all; itself
+)
+def test_finalists_are_those_of_the_last_two_rounds_and_ten_at_least(size, count, finalists):
+    """Without noise the last match's are in their true order, then whom those had beaten."""
+    for seed in range(5):
+        teacher = Scripted(by_number)
+        outcome = _play(teacher, _ids(count), seed, size)
+        assert len(outcome.finalists) == len(set(outcome.finalists)) == finalists
+        groups = _groups(teacher) or [{"0"}]
+        final = sorted(groups[-1], key=int, reverse=True)
+        assert outcome.finalists[: len(final)] == final
+        lost_in = {p: at for at, g in enumerate(groups) for p in g if p != max(g, key=int)}
+        left_out = set(_ids(count)) - set(outcome.finalists)
+        earliest = min((lost_in.get(p, len(groups)) for p in outcome.finalists), default=0)
+        assert all(lost_in[p] < earliest for p in left_out)
+
+
+def test_who_lost_in_the_same_round_stands_by_its_mean_place():
+    """Two matches of three: whoever came second in one stands before the last of the other."""
+    outcome = _play(Scripted(by_number), _ids(9), seed=0, size=3)
+    final, before = outcome.finalists[:3], outcome.finalists[3:]
+    teacher = Scripted(by_number)
+    _play(teacher, _ids(9), seed=0, size=3)
+    seconds = {sorted(group, key=int)[1] for group in _groups(teacher)[:3]}
+    assert set(before[:3]) == seconds
+    assert set(final) | set(before) == set(_ids(9))
+
+
+def test_whom_nobody_could_judge_stands_in_the_middle_of_its_round():
+    def unreadable(request):
+        return None if "0" in request.presented else by_number(request)
+
+    places = []
+    for seed in range(40):
+        outcome = _play(Scripted(unreadable), _ids(9), seed, size=3)
+        if outcome.winner != "0" and "0" in outcome.finalists[3:]:
+            places.append(outcome.finalists.index("0"))
+    assert places
+    assert set(places) <= {3, 4, 5, 6, 7}  # never before the seconds by having no place at all
+
+
+def test_finalists_of_several_tournaments_are_ordered_by_their_places_in_all():
+    first = Outcome("a", 10, 0, {"a": 2}, ["a", "b", "c"])
+    again = Outcome("a", 10, 0, {"a": 2}, ["a", "c", "d"])
+    other = Outcome("b", 10, 0, {"b": 2}, ["b", "c", "d"])
+    # points: a 6, b 2 + 3, c 1 + 2 + 2, d 1 + 1; b and c are equal: by id
+    assert sum_up([first, again, other], 0)["finalists"] == ["a", "b", "c", "d"]
+    assert sum_up([other, again, first], 0)["finalists"] == ["a", "b", "c", "d"]
+    # The winner stands first, whoever has more points.
+    wins = [Outcome("b", 1, 0, {"b": 9}, ["b", "a"]), Outcome("c", 1, 0, {"c": 1}, ["c", "a"])]
+    assert sum_up([*wins, Outcome("a", 1, 0, {"a": 1}, ["a", "d"])], 0)["finalists"][0] == "b"
 
 
 @dataclass(frozen=True)
@@ -393,6 +451,7 @@ def test_rows_of_a_split(world):
         "persona_id": "u1",
         "split": "test",
         "winner": "59",
+        "finalists": rows[0]["finalists"],
         "calls": 3 * (2 * 8 + 4 * 2),  # of 40 products in groups of five: 8 matches, then 2
         "undecided": 0,
         "repeats": 3,

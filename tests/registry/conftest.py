@@ -52,7 +52,7 @@ def product(number: int) -> dict:
 def persona(number: int) -> dict:
     split = ("train", "val", "test")[number % 3]
     return {"persona_id": f"u{9 - number}", "text": f"for uncle no. {number}", "split": split,
-            "wants": {}}  # fmt: skip
+            "wants": {}, "paraphrase": "", "facets": {}}  # fmt: skip
 
 
 def tournament(person: dict, winner: str) -> dict:
@@ -60,6 +60,7 @@ def tournament(person: dict, winner: str) -> dict:
         "persona_id": person["persona_id"],
         "split": person["split"],
         "winner": winner,
+        "finalists": [winner],
         "calls": 1,
         "undecided": 0,
         "repeats": 1,

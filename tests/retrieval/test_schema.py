@@ -24,6 +24,8 @@ ROWS = {
         "text": "für eine Mutter 🌱",
         "split": "test",
         "wants": {"kind=mug": 1.5, "color=blue": 0.25},
+        "paraphrase": "für jemanden, der Pflanzen zieht",
+        "facets": {"interest": "gardening", "relation": "mother"},
     },
     "SUBJECTS": {
         "row_id": "q1",
@@ -58,6 +60,7 @@ ROWS = {
         "persona_id": "u1",
         "split": "val",
         "winner": "p1",
+        "finalists": ["p1", "p7"],
         "calls": 14,
         "undecided": 0,
         "repeats": 1,
@@ -66,22 +69,27 @@ ROWS = {
     },
     "QUERIES": {
         "persona_id": "u1",
+        "wording": "paraphrased",
         "model": "student",
         "winner": "p1",
         "rank": 1.5,
         "candidates": 100,
         "percentile": 0.99,
         "within_kind_percentile": 0.5,
+        "ndcg@10": 0.75,
+        "tau": -0.2,
+        "slices": {"interest": "gardening", "kinds": "seen"},
+        "top": ["p1", "p2", "p3", "p4", "p5"],
     },
 }
 EMPTY = {
     "PRODUCTS": {"attributes": {}},
-    "PERSONAS": {"wants": {}},
+    "PERSONAS": {"wants": {}, "paraphrase": "", "facets": {}},
     "SUBJECTS": {"concepts": [], "truths": []},
     "RANKINGS": {"ranking": []},
     "AUDITS": {"ranking": []},
-    "TOURNAMENTS": {},
-    "QUERIES": {},
+    "TOURNAMENTS": {"finalists": []},
+    "QUERIES": {"slices": {}, "top": []},
 }
 
 
@@ -157,7 +165,14 @@ def test_a_value_of_another_type_is_refused(tmp_path, name, changes):
     [
         {"persona_id": ["u"], "text": ["t"], "split": ["val"]},
         {"persona_id": ["u"], "text": ["t"], "split": ["val"], "wants": ["blue"]},
-        {"persona_id": [1], "text": ["t"], "split": ["val"], "wants": [None]},
+        {
+            "persona_id": [1],
+            "text": ["t"],
+            "split": ["val"],
+            "wants": [None],
+            "paraphrase": [""],
+            "facets": [None],
+        },
     ],
 )
 def test_a_file_with_other_columns_is_refused(tmp_path, columns):

@@ -24,7 +24,8 @@ def make(personas: int = 40, seed: int = 0, **levels: float) -> pd.DataFrame:
         for number in range(personas):
             percentile = float(np.clip(level + rng.normal(scale=0.02), 0, 1))
             rank = 101 - 100 * percentile
-            rows.append((f"p{number}", model, "x1", rank, 101, percentile, float("nan")))
+            rank_and_place = (rank, 101, percentile, float("nan"), float("nan"), float("nan"))
+            rows.append((f"p{number}", "original", model, "x1", *rank_and_place, {}, []))
     return pd.DataFrame(rows, columns=QUERIES.names)
 
 
