@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.evaluate_series import Bin, SliceGain, fit_temperature
+from pipelines.evaluate_series import Bin, SliceGain, drawn, fit_temperature
 
 SMALL_SLICE = 10  # fewer personas than this stand back on the page
 LONGEST_TABLE = 16  # rows; longer slices are cut in two that stand side by side
@@ -75,25 +75,40 @@ def slice_tables(slices: Mapping[str, Sequence[SliceGain]]) -> dict[str, Any] | 
     return {"tables": tables, "scale": Scale.over(known, step), "small": SMALL_SLICE}
 
 
-def calibration_view(bins: Sequence[Bin]) -> dict[str, Any]:
-    """The bins, both axes and the best-fitting Bradley-Terry curve as points of a polyline."""
-    widest = max(each.difference for each in bins)
-    step = 10 ** math.floor(math.log10(widest)) if widest > 0 else 1.0
-    if widest / step < 5:
-        step /= 2
-    across = Scale(0.0, 1.06 * widest or 1.0, step)
-    lowest = min(0.4, *(each.interval()[0] for each in bins))
-    up = Scale.over([lowest, 1.0], step=0.1)
+@dataclass(frozen=True)
+class Calibration:
+    """A model's bins and the Bradley-Terry curve that fits them best, as points of a polyline."""
+
+    model: str
+    bins: Sequence[Bin]
+    drawn: Sequence[Bin]
+    tau: float | None
+    curve: str  # "" without a tau
+
+
+def calibration_view(models: Mapping[str, Sequence[Bin]]) -> dict[str, Any] | None:
+    """Both axes and what each model shows on them; None without a bin."""
+    bins = [each for of_model in models.values() for each in drawn(of_model)]
+    widest = max((each.difference for each in bins), default=0.0)
+    if widest <= 0:
+        return None
+    step = float(10 ** math.floor(math.log10(widest)))
+    across = Scale(0.0, 1.06 * widest, step / 2 if widest < 5 * step else step)
+    up = Scale.over([0.4, 1.0, *(each.interval()[0] for each in bins)], step=0.1)
+    return {
+        "across": across,
+        "up": up,
+        "models": [_calibration(model, models[model], across, up) for model in models],
+    }
+
+
+def _calibration(model: str, bins: Sequence[Bin], across: Scale, up: Scale) -> Calibration:
     tau = fit_temperature(bins)
-    return {"bins": bins, "across": across, "up": up, "tau": tau, "curve": _curve(tau, across, up)}
-
-
-def _curve(tau: float | None, across: Scale, up: Scale) -> str:
     if tau is None:
-        return ""
+        return Calibration(model, bins, drawn(bins), None, "")
     points = []
     for number in range(_CURVE_POINTS + 1):
         difference = across.high * number / _CURVE_POINTS
-        share = 1 / (1 + math.exp(-tau * difference))
-        points.append(f"{across.at(difference)},{100 - up.at(share):.2f}")
-    return " ".join(points)
+        height = 100 - up.at(1 / (1 + math.exp(-tau * difference)))
+        points.append(f"{across.at(difference)},{height:.2f}")
+    return Calibration(model, bins, drawn(bins), tau, " ".join(points))

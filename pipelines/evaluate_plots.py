@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.evaluate_series import (
-    CYCLES_TABLE,
     PERCENTILES_TABLE,
     SLICE_TITLES,
     Bin,
     Histogram,
     SliceGain,
+    drawn,
     fit_temperature,
     read_calibration,
     read_histograms,
     read_slices,
     thinned,
 )
+from pipelines.paths import CYCLES_FILE
 from retrieval.files import atomic_file
 
 if TYPE_CHECKING:
@@ -86,16 +87,16 @@ def write_percentiles(percentiles: Mapping[str, Sequence[float]]) -> None:
 
 def draw_plots() -> None:
     """Draw every plot whose table is there."""
-    models, cycles = read_histograms(PERCENTILES_TABLE), read_histograms(CYCLES_TABLE)
-    slices, bins = read_slices(), read_calibration()
+    models, cycles = read_histograms(PERCENTILES_TABLE), read_histograms(CYCLES_FILE)
+    slices, calibration = read_slices(), read_calibration()
     if models:
         _draw_histograms(models, "How high is the picture that the teacher chose?", PERCENTILES)
     if cycles:
         _draw_histograms(thinned(cycles), "The teacher's choice, cycle by cycle", CYCLES)
     if slices:
         _draw_slices(slices, SLICES)
-    if bins:
-        _draw_calibration(bins, CALIBRATION)
+    if calibration:
+        _draw_calibration(calibration, CALIBRATION)
 
 
 @contextmanager
@@ -162,33 +163,40 @@ def _draw_slice(values: Sequence[SliceGain], axes: "Axes") -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _draw_calibration(bins: Sequence[Bin], path: Path) -> None:
-    differences = np.array([each.difference for each in bins])
-    intervals = np.array([each.interval() for each in bins]).T
-    reach = 1.08 * differences.max()
+def _draw_calibration(models: Mapping[str, Sequence[Bin]], path: Path) -> None:
+    everything = [each for bins in models.values() for each in drawn(bins)]
+    reach = 1.08 * max(each.difference for each in everything)
+    lowest = math.floor(10 * min(0.45, *(each.interval()[0] for each in everything))) / 10
     title = "Does a larger difference of scores mean a surer preference?"
-    with _picture(path, 4.2, title) as figure:
+    with _picture(path, 4.4, title) as figure:
         axes = figure.subplots()
         axes.axhline(0.5, color=SOFT, linewidth=0.8)
-        axes.annotate("a coin", (reach, 0.5), (0, -11), ha="right", **_OFFSET)
-        _draw_fit(bins, reach, axes)
-        axes.vlines(differences, *intervals, color=COLORS["student"], linewidth=1.4, alpha=0.6)
-        shares = [each.share for each in bins]
-        axes.plot(differences, shares, "o", color=COLORS["student"], markersize=6)
-        for each in bins:
-            axes.annotate(f"{each.n}", (each.difference, 1.02), (0, 3), ha="center", **_OFFSET)
-        lowest = math.floor(10 * min(0.45, intervals[0].min())) / 10
+        axes.annotate("a coin", (reach, 0.5), (-2, -11), ha="right", **_OFFSET)
+        for number, (model, bins) in enumerate(models.items()):
+            aside = (number - (len(models) - 1) / 2) * reach / 120  # so that no bar hides another
+            _draw_bins(model, drawn(bins), aside, axes)
+            _draw_fit(model, bins, reach, axes)
         axes.set(xlim=(0, reach), ylim=(lowest, 1.02))
-        axes.set_xlabel("difference of the student's scores (on top: how many pairs of products)")
+        axes.set_xlabel("difference of a model's scores of two products")
         axes.set_ylabel("teacher prefers the higher-scored")
 
 
-def _draw_fit(bins: Sequence[Bin], reach: float, axes: "Axes") -> None:
+def _draw_bins(model: str, bins: Sequence[Bin], aside: float, axes: "Axes") -> None:
+    color = COLORS.get(model, INK)
+    places = np.array([each.difference for each in bins]) + aside
+    axes.vlines(
+        places, *zip(*(each.interval() for each in bins), strict=True), color=color, alpha=0.6
+    )
+    axes.plot(places, [each.share for each in bins], "o", color=color, markersize=5)
+
+
+def _draw_fit(model: str, bins: Sequence[Bin], reach: float, axes: "Axes") -> None:
     tau = fit_temperature(bins)
     if tau is None:
         return
     grid = np.linspace(0, reach, 100)
     curve = 1 / (1 + np.exp(-tau * grid))
-    axes.plot(grid, curve, color=COLORS["text"], linewidth=2)
-    note = f"Bradley-Terry, best fit: τ = {tau:.1f}"
-    axes.annotate(note, (grid[40], curve[40]), (-8, 8), ha="right", **_OFFSET)
+    axes.plot(grid, curve, color=COLORS.get(model, INK), linewidth=1.6, alpha=0.8)
+    note = f"{TITLES.get(model, model)}: τ = {tau:.1f}"
+    style = {**_OFFSET, "color": COLORS.get(model, INK)}
+    axes.annotate(note, (reach, curve[-1]), (6, 0), va="center", annotation_clip=False, **style)

@@ -14,7 +14,6 @@ from typing import Any
 from pipelines.evaluate_drawing import Scale, calibration_view, slice_tables
 from pipelines.evaluate_plots import TITLES
 from pipelines.evaluate_series import (
-    CYCLES_TABLE,
     PERCENTILES_TABLE,
     SLICE_TITLES,
     read_calibration,
@@ -24,7 +23,7 @@ from pipelines.evaluate_series import (
 )
 from pipelines.evaluate_words import FILTERS, verdict
 from pipelines.evaluate_worst import read_worst
-from pipelines.paths import PRODUCTS_FILE, TOURNAMENTS_FILE
+from pipelines.paths import CYCLES_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
 from registry.headlines import number
 from retrieval.files import atomic_file, read_json
 from retrieval.schema import PRODUCTS, TOURNAMENTS, read_rows
@@ -62,7 +61,6 @@ def _facts() -> dict[str, Any]:
     models = {model: title for model, title in TITLES.items() if model in persona}
     teachers = {row["teacher"] for row in read_rows(TOURNAMENTS_FILE, TOURNAMENTS)}
     products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] == "test"]
-    bins = read_calibration()
     return {
         "metrics": metrics,
         "models": models,
@@ -75,9 +73,9 @@ def _facts() -> dict[str, Any]:
         "simulated": teachers == {"simulated"},
         "persona_scale": Scale.over(_reach(persona), step=0.1),
         "histograms": read_histograms(PERCENTILES_TABLE),
-        "cycles": thinned(read_histograms(CYCLES_TABLE)),
+        "cycles": thinned(read_histograms(CYCLES_FILE)),
         "slices": slice_tables(read_slices()),
-        "calibration": calibration_view(bins) if bins else None,
+        "calibration": calibration_view(read_calibration()),
         "worst": read_worst(len(products)),
     }
 

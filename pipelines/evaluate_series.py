@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.paths import CALIBRATION_FILE, SLICES_FILE
+
 PERCENTILES_TABLE = Path("reports/percentiles.csv")
-CYCLES_TABLE = Path("reports/percentiles_by_cycle.csv")
-SLICES_TABLE = Path("reports/slices.csv")
-CALIBRATION_TABLE = Path("reports/calibration.csv")
 
 # What a slice asks, in the order in which a reader does; other slices follow.
 SLICE_TITLES = {
@@ -27,6 +26,7 @@ SLICE_TITLES = {
     "interest": "by interest",
 }
 
+FEWEST_PAIRS = 10  # a bin of fewer says too little to be drawn; tables and fits keep it
 _Z95 = 1.959964  # two-sided 95 % of a normal distribution
 _HALVINGS = 50  # of an interval as wide as the answer: to the last digits of a double
 
@@ -93,7 +93,7 @@ def thinned(histograms: Sequence[Histogram], most: int = 6) -> list[Histogram]:
 def read_slices() -> dict[str, list[SliceGain]]:
     """Slice, in the order of `SLICE_TITLES` -> its values, the largest gain first."""
     slices: dict[str, list[SliceGain]] = {}
-    for row in _rows(SLICES_TABLE):
+    for row in _rows(SLICES_FILE):
         gain = _number(row["gain"])
         if math.isnan(gain):
             continue
@@ -106,14 +106,19 @@ def read_slices() -> dict[str, list[SliceGain]]:
     return {name: sorted(slices[name], key=lambda value: -value.gain) for name in ordered}
 
 
-def read_calibration() -> list[Bin]:
-    """The bins that hold a pair, the smallest difference first."""
-    bins = [
-        Bin(float(row["difference"]), float(row["share"]), int(float(row["n"])))
-        for row in _rows(CALIBRATION_TABLE)
-        if int(float(row["n"] or 0)) and not math.isnan(_number(row["share"]))
-    ]
-    return sorted(bins, key=lambda each: each.difference)
+def read_calibration() -> dict[str, list[Bin]]:
+    """Model -> its bins that hold a pair, the smallest difference first."""
+    models: dict[str, list[Bin]] = {}
+    for row in _rows(CALIBRATION_FILE):
+        share, n = _number(row["share"]), _number(row["n"])
+        if n > 0 and not math.isnan(share):
+            models.setdefault(row["model"], []).append(Bin(float(row["difference"]), share, int(n)))
+    return {model: sorted(bins, key=lambda each: each.difference) for model, bins in models.items()}
+
+
+def drawn(bins: Sequence[Bin]) -> list[Bin]:
+    """The bins worth drawing: those of `FEWEST_PAIRS` or more; all where there is no such bin."""
+    return [each for each in bins if each.n >= FEWEST_PAIRS] or list(bins)
 
 
 def fit_temperature(bins: Sequence[Bin]) -> float | None:

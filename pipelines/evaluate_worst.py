@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE
+from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, WORST_FILE
 from retrieval.files import read_json
 from retrieval.schema import PERSONAS, PRODUCTS, read_rows
 
-WORST = Path("reports/worst.json")
 SIDE = 176  # pixels of a thumbnail's longer side; shown at half of it on sharp screens
 JPEG_QUALITY = 80
 
@@ -44,7 +43,7 @@ def read_worst(candidates: int) -> list[Worst]:
     Args:
         candidates: How many products were ranked.
     """
-    if not WORST.is_file():
+    if not WORST_FILE.is_file():
         return []
     products = {row["product_id"]: row for row in read_rows(PRODUCTS_FILE, PRODUCTS)}
     wants = {row["persona_id"]: row["wants"] for row in read_rows(PERSONAS_FILE, PERSONAS)}
@@ -58,7 +57,7 @@ def read_worst(candidates: int) -> list[Worst]:
             wanted=_show(products[row["winner"]]),
             came=tuple(_show(products[product]) for product in row["top"]),
         )
-        for row in read_json(WORST)
+        for row in read_json(WORST_FILE)
     ]
 
 
