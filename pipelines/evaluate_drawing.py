@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.evaluate_series import Bin, SliceGain, drawn, fit_temperature
+from pipelines.evaluate_series import FEWEST_PAIRS, Bin, SliceGain, drawn, fit_temperature
 
 SMALL_SLICE = 10  # fewer personas than this stand back on the page
 LONGEST_TABLE = 16  # rows; longer slices are cut in two that stand side by side
@@ -98,6 +98,7 @@ def calibration_view(models: Mapping[str, Sequence[Bin]]) -> dict[str, Any] | No
     return {
         "across": across,
         "up": up,
+        "fewest": FEWEST_PAIRS,
         "models": [_calibration(model, models[model], across, up) for model in models],
     }
 

@@ -15,7 +15,7 @@ MINUS = "\N{MINUS SIGN}"
 class Verdict:
     """What the evaluation found out about the student, against the base model."""
 
-    state: str  # better | worse | open
+    state: str  # better | worse | open | untested
     base: float | None
     student: float | None
     gain: float | None
@@ -25,7 +25,11 @@ class Verdict:
 
 
 def verdict(metrics: Mapping[str, Any]) -> Verdict:
-    """Better or worse only where the 95 % interval of the paired gain lies on one side of zero."""
+    """Better or worse only where the 95 % interval of the paired gain lies on one side of zero.
+
+    Args:
+        metrics: As in `metrics/evaluate.json`; without a comparison nothing is claimed.
+    """
     base, student = (
         number(metrics, "persona", model, "mean_percentile") for model in ("base", "student")
     )
@@ -34,7 +38,7 @@ def verdict(metrics: Mapping[str, Any]) -> Verdict:
         gain = student - base
     interval = (metrics.get("comparison") or {}).get("ci95")
     low, high = interval or (None, None)
-    state = "open"
+    state = "untested"
     if low is not None and high is not None:
         state = "better" if low > 0 else "worse" if high < 0 else "open"
     p_value = number(metrics, "comparison", "p_value")
