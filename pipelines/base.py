@@ -1,12 +1,14 @@
 """Stage `base`: the embedding model that distillation starts from.
 
 data/catalog/, data/personas.parquet
-    -> models/base/, data/vectors/base/ (products, captions, personas), metrics/base.json,
-       reports/curves/base.csv, data/runs/base.json, data/labels/base/ (no rankings yet)
+    -> models/base/, data/vectors/base/ (products, captions, personas, paraphrases),
+       metrics/base.json, reports/curves/base.csv, data/runs/base.json,
+       data/labels/base/ (no rankings yet)
 
 `base.pretrained: null` trains the image tower against the frozen MiniLM text tower on the literal
-captions of the training products (pipelines/caption_training.py); an open_clip tag or a file of
-weights is loaded as it is.
+captions of the training products (pipelines/caption_training.py), those of split `base` among them:
+it may know kinds of product that distillation never sees. An open_clip tag or a file of weights is
+loaded as it is.
 
 Run:  dvc repro base
 Tiny: python -m pipelines.base, after base.epochs: 1 in params.yaml
@@ -24,6 +26,7 @@ from pipelines.params import Params, load_params
 from pipelines.paths import (
     BASE_MODEL,
     CAPTION_VECTORS,
+    PARAPHRASE_VECTORS,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
@@ -38,8 +41,10 @@ from retrieval.compute import make_repeatable, resolve_device
 from retrieval.encoder import Encoder, create_encoder, save_encoder
 from retrieval.files import sha256_file, write_json
 from retrieval.metrics import recall_at
-from retrieval.schema import PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
+from retrieval.schema import BASE_SPLIT, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
 from retrieval.vectors import write_vectors
+
+TRAINED_ON = ("train", BASE_SPLIT)
 
 Rows = list[dict[str, Any]]
 Floats = NDArray[np.float32]
@@ -57,12 +62,22 @@ def train_on_captions(
     """Train on the training products; returns the losses, by part; none where weights are given."""
     if params.base.pretrained is not None:
         return {"choice": [], "alignment": []}
-    rows = [row for row, product in enumerate(products) if product["split"] == "train"]
+    rows = [at for at, product in enumerate(products) if product["split"] in TRAINED_ON]
     captions = [products[row]["caption"] for row in rows]
     vectors = torch.from_numpy(texts_ND[rows]).to(encoder.device)
     captioned = pair_with_captions(pixels[rows], captions, vectors)
     choice = train_trunk(encoder, captioned, params)
     return {"choice": choice, "alignment": train_head(encoder, captioned, params)}
+
+
+def embed_personas(encoder: Encoder, personas: Rows) -> None:
+    """Write the vectors of the texts, and of the paraphrases of those who have one."""
+    texts = {row["persona_id"]: row["text"] for row in personas}
+    paraphrases = {row["persona_id"]: row["paraphrase"] for row in personas if row["paraphrase"]}
+    texts_PD = encoder.encode_texts(list(texts.values()))
+    paraphrases_PD = encoder.encode_texts(list(paraphrases.values()))
+    write_vectors(PERSONA_VECTORS, list(texts), texts_PD)
+    write_vectors(PARAPHRASE_VECTORS, list(paraphrases), paraphrases_PD)
 
 
 def main() -> None:
@@ -81,10 +96,9 @@ def main() -> None:
         losses = train_on_captions(encoder, pixels, texts_ND, products, params)
         ids = [product["product_id"] for product in products]
         images_ND = encoder.encode_pixels(pixels)
-        personas_PD = encoder.encode_texts([persona["text"] for persona in personas])
         write_vectors(product_vectors("base"), ids, images_ND)
         write_vectors(CAPTION_VECTORS, ids, texts_ND)
-        write_vectors(PERSONA_VECTORS, [row["persona_id"] for row in personas], personas_PD)
+        embed_personas(encoder, personas)
         save_encoder(encoder, BASE_MODEL)
         val = [row for row, product in enumerate(products) if product["split"] == "val"]
         captions = [products[row]["caption"] for row in val]

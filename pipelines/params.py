@@ -139,6 +139,7 @@ class Tournaments(Section):
     max_calls_per_match: Annotated[int, Field(ge=2, multiple_of=2)]
     max_val_personas: PositiveInt
     max_test_personas: PositiveInt
+    held_out_groups: Annotated[int, Field(ge=0)]
 
 
 class Label(Section):
@@ -212,6 +213,7 @@ class Evaluate(Section):
     """Section `evaluate`."""
 
     bootstrap_samples: Annotated[int, Field(ge=100)]
+    permutations: Annotated[int, Field(ge=100)]
 
 
 class CheckRetrieval(Section):

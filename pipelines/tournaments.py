@@ -1,8 +1,9 @@
 """Stage `tournaments`: who wins for held-out personas among held-out products.
 
-data/personas.parquet, data/catalog/ -> data/tournaments.parquet
+data/personas.parquet, data/catalog/ -> data/tournaments.parquet, data/held_out_groups.parquet
 
-Validation personas judge validation products, test personas test products. Every reply is in the
+Validation personas judge validation products, test personas test products; the latter rank some
+whole groups too (pipelines/held_out_groups.py), for Kendall's tau. Every reply is in the
 journal, var/teacher/tournaments.jsonl, before it counts: a run that was killed, or that a budget
 ended, asks only for what is missing.
 
@@ -16,14 +17,27 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.held_out_groups import rank_groups
 from pipelines.knockout import Entry, Outcome, Rules, hold, matches_needed
 from pipelines.params import Params, load_params
-from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
+from pipelines.paths import (
+    HELD_OUT_GROUPS_FILE,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    TOURNAMENTS_FILE,
+)
 from pipelines.stage import derive_seed, say, stage_lock
 from pipelines.teachers.asking import Asker, Forecast, Purpose, Ranker
 from pipelines.teachers.factory import make_teacher, open_asker
 from pipelines.teachers.protocol import Request
-from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, read_rows, write_rows
+from retrieval.schema import (
+    PERSONAS,
+    PRODUCTS,
+    RANKINGS,
+    TOURNAMENTS,
+    read_rows,
+    write_rows,
+)
 
 Rows = list[dict[str, Any]]
 SPLITS = ("val", "test")
@@ -116,7 +130,8 @@ def _expected_calls(params: Params, judges: Rows, products: Rows) -> int:
     candidates = Counter(product["split"] for product in products)
     matches = sum(matches_needed(candidates[j["split"]], settings.group_size) for j in judges)
     askings = ASKINGS if settings.group_size > 2 else ASKINGS_OF_PAIRS
-    return round(2 * askings * settings.repeats * matches)
+    groups = settings.held_out_groups * sum(1 for judge in judges if judge["split"] == "test")
+    return round(2 * askings * settings.repeats * matches) + groups
 
 
 def _forecast(params: Params, asker: Asker, judges: Rows, products: Rows) -> Forecast:
@@ -169,9 +184,15 @@ def main() -> None:
             say(f"tournaments: {_forecast(params, asker, judges, shown)}")
             for split in SPLITS:
                 rows += hold_tournaments(params, asker, personas, products, split)
+            before = asker.budget.spent.calls
+            groups = rank_groups(params, teacher, asker, rows, products)
+            more = asker.budget.spent.calls - before
         write_rows(TOURNAMENTS_FILE, rows, TOURNAMENTS)
+        write_rows(HELD_OUT_GROUPS_FILE, groups, RANKINGS)
         calls = sum(row["calls"] for row in rows)
         say(f"winners for {len(rows)} personas, in {calls:,} calls of the {teacher.name} teacher")
+        ranked = sum(bool(group["ranking"]) for group in groups)
+        say(f"{ranked} of {len(groups)} held-out groups ranked, in {more:,} more calls")
 
 
 if __name__ == "__main__":

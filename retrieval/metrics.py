@@ -1,4 +1,7 @@
-"""Retrieval metrics. Q queries, C candidates; a higher score ranks first, rank 1 is best."""
+"""Retrieval metrics, and how sure they are.
+
+Q queries, C candidates, N values; a higher score ranks first, rank 1 is best.
+"""
 
 from collections.abc import Sequence
 
@@ -7,6 +10,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
+
+_FLIPS_AT_ONCE = 1000  # rows of signs in memory
 
 
 def rank_of(scores_QC: Floats, target_Q: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -65,10 +70,58 @@ def recall_at(ranks: Floats, k: int) -> float:
     return float((np.asarray(ranks) <= k).mean())
 
 
-def ndcg_at(ranks: Floats, k: int) -> float:
-    """nDCG@k with the target as the only relevant candidate: mean of 1 / log2(1 + rank)."""
-    ranks = np.asarray(ranks, dtype=np.float64)
-    return float(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0).mean())
+def graded_ndcg(scores_QC: Floats, gains_QC: Floats, k: int) -> NDArray[np.float64]:
+    """Normalised discounted cumulative gain of each query's first k, (Q,), in [0, 1].
+
+    DCG@k = sum over the ranks r = 1..k of gain(r) / log2(1 + r), divided by that of the best order
+    (Järvelin & Kekäläinen, ACM TOIS 2002, with linear gains). Equal scores share the mean discount
+    of their ranks, which is the mean over their orders (McSherry & Najork, ECIR 2008). NaN where
+    no candidate has a gain.
+
+    Raises:
+        ValueError: A score is NaN.
+    """
+    _refuse_nan(scores_QC)
+    ranks_C = np.arange(1, scores_QC.shape[1] + 1)
+    discount_C = np.where(ranks_C <= k, 1 / np.log2(1 + ranks_C), 0.0)
+    total_C = np.concatenate([[0.0], discount_C.cumsum()])
+    first_QC, last_QC = _rank_spans(scores_QC)
+    shared_QC = (total_C[last_QC] - total_C[first_QC - 1]) / (last_QC - first_QC + 1)
+    best_Q = -np.sort(-np.asarray(gains_QC, dtype=np.float64), axis=1) @ discount_C
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(best_Q > 0, (gains_QC * shared_QC).sum(axis=1) / best_Q, np.nan)
+
+
+def _rank_spans(scores_QC: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first and the last of the ranks that each candidate shares with its equals, (Q, C)."""
+    order_QC = np.argsort(-scores_QC, axis=1, kind="stable")
+    sorted_QC = np.take_along_axis(scores_QC, order_QC, axis=1)
+    differs = sorted_QC[:, 1:] != sorted_QC[:, :-1]
+    edge_Q1 = np.ones((len(scores_QC), 1), dtype=np.bool_)
+    ranks_C = np.arange(1, scores_QC.shape[1] + 1)
+    starts_QC = np.where(np.hstack([edge_Q1, differs]), ranks_C, 0)
+    ends_QC = np.where(np.hstack([differs, edge_Q1]), ranks_C, len(ranks_C))
+    first_QC, last_QC = np.empty_like(order_QC), np.empty_like(order_QC)
+    np.put_along_axis(first_QC, order_QC, np.maximum.accumulate(starts_QC, axis=1), axis=1)
+    upward_QC = np.minimum.accumulate(ends_QC[:, ::-1], axis=1)[:, ::-1]
+    np.put_along_axis(last_QC, order_QC, upward_QC, axis=1)
+    return first_QC, last_QC
+
+
+def kendall_tau(one_GK: Floats, other_GK: Floats) -> NDArray[np.float64]:
+    """Kendall's tau-b of two scorings of each group's K items, (G,), in [-1, 1].
+
+    (concordant - discordant) / sqrt(pairs untied in one * pairs untied in the other), over all
+    pairs of items (Kendall, Biometrika 1945): 1 for the same order, -1 for the reverse, 0 for none
+    in common. NaN where either ties all its items.
+    """
+    first, second = np.triu_indices(one_GK.shape[1], k=1)
+    one_GP = np.sign(one_GK[:, first] - one_GK[:, second])
+    other_GP = np.sign(other_GK[:, first] - other_GK[:, second])
+    untied_G = (one_GP != 0).sum(axis=1) * (other_GP != 0).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tau_G = (one_GP * other_GP).sum(axis=1) / np.sqrt(untied_G)
+    return np.where(untied_G > 0, tau_G, np.nan)
 
 
 def mean_reciprocal_rank(ranks: Floats) -> float:
@@ -98,12 +151,58 @@ def mean_average_precision(scores_QC: Floats, hits_QC: Bools) -> float:
 
 
 def bootstrap_interval(values: Sequence[float] | Floats, samples: int, seed: int) -> list[float]:
-    """95 % percentile-bootstrap interval of the mean, [low, high], resampling the values."""
-    values = np.asarray(values, dtype=np.float64)
+    """95 % percentile-bootstrap interval of the mean, [low, high], resampling the values.
+
+    Of the differences of two models on the same personas it is the paired interval of their
+    difference (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13). Both NaN
+    without values.
+    """
+    return quantile_interval(bootstrap_means(np.asarray(values)[:, None], samples, seed)[:, 0])
+
+
+def bootstrap_means(values_NM: Floats, samples: int, seed: int) -> NDArray[np.float64]:
+    """Column means of N rows drawn with replacement, as many times as `samples`: (samples, M).
+
+    Rows stay together, so that what is computed from several columns is paired.
+    """
+    values_NM = np.asarray(values_NM, dtype=np.float64)
+    if not len(values_NM):
+        return np.full((samples, values_NM.shape[1]), np.nan)
     rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(values), size=(samples, len(values)))
-    low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975])
+    picks = rng.integers(0, len(values_NM), size=(samples, len(values_NM)))
+    means: NDArray[np.float64] = values_NM[picks].mean(axis=1)
+    return means
+
+
+def quantile_interval(draws: Floats) -> list[float]:
+    """The middle 95 % of a bootstrap's draws, [low, high]."""
+    low, high = np.quantile(draws, [0.025, 0.975])
     return [float(low), float(high)]
+
+
+def sign_flip_p_value(differences: Sequence[float] | Floats, samples: int, seed: int) -> float:
+    """Two-sided p-value of the paired permutation test on the mean difference, in (0, 1].
+
+    If two models were alike, each persona's difference could as well have the other sign (Fisher,
+    The Design of Experiments, 1935, ch. 3). The share of sign patterns under which the mean is as
+    far from 0 as the one seen: of all 2^N where those are no more than `samples`, else of so many
+    random ones and the one seen, (1 + hits) / (1 + samples), which is never 0 (Phipson & Smyth,
+    2010). NaN without differences.
+    """
+    values_N = np.asarray(differences, dtype=np.float64)
+    if not len(values_N):
+        return float("nan")
+    # Sums of the same numbers in another order differ by rounding.
+    seen = abs(values_N.sum()) - 1e-12 * np.abs(values_N).sum()
+    if 2 ** len(values_N) <= samples:
+        patterns = np.arange(2 ** len(values_N))[:, None] >> np.arange(len(values_N)) & 1
+        return float((np.abs((1 - 2 * patterns) @ values_N) >= seen).mean())
+    rng, hits = np.random.default_rng(seed), 0
+    for start in range(0, samples, _FLIPS_AT_ONCE):
+        rows = min(_FLIPS_AT_ONCE, samples - start)
+        flips = rng.integers(0, 2, size=(rows, len(values_N)), dtype=np.int8)
+        hits += int((np.abs((1.0 - 2.0 * flips) @ values_N) >= seen).sum())
+    return (1 + hits) / (1 + samples)
 
 
 def _refuse_nan(scores_QC: Floats) -> None:

@@ -28,19 +28,25 @@ def utility(wants: Mapping[str, float], facts: Sequence[str]) -> float:
     return sum(wants.get(fact, 0.0) for fact in facts)
 
 
-def admitted(
-    wants: Mapping[str, float], attributes: Sequence[Mapping[str, str]]
-) -> NDArray[np.bool_]:
-    """Which products the persona's main interest admits, shape (N,).
+def main_attribute(wants: Mapping[str, float]) -> str | None:
+    """The attribute with the largest sum of weights, the persona's main interest.
 
-    The main interest is the attribute with the largest sum of weights ("kind" for a gardener who
-    likes blue); it admits the values that are wanted. All False without wants.
+    "kind" for a gardener who likes blue; None without wants.
     """
     weights: dict[str, float] = {}
     for want, weight in wants.items():
         name = want.partition("=")[0]
         weights[name] = weights.get(name, 0.0) + weight
-    if not weights:
-        return np.zeros(len(attributes), dtype=np.bool_)
-    main = max(weights, key=lambda name: weights[name])
-    return np.array([f"{main}={product.get(main)}" in wants for product in attributes], np.bool_)
+    return max(weights, key=lambda name: weights[name]) if weights else None
+
+
+def admitted(
+    wants: Mapping[str, float], attributes: Sequence[Mapping[str, str]]
+) -> NDArray[np.bool_]:
+    """Which products the persona's main interest admits, shape (N,).
+
+    It admits the values of `main_attribute` that are wanted. All False without wants.
+    """
+    main = main_attribute(wants)
+    meets = [main is not None and f"{main}={has.get(main)}" in wants for has in attributes]
+    return np.array(meets, np.bool_)

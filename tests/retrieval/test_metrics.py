@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
+from scipy.stats import kendalltau, permutation_test, rankdata
 from sklearn.metrics import (
     average_precision_score,
     label_ranking_average_precision_score,
@@ -158,9 +158,8 @@ def test_recall_counts_ranks_up_to_k():
     assert metrics.recall_at(ranks, 11) == 1.0
 
 
-def test_ndcg_and_mrr_by_hand():
+def test_mrr_by_hand():
     ranks = np.array([1, 3, 7, 11])
-    assert metrics.ndcg_at(ranks, 10) == pytest.approx((1 + 1 / 2 + 1 / 3 + 0) / 4)
     assert metrics.mean_reciprocal_rank(ranks) == pytest.approx((1 + 1 / 3 + 1 / 7 + 1 / 11) / 4)
 
 
@@ -171,11 +170,55 @@ def _untied(seed, queries=20, candidates=30):
     return scores_QC, target_Q, np.eye(candidates, dtype=bool)[target_Q]
 
 
-@pytest.mark.parametrize("k", [1, 5, 10, 30])
-def test_ndcg_of_one_target_is_scikit_learns(k):
-    scores_QC, target_Q, relevant_QC = _untied(k)
-    got = metrics.ndcg_at(metrics.rank_of(scores_QC, target_Q), k)
-    assert got == pytest.approx(ndcg_score(relevant_QC, scores_QC, k=k))
+def test_ndcg_by_hand():
+    # Gains 3, 2, 1 at ranks 2, 1, 4: (2 + 3 / log2 3 + 1 / log2 5) against 3 + 2 / log2 3 + 1 / 2.
+    scores_QC, gains_QC = np.array([[0.8, 0.9, 0.7, 0.6]]), np.array([[3, 2, 0, 1]])
+    best = 3 + 2 / math.log2(3) + 1 / 2
+    got = metrics.graded_ndcg(scores_QC, gains_QC, 10)
+    assert got[0] == pytest.approx((2 + 3 / math.log2(3) + 1 / math.log2(5)) / best)
+    assert metrics.graded_ndcg(scores_QC, gains_QC, 1)[0] == pytest.approx(2 / 3)
+    assert metrics.graded_ndcg(gains_QC + 0.0, gains_QC, 10).tolist() == [1.0]
+
+
+def test_ndcg_of_equal_scores_is_the_mean_over_their_orders():
+    # One gain among three equals, cut at 2: discounts 1, 1 / log2 3, 0.
+    got = metrics.graded_ndcg(np.zeros((1, 3)), np.array([[0.0, 5.0, 0.0]]), 2)
+    assert got[0] == pytest.approx((1 + 1 / math.log2(3)) / 3)
+
+
+@pytest.mark.parametrize("k", [1, 5, 10, 30, 100])
+@pytest.mark.parametrize("levels", [2, 7, 1000])
+def test_ndcg_is_scikit_learns_with_ties_among_scores_and_among_gains(k, levels):
+    rng = np.random.default_rng(k + levels)
+    scores_QC = rng.integers(0, levels, (20, 30)) / 8
+    gains_QC = np.maximum(rng.integers(-20, 10, (20, 30)), 0)
+    got = metrics.graded_ndcg(scores_QC, gains_QC, k)
+    assert got.mean() == pytest.approx(ndcg_score(gains_QC, scores_QC, k=k))
+    one_by_one = [ndcg_score([g], [s], k=k) for g, s in zip(gains_QC, scores_QC, strict=True)]
+    np.testing.assert_allclose(got, one_by_one, rtol=1e-12)
+
+
+def test_ndcg_is_unknown_where_nothing_has_a_gain_and_refuses_nan():
+    assert np.isnan(metrics.graded_ndcg(np.zeros((2, 3)), np.zeros((2, 3)), 10)).all()
+    with pytest.raises(ValueError, match="NaN"):
+        metrics.graded_ndcg(np.full((1, 2), NAN), np.ones((1, 2)), 10)
+
+
+@pytest.mark.parametrize("levels", [2, 4, 1000])
+@pytest.mark.parametrize("size", [2, 3, 5, 12])
+def test_kendall_tau_is_scipys_tau_b_with_ties(levels, size):
+    rng = np.random.default_rng(levels + size)
+    one_GK, other_GK = rng.integers(0, levels, (2, 30, size)) / 4
+    got = metrics.kendall_tau(one_GK, other_GK)
+    expected = [kendalltau(*pair).statistic for pair in zip(one_GK, other_GK, strict=True)]
+    np.testing.assert_allclose(got, expected, rtol=1e-12, equal_nan=True)
+
+
+def test_kendall_tau_by_hand():
+    teacher = np.array([[3, 2, 1, 0]] * 4)
+    model = np.array([[9, 8, 7, 6], [6, 7, 8, 9], [9, 8, 6, 7], [5, 5, 5, 5]])
+    np.testing.assert_allclose(metrics.kendall_tau(teacher, model), [1, -1, 4 / 6, NAN])
+    assert np.isnan(metrics.kendall_tau(np.ones((1, 1)), np.ones((1, 1)))).all()  # no pair
 
 
 def test_mrr_of_one_target_is_scikit_learns_label_ranking_precision():
@@ -234,3 +277,68 @@ def test_bootstrap_interval_follows_from_its_seed():
     first, again, other = (metrics.bootstrap_interval(values, 300, seed) for seed in (4, 4, 5))
     assert first == again != other
     assert metrics.bootstrap_interval([0.3], 100, 0) == [0.3, 0.3]
+
+
+def test_nothing_has_no_interval():
+    assert np.isnan(metrics.bootstrap_interval([], 100, 0)).all()
+
+
+def test_the_interval_of_differences_is_paired():
+    """Two models that share nearly all their noise differ more surely than each is known."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(0, 1, 100)
+    student = base + 0.1 + rng.normal(0, 0.01, 100)
+    low, high = metrics.bootstrap_interval(student - base, 2000, 0)
+    assert 0.09 < low < high < 0.11
+    pairs = metrics.bootstrap_means(np.stack([base, student], axis=1), 2000, 0)
+    assert pairs.shape == (2000, 2)
+    np.testing.assert_allclose(
+        metrics.quantile_interval(pairs[:, 1] - pairs[:, 0]), [low, high], atol=1e-12
+    )
+
+
+def _scipys_p_value(differences, samples):
+    zeros = np.zeros(len(differences))
+    return permutation_test(
+        (np.asarray(differences), zeros),
+        lambda one, other, axis: (one - other).mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=samples,
+    ).pvalue
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_the_exact_permutation_test_is_scipys(count, levels):
+    """With few levels many sign patterns have equal means: these count as far out as the seen."""
+    rng = np.random.default_rng(count + levels)
+    differences = rng.integers(-levels, 2 * levels, count) / 7
+    got = metrics.sign_flip_p_value(differences, 2**count, 0)
+    assert got == pytest.approx(_scipys_p_value(differences, 2**count))
+
+
+def test_the_sampled_permutation_test_is_near_the_exact_one():
+    differences = np.random.default_rng(5).normal(0.25, 1, 14)
+    exact = metrics.sign_flip_p_value(differences, 2**14, 0)
+    sampled = metrics.sign_flip_p_value(differences, 10_500, 0)
+    # A share p of 10,500 draws spreads by sqrt(p (1 - p) / 10,500).
+    assert exact != sampled == pytest.approx(exact, abs=4 * math.sqrt(exact / 10_500))
+    assert sampled == metrics.sign_flip_p_value(differences, 10_500, 0)
+
+
+def test_p_values_by_hand():
+    # Of the 8 sign patterns of 1, 2, 3 the two with equal signs are as far out.
+    assert metrics.sign_flip_p_value([1.0, 2.0, 3.0], 100, 0) == 2 / 8
+    assert metrics.sign_flip_p_value([0.5], 100, 0) == 1.0
+    assert metrics.sign_flip_p_value(np.zeros(5), 100, 0) == 1.0
+    assert metrics.sign_flip_p_value(np.ones(200), 999, 0) == 1 / 1000  # none is ever as far out
+    assert math.isnan(metrics.sign_flip_p_value([], 100, 0))
+
+
+def test_p_values_are_uniform_where_there_is_no_difference():
+    rng = np.random.default_rng(2)
+    values = [metrics.sign_flip_p_value(rng.normal(0, 1, 30), 499, seed) for seed in range(400)]
+    # A share of 0.05 of 400 spreads by 0.011, of 0.5 by 0.025.
+    assert np.mean(np.array(values) <= 0.05) == pytest.approx(0.05, abs=0.044)
+    assert np.mean(np.array(values) <= 0.5) == pytest.approx(0.5, abs=0.1)

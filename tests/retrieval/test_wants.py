@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from retrieval.wants import admitted, utilities
+from retrieval.wants import admitted, main_attribute, utilities
 
 PRODUCTS = [
     {"kind": "mug", "color": "blue"},
@@ -42,6 +42,18 @@ def test_the_main_interest_admits_the_values_that_are_wanted():
 def test_the_main_interest_is_the_heaviest_attribute_in_sum_not_in_one_value():
     wants = {"kind=mug": 1.0, "color=blue": 0.7, "color=red": 0.7}
     assert admitted(wants, PRODUCTS).tolist() == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("wants", "main"),
+    [
+        ({}, None),
+        (WANTS, "kind"),
+        ({"kind=mug": 1.0, "color=blue": 0.7, "color=red": 0.7}, "color"),
+    ],
+)
+def test_the_main_attribute(wants, main):
+    assert main_attribute(wants) == main
 
 
 def test_who_wants_nothing_admits_nothing():

@@ -1,0 +1,60 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines import base
+from pipelines.params import load_params
+from pipelines.paths import PARAPHRASE_VECTORS, PERSONA_VECTORS
+from retrieval.vectors import read_vectors
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+TEXTS = ["gardening", "sailing", "growing plants", "being on boats"]
+
+
+def _encode(texts):
+    """A text's vector is its own axis."""
+    axes = np.eye(len(TEXTS), dtype=np.float32)
+    return axes[[TEXTS.index(text) for text in texts]].reshape(-1, len(TEXTS))
+
+
+@pytest.fixture
+def encoder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return SimpleNamespace(encode_texts=_encode, device="cpu")
+
+
+def _persona(name, text, paraphrase=""):
+    return {"persona_id": name, "text": text, "paraphrase": paraphrase}
+
+
+def test_texts_and_paraphrases_are_embedded_under_the_personas_ids(encoder):
+    people = [_persona("a", TEXTS[0]), _persona("b", TEXTS[1], TEXTS[3])]
+    base.embed_personas(encoder, people)
+    texts, paraphrases = read_vectors(PERSONA_VECTORS), read_vectors(PARAPHRASE_VECTORS)
+    assert (texts.ids, paraphrases.ids) == (["a", "b"], ["b"])
+    np.testing.assert_array_equal(texts.vectors, _encode(TEXTS[:2]))
+    np.testing.assert_array_equal(paraphrases.vectors, _encode(TEXTS[3:]))
+
+
+def test_no_paraphrase_makes_an_empty_table(encoder):
+    base.embed_personas(encoder, [_persona("a", TEXTS[0])])
+    empty = read_vectors(PARAPHRASE_VECTORS)
+    assert empty.vectors.shape == (0, len(TEXTS))
+    assert empty.rows([]).shape == (0, len(TEXTS))
+
+
+def test_the_base_model_learns_from_the_splits_train_and_base(encoder, monkeypatch):
+    """Kinds that distillation never sees are no secret to the model it starts from."""
+    seen = []
+    monkeypatch.setattr(base, "train_trunk", lambda *arguments: seen.append(arguments) or [])
+    monkeypatch.setattr(base, "train_head", lambda *arguments: [])
+    monkeypatch.setattr(base, "pair_with_captions", lambda pixels, captions, texts: captions)
+    splits = ("train", "base", "val", "test", "base")
+    products = [{"caption": str(at), "split": split} for at, split in enumerate(splits)]
+    pixels = torch.zeros(5, 3, 2, 2)
+    texts_ND = np.zeros((5, 4), dtype=np.float32)
+    base.train_on_captions(encoder, pixels, texts_ND, products, load_params(PARAMS_FILE))
+    assert [captions for _, captions, _ in seen] == [["0", "1", "4"]]
