@@ -42,6 +42,7 @@ PERCENTILES = Path("reports/percentiles.png")
 CYCLES = Path("reports/percentiles_by_cycle.png")
 SLICES = Path("reports/slices.png")
 CALIBRATION = Path("reports/calibration.png")
+PICTURES = (PERCENTILES, CYCLES, SLICES, CALIBRATION)
 
 BINS = 20
 INK, SOFT = "#1f1c19", "#655e57"
@@ -70,7 +71,8 @@ def write_percentiles(percentiles: Mapping[str, Sequence[float]]) -> None:
     """Write the table of `reports/percentiles.png`: a row a model and bin.
 
     Args:
-        percentiles: Model -> the percentile of each persona's winner, in [0, 1].
+        percentiles: Model -> the percentile of each persona's winner, in [0, 1]; a model without
+            any is left out.
     """
     edges = np.linspace(0, 1, BINS + 1)
     with (
@@ -79,24 +81,22 @@ def write_percentiles(percentiles: Mapping[str, Sequence[float]]) -> None:
     ):
         writer = csv.writer(file)
         writer.writerow(["model", "percentile", "share"])
-        for model in sorted(percentiles, key=list(TITLES).index):
+        for model in sorted(filter(percentiles.get, percentiles), key=list(TITLES).index):
             heights = np.histogram(percentiles[model], edges)[0] / len(percentiles[model])
             for edge, height in zip(edges, heights, strict=False):
                 writer.writerow([model, f"{edge:.2f}", f"{height:.4f}"])
 
 
 def draw_plots() -> None:
-    """Draw every plot whose table is there."""
-    models, cycles = read_histograms(PERCENTILES_TABLE), read_histograms(CYCLES_FILE)
-    slices, calibration = read_slices(), read_calibration()
-    if models:
-        _draw_histograms(models, "How high is the picture that the teacher chose?", PERCENTILES)
-    if cycles:
-        _draw_histograms(thinned(cycles), "The teacher's choice, cycle by cycle", CYCLES)
-    if slices:
-        _draw_slices(slices, SLICES)
-    if calibration:
-        _draw_calibration(calibration, CALIBRATION)
+    """Draw every plot, each from its table; one without data says so: DVC wants the file."""
+    _draw_histograms(
+        read_histograms(PERCENTILES_TABLE), "How high the teacher's choice ranks", PERCENTILES
+    )
+    cycles = thinned(read_histograms(CYCLES_FILE))
+    _draw_histograms(cycles, "How high the teacher's choice ranks, cycle by cycle", CYCLES)
+    _draw_slices(read_slices(), "What distillation gained, for whom", SLICES)
+    title = "Does a larger difference of scores mean a surer preference?"
+    _draw_calibration(read_calibration(), title, CALIBRATION)
 
 
 @contextmanager
@@ -113,7 +113,15 @@ def _picture(path: Path, height: float, title: str) -> "Iterator[Figure]":
             figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 
+def _draw_nothing(title: str, path: Path) -> None:
+    with _picture(path, 1.2, title) as figure:
+        figure.text(0.01, 0.3, "This run has no numbers for it.", color=SOFT)
+
+
 def _draw_histograms(histograms: Sequence[Histogram], title: str, path: Path) -> None:
+    if not histograms:
+        _draw_nothing(title, path)
+        return
     others = [each.top for each in histograms if each.name != "ceiling"]
     tallest = 100 * max(others, default=1.0)
     with _picture(path, 0.95 * len(histograms) + 0.9, title) as figure:
@@ -137,10 +145,13 @@ def _draw_histogram(histogram: Histogram, axes: "Axes") -> None:
     axes.set_title(note, loc="right", color=color, weight="bold")
 
 
-def _draw_slices(slices: Mapping[str, Sequence[SliceGain]], path: Path) -> None:
+def _draw_slices(slices: Mapping[str, Sequence[SliceGain]], title: str, path: Path) -> None:
+    if not slices:
+        _draw_nothing(title, path)
+        return
     counts = [len(values) for values in slices.values()]
     height = 0.21 * sum(counts) + 0.42 * len(counts) + 1
-    with _picture(path, height, "What distillation gained, for whom") as figure:
+    with _picture(path, height, title) as figure:
         rows = figure.subplots(len(slices), 1, sharex=True, squeeze=False, height_ratios=counts)
         for (name, values), axes in zip(slices.items(), rows[:, 0], strict=True):
             _draw_slice(values, axes)
@@ -163,11 +174,13 @@ def _draw_slice(values: Sequence[SliceGain], axes: "Axes") -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _draw_calibration(models: Mapping[str, Sequence[Bin]], path: Path) -> None:
+def _draw_calibration(models: Mapping[str, Sequence[Bin]], title: str, path: Path) -> None:
+    if not models:
+        _draw_nothing(title, path)
+        return
     everything = [each for bins in models.values() for each in drawn(bins)]
     reach = 1.08 * max(each.difference for each in everything)
     lowest = math.floor(10 * min(0.45, *(each.interval()[0] for each in everything))) / 10
-    title = "Does a larger difference of scores mean a surer preference?"
     with _picture(path, 4.4, title) as figure:
         axes = figure.subplots()
         axes.axhline(0.5, color=SOFT, linewidth=0.8)

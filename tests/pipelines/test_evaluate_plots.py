@@ -9,6 +9,7 @@ from pipelines.evaluate_plots import (
     CALIBRATION,
     CYCLES,
     PERCENTILES,
+    PICTURES,
     SLICES,
     draw_plots,
     write_percentiles,
@@ -50,6 +51,13 @@ def test_the_table_of_percentiles_holds_shares():
     assert top == {"random": 0.25, "base": 0.5, "student": 0.75}  # the last bin holds 1
 
 
+def test_a_model_without_personas_has_no_rows():
+    write_percentiles({"base": [], "student": [0.5]})
+    assert {row["model"] for row in csv.DictReader(PERCENTILES_TABLE.open(newline=""))} == {
+        "student"
+    }
+
+
 def test_the_picture_of_percentiles_has_bars_of_the_models_that_are_there():
     write_percentiles(WINNERS)
     draw_plots()
@@ -77,10 +85,17 @@ def test_the_same_numbers_give_the_same_picture():
     assert PERCENTILES.read_bytes() == first
 
 
-def test_only_plots_with_a_table_are_drawn():
+def test_a_plot_without_data_says_so_and_replaces_an_earlier_one():
+    """DVC fails a stage whose plot is not there."""
     write_percentiles(WINNERS)
     draw_plots()
-    assert not any(path.exists() for path in (CYCLES, SLICES, CALIBRATION))
+    full = _pixels(PERCENTILES).shape
+    write_percentiles({})
+    draw_plots()
+    for path in PICTURES:
+        assert _pixels(path).shape[0] < full[0]
+        assert _area(path, (255, 255, 255)) < _pixels(path)[..., 0].size  # some words
+        assert _area(path, BLUE) == _area(path, GREEN) == 0
 
 
 def test_a_picture_a_table():
@@ -99,4 +114,3 @@ def test_a_picture_a_table():
     assert _area(SLICES, GREEN) > 20
     assert _area(CALIBRATION, GREEN) > 20
     assert _area(CALIBRATION, BLUE) > 20
-    assert not PERCENTILES.exists()

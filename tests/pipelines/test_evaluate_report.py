@@ -298,6 +298,20 @@ def test_what_is_not_there_is_left_out(project):
     assert not page.all("img")
 
 
+def test_a_headline_without_personas_is_no_verdict(project):
+    """Every test persona has an unseen interest: only the slices have numbers."""
+    metrics = _full()
+    nothing = dict.fromkeys(_model(0.5)) | {"n": 0}
+    metrics["persona"] = dict.fromkeys(("base", "text", "student"), nothing)
+    metrics["persona_paraphrased"] = metrics["persona"]
+    metrics["comparison"] = dict.fromkeys(metrics["comparison"])
+    write_json(METRICS, metrics)
+    text = Page(_written()).text
+    assert "No persona was left to compare" in text
+    assert "Unseen wording" not in text
+    assert not re.search(r"\b(None|nan)\b", text)
+
+
 @pytest.mark.parametrize(
     ("comparison", "said"),
     [
