@@ -141,7 +141,7 @@ def _draw_histogram(histogram: Histogram, axes: "Axes") -> None:
     axes.bar(lefts, heights, 0.92 * width, align="edge", color=color)
     axes.set_title(TITLES.get(histogram.name, histogram.name))
     axes.set_xlim(0, 1)
-    note = f"{heights[-1]:.0f} % of personas: in the top {100 * width:.0f} %"
+    note = f"{heights[-1]:.0f} % of personas in the top {100 * width:.0f} %"
     axes.set_title(note, loc="right", color=color, weight="bold")
 
 
@@ -200,7 +200,9 @@ def _draw_bins(model: str, bins: Sequence[Bin], aside: float, axes: "Axes") -> N
     axes.vlines(
         places, *zip(*(each.interval() for each in bins), strict=True), color=color, alpha=0.6
     )
-    axes.plot(places, [each.share for each in bins], "o", color=color, markersize=5)
+    inside = "white" if model == "base" else color  # told apart without colour too
+    shares = [each.share for each in bins]
+    axes.plot(places, shares, "o", color=color, markerfacecolor=inside, markersize=5.5)
 
 
 def _draw_fit(model: str, bins: Sequence[Bin], reach: float, axes: "Axes") -> None:
@@ -209,7 +211,8 @@ def _draw_fit(model: str, bins: Sequence[Bin], reach: float, axes: "Axes") -> No
         return
     grid = np.linspace(0, reach, 100)
     curve = 1 / (1 + np.exp(-tau * grid))
-    axes.plot(grid, curve, color=COLORS.get(model, INK), linewidth=1.6, alpha=0.8)
+    dashes = "--" if model == "base" else "-"
+    axes.plot(grid, curve, dashes, color=COLORS.get(model, INK), linewidth=1.6, alpha=0.8)
     note = f"{TITLES.get(model, model)}: τ = {tau:.1f}"
     style = {**_OFFSET, "color": COLORS.get(model, INK)}
     axes.annotate(note, (reach, curve[-1]), (6, 0), va="center", annotation_clip=False, **style)

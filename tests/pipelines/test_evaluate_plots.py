@@ -113,4 +113,4 @@ def test_a_picture_a_table():
     assert _area(CYCLES, GREEN) > 500
     assert _area(SLICES, GREEN) > 20
     assert _area(CALIBRATION, GREEN) > 20
-    assert _area(CALIBRATION, BLUE) > 20
+    assert _area(CALIBRATION, BLUE) > 0  # rings, not discs
