@@ -10,7 +10,7 @@ from pipelines.folder_rejects import Checked
 from pipelines.folder_tables import read_table
 
 REQUIRED = ("persona_id", "text")
-OPTIONAL = ("wants", "split")
+OPTIONAL = ("wants", "split", "paraphrase", "facets")
 EXAMPLE = {
     "persona_id": "p1",
     "text": "a gift for a mother who loves gardening",
@@ -43,6 +43,8 @@ def read_personas(path: Path) -> Checked:
             "text": cells.text("text", required=True),
             "split": cells.split(),
             "wants": cells.wants(),
+            "paraphrase": cells.text("paraphrase"),
+            "facets": cells.facets(),
         }
         cells.claim("persona_id", persona["persona_id"], ids)
         folded = " ".join(persona["text"].casefold().split())

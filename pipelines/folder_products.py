@@ -7,6 +7,7 @@ from pipelines.folder_pictures import PictureShelf
 from pipelines.folder_rejects import Checked
 from pipelines.folder_rows import Cells
 from pipelines.folder_tables import READERS, read_table
+from retrieval.schema import PRODUCT_SPLITS
 
 REQUIRED = ("product_id", "image", "title", "caption")
 OPTIONAL = ("category", "price", "split", "attr.<name>")
@@ -61,5 +62,5 @@ def _product(cells: Cells) -> dict[str, Any]:
         "category": cells.text("category"),
         "price": cells.price(),
         "attributes": cells.attributes(),
-        "split": cells.split(),
+        "split": cells.split(PRODUCT_SPLITS),
     }

@@ -2,7 +2,7 @@
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +60,11 @@ class Cells:
             self.reasons.append(f"{name} is {texts}, expected no blank entry and none twice")
         return texts
 
-    def split(self) -> str:
-        """The split that the row asks for; "" where it leaves that open."""
+    def split(self, known: Sequence[str] = SPLITS) -> str:
+        """The split that the row asks for, one of `known`; "" where it leaves that open."""
         split = self.text("split")
-        if split and split not in SPLITS:
-            self.reasons.append(f"split is {split!r}, expected {', '.join(SPLITS)} or blank")
+        if split and split not in known:
+            self.reasons.append(f"split is {split!r}, expected {', '.join(known)} or blank")
         return split
 
     def price(self) -> float:
@@ -106,6 +106,23 @@ class Cells:
                     " without space around =, and a finite weight above 0"
                 )
         return {key: float(weight) for key, weight in wants.items() if is_weight(weight)}
+
+    def facets(self) -> dict[str, str]:
+        """What evaluation groups the persona by, name -> value; blank values are left out."""
+        facets = self._values.get("facets")
+        if facets is None:
+            return {}
+        if not isinstance(facets, dict):
+            self.reasons.append(f'facets is {reprlib.repr(facets)}, expected {{"name": "value"}}')
+            return {}
+        try:
+            texts = {as_text(name): as_text(value) for name, value in facets.items()}
+        except ValueError as error:
+            self.reasons.append(f"a name or value of facets {error}")
+            return {}
+        if "" in texts or len(texts) < len(facets):
+            self.reasons.append(f"facets has names {list(facets)}, expected none blank or twice")
+        return {name: value for name, value in texts.items() if value}
 
     def claim(self, name: str, text: str, taken: dict[str, int]) -> None:
         """Note a reason if an earlier row took `text`; otherwise this row takes it."""

@@ -12,6 +12,7 @@ from retrieval.files import atomic_file
 SPLITS = ("train", "val", "test")
 # What only the base model trains on: products of kinds that are held out of distillation.
 BASE_SPLIT = "base"
+PRODUCT_SPLITS = (*SPLITS, BASE_SPLIT)
 
 PRODUCTS = pa.schema(
     [
@@ -23,7 +24,7 @@ PRODUCTS = pa.schema(
         ("attributes", pa.map_(pa.string(), pa.string())),
         ("image", pa.string()),  # path relative to the folder of the table
         ("image_sha256", pa.string()),
-        ("split", pa.string()),  # train | val | test | base (see BASE_SPLIT)
+        ("split", pa.string()),  # of PRODUCT_SPLITS
     ]
 )
 PERSONAS = pa.schema(

@@ -8,7 +8,8 @@ PERSONA = {"persona_id": "p1", "text": "a gift for a gardener", "wants": {"colou
 
 
 def test_personas_are_read(folder: Any) -> None:
-    rows = [PERSONA | {"split": "val"}, {"persona_id": 2, "text": " who sails "}]
+    more = {"paraphrase": " for one who grows plants", "facets": {"interest": "garden", "age": 70}}
+    rows = [PERSONA | {"split": "val"} | more, {"persona_id": 2, "text": " who sails "}]
     catalog = folder.read_personas(*rows)
     assert catalog.rejects == []
     assert catalog.personas == [
@@ -17,8 +18,17 @@ def test_personas_are_read(folder: Any) -> None:
             "text": "a gift for a gardener",
             "split": "val",
             "wants": {"colour=red": 1.0},
+            "paraphrase": "for one who grows plants",
+            "facets": {"interest": "garden", "age": "70"},
         },
-        {"persona_id": "2", "text": "who sails", "split": "", "wants": {}},
+        {
+            "persona_id": "2",
+            "text": "who sails",
+            "split": "",
+            "wants": {},
+            "paraphrase": "",
+            "facets": {},
+        },
     ]
 
 
@@ -30,6 +40,12 @@ def test_personas_are_read(folder: Any) -> None:
         ({"text": " "}, "text is missing or blank"),
         ({"text": "A gift  for a\tGARDENER"}, "text is that of row 1"),
         ({"split": "dev"}, "split is 'dev', expected"),
+        ({"split": "base"}, "split is 'base', expected train, val, test or blank"),
+        ({"paraphrase": ["a"]}, "paraphrase is ['a'] (list), expected text"),
+        ({"facets": ["garden"]}, 'facets is [\'garden\'], expected {"name": "value"}'),
+        ({"facets": {"": "x"}}, "facets has names [''], expected none blank or twice"),
+        ({"facets": {"a": "x", " a": "y"}}, "facets has names ['a', ' a'], expected none"),
+        ({"facets": {"a": ["x"]}}, "a name or value of facets is ['x'] (list), expected text"),
         ({"wants": ["colour=red"]}, "wants is ['colour=red'], expected {\"attribute=value\""),
         ({"wants": {"red": 1}}, "wants holds 'red': 1, expected attribute=value"),
         ({"wants": {"colour=": 1}}, "wants holds 'colour=': 1"),

@@ -27,7 +27,10 @@ from PIL import Image
         ({"price": "inf"}, "price is 'inf', expected"),
         ({"price": 10**400}, "expected a number from 0 up"),
         ({"price": True}, "price is True, expected"),
-        ({"split": "validation"}, "split is 'validation', expected train, val, test or blank"),
+        (
+            {"split": "validation"},
+            "split is 'validation', expected train, val, test, base or blank",
+        ),
         ({"attr.colour": ["red"]}, "attr.colour is ['red'] (list), expected text"),
         ({"image": "photos"}, "image 'photos' is not a file"),
         ({"image": "photos/none.png"}, "image 'photos/none.png' does not exist"),
