@@ -3,7 +3,8 @@
 models/student/best/, models/concepts/, data/vectors/, data/tournaments.parquet,
 data/held_out_groups.parquet, the catalogue
     -> metrics/evaluate.json, data/runs/evaluate.json, and in reports/: queries.parquet, slices.csv,
-       calibration.csv, percentiles.csv, percentiles.png, percentiles_by_cycle.csv, worst.json
+       calibration.csv, percentiles.csv, percentiles_by_cycle.csv, worst.json, a picture of each
+       CSV, and evaluation.html, which shows it all
 
 docs/evaluation.md says what each number means.
 
@@ -28,7 +29,8 @@ from pipelines.evaluate_personas import (
     read_listings,
     summarise,
 )
-from pipelines.evaluate_plots import write_percentiles
+from pipelines.evaluate_plots import PICTURES, draw_plots, write_percentiles
+from pipelines.evaluate_report import METRICS, REPORT, write_report
 from pipelines.evaluate_slices import is_headline, slice_metrics, slice_personas
 from pipelines.evaluate_statistics import Resampling
 from pipelines.evaluate_tables import write_calibration, write_cycles, write_slices, write_worst
@@ -53,9 +55,8 @@ from retrieval.compute import make_repeatable, resolve_device
 from retrieval.files import sha256_file, sha256_folder, write_json
 from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, read_rows, write_rows
 
-METRICS = Path("metrics/evaluate.json")
 QUERIES_FILE = Path("reports/queries.parquet")
-SHOWN = (METRICS, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, CYCLES_FILE, WORST_FILE)
+TABLES = (METRICS, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, CYCLES_FILE, WORST_FILE)
 READERS = ("base", "text", "student")  # the models that read a persona's words
 
 Rows = list[dict[str, Any]]
@@ -140,8 +141,10 @@ def main() -> None:
         everything = [*rows.values(), *paraphrased.values()]
         write_rows(QUERIES_FILE, [row for model in everything for row in model], QUERIES)
         write_reports(held_out, rows, slices, params)
+        draw_plots()
+        write_report()
         log_metrics(metrics)  # slices are in their file: MLflow takes few signs in a name
-        log_files(SHOWN)
+        log_files([*TABLES, *PICTURES, REPORT])
         write_run("evaluate", run)
         say(_summary(metrics))
 

@@ -16,6 +16,7 @@ PACKAGES = ("retrieval", "validation", "registry", "pipelines", "services")
 # Files beside the code that a module reads.
 READS = {
     "retrieval/encoder.py": ["retrieval/model_configs"],
+    "pipelines/evaluate_report.py": ["pipelines/evaluation_page"],
     "pipelines/params.py": [],  # params.yaml: DVC knows it as parameters
     "pipelines/studio/interests.py": ["pipelines/studio/interests.yaml"],
     "pipelines/studio/render.py": ["pipelines/studio/artwork"],

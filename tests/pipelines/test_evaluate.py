@@ -1,10 +1,8 @@
-import csv
 import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipelines import evaluate_concepts, evaluate_personas
 from pipelines.evaluate_captions import caption_metrics
@@ -19,7 +17,6 @@ from pipelines.evaluate_personas import (
     teacher_gains,
     truth_scores,
 )
-from pipelines.evaluate_plots import BINS, PICTURE, TABLE, write_percentiles
 from pipelines.evaluate_statistics import Resampling
 from pipelines.held_out import HeldOut, read_held_out
 from pipelines.paths import (
@@ -453,47 +450,3 @@ def test_caption_recall_is_averaged_over_concepts_switched_on_one_by_one(monkeyp
     got = caption_recall(tower, captions, np.eye(count), ["good", "bad"])
     assert got == {"unmodified": 1.0, "adapted": 0.5}
     assert sorted(seen) == [[], ["bad"], ["good"]]
-
-
-PERCENTILES = {
-    "random": [0.0, 0.5, 1.0, 0.25],
-    "base": [0.9, 0.97, 1.0, 0.7],
-    "student": [1.0, 1.0, 0.99, 0.2],
-}
-
-
-@pytest.fixture
-def plots(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return write_percentiles
-
-
-def test_the_table_of_percentiles_holds_shares(plots):
-    plots(PERCENTILES)
-    rows = list(csv.DictReader(TABLE.open(newline="")))
-    assert len(rows) == len(PERCENTILES) * BINS
-    for model in PERCENTILES:
-        shares = [float(row["share"]) for row in rows if row["model"] == model]
-        assert sum(shares) == pytest.approx(1)
-    top = {row["model"]: float(row["share"]) for row in rows if row["percentile"] == "0.95"}
-    assert top == {"random": 0.25, "base": 0.5, "student": 0.75}  # the last bin holds 1
-
-
-def test_the_picture_of_percentiles_is_not_blank(plots):
-    plots(PERCENTILES)
-    with Image.open(PICTURE) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    assert pixels.shape[0] > 200
-    assert pixels.shape[1] > 400
-    colors = {tuple(color) for color in np.unique(pixels.reshape(-1, 3), axis=0).tolist()}
-    assert {(0x5B, 0x8D, 0xB8), (0x1B, 0x7F, 0x5C)} <= colors  # bars of base and student
-    assert (0x3D, 0x3D, 0x3D) not in {  # none of the ceiling, which is not there
-        color for color in colors if (pixels == color).all(axis=-1).sum() > 500
-    }
-
-
-def test_the_same_numbers_give_the_same_picture(plots):
-    plots(PERCENTILES)
-    first = PICTURE.read_bytes()
-    plots(dict(reversed(PERCENTILES.items())))
-    assert PICTURE.read_bytes() == first
