@@ -40,9 +40,20 @@ def test_products_carry_thumbnails_and_no_paths(bundle_folder: Path) -> None:
 def test_held_out_queries_are_those_of_split_test(bundle_folder: Path) -> None:
     queries = open_bundle(bundle_folder).read_queries()
     assert queries == [
-        HeldOutQuery("u4", "for uncle no. 5", "p5"),
-        HeldOutQuery("u7", "for uncle no. 2", "p2"),
+        HeldOutQuery("u4", "for uncle no. 5", "p5", {}, {"relation": "uncle"}),
+        HeldOutQuery("u7", "for uncle no. 2", "p2", {}, {"relation": "uncle"}),
     ]
+
+
+def test_a_bundle_of_format_2_opens_without_wants_and_slices(bundle_folder: Path) -> None:
+    """Its champion can be compared with: a candidate brings the queries."""
+    path = bundle_folder / "queries.parquet"
+    write_table(path, read_table(path, QUERIES).select(["persona_id", "text", "winner"]))
+    (bundle_folder / "format_version").write_text("2\n")
+    write_sums(bundle_folder)
+    assert open_bundle(bundle_folder).read_queries()[0] == HeldOutQuery(
+        "u4", "for uncle no. 5", "p5", {}, {}
+    )
 
 
 def test_sha256sum_agrees(bundle_folder: Path) -> None:
