@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from registry.bundle import PRODUCTS, HeldOutQuery, bundle_digest, open_bundle
+from registry.bundle import PRODUCTS, QUERIES, HeldOutQuery, bundle_digest, open_bundle
 from registry.bundle_writer import write_bundle
+from registry.checksums import write_sums
 from registry.git_state import GitState
-from retrieval.schema import read_table
+from retrieval.schema import read_table, write_table
 from retrieval.vectors import read_vectors, write_vectors
 
 
@@ -81,7 +82,7 @@ def _flip(folder: Path) -> None:
         (lambda f: (f / "model" / "extra").write_text("x"), "extra: got .* expected no file"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: got no such file"),
         (lambda f: (f / "SHA256SUMS").write_text("nonsense\n"), "SHA256SUMS: got line"),
-        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 2"),
+        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 3"),
         (lambda f: (f / "format_version").unlink(), "format_version: got no such file"),
     ],
     ids=["changed", "missing", "extra", "no sums", "bad sums", "newer", "no version"],
