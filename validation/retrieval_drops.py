@@ -13,6 +13,7 @@ Q queries.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -84,11 +85,10 @@ def judge(
 
 def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
     """Student's interval of a mean, of two values at least; a point where all are equal."""
-    from scipy.stats import t  # here: promotion and the stage need it, reading a verdict does not
-
-    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    spread = float(values.std(ddof=1)) / len(values) ** 0.5
+    half = _quantile((1 + level) / 2, len(values) - 1) * spread
     mean = float(values.mean())
-    return mean - float(half), mean + float(half)
+    return mean - half, mean + half
 
 
 def slice_pairs(
@@ -115,6 +115,13 @@ def as_table(drops: Iterable[Drop]) -> pd.DataFrame:
         for drop in drops
     ]
     return pd.DataFrame(rows, columns=["which", "difference", "is_worse"])
+
+
+@cache
+def _quantile(probability: float, degrees: int) -> float:
+    from scipy.stats import t  # here: promotion and the stage need it, reading a verdict does not
+
+    return float(t.ppf(probability, degrees))
 
 
 def _drop(pair: Pair, known_Q: NDArray[np.bool_], level: float) -> Drop:

@@ -145,7 +145,9 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(home):
 
 def test_a_worse_version_than_the_champion_is_refused_with_both_numbers(home):
     promote(NAME, "1")
-    with pytest.raises(RefusedError, match=r"worse than the champion.*mean percentile: 0.0 % against 100.0 %"):
+    with pytest.raises(
+        RefusedError, match=r"worse than the champion.*mean percentile: 0.0 % against 100.0 %"
+    ):
         promote(NAME, "6")
     assert champion_number(NAME) == 1
 
