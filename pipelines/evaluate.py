@@ -1,106 +1,147 @@
 """Stage `evaluate`: what base and student can do, on personas, products and subjects unseen.
 
-models/student/best/, models/concepts/, data/vectors/, data/tournaments.parquet, the catalogue
-    -> metrics/evaluate.json, reports/queries.parquet, reports/percentiles.csv,
-       reports/percentiles.png, data/runs/evaluate.json
+models/student/best/, models/concepts/, data/vectors/, data/tournaments.parquet,
+data/held_out_groups.parquet, the catalogue
+    -> metrics/evaluate.json, data/runs/evaluate.json, and in reports/: queries.parquet, slices.csv,
+       calibration.csv, percentiles.csv, percentiles.png, percentiles_by_cycle.csv, worst.json
+
+docs/evaluation.md says what each number means.
 
 Run:  dvc repro evaluate
 Tiny: python -m pipelines.evaluate, after a tiny run of the stages before
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.artifacts import write_run
+from pipelines.evaluate_captions import caption_metrics
 from pipelines.evaluate_concepts import concept_metrics
-from pipelines.evaluate_personas import query_rows, random_scores, summarise, truth_scores
+from pipelines.evaluate_groups import calibrate, read_groups
+from pipelines.evaluate_personas import compare, persona_scores, query_rows, summarise
 from pipelines.evaluate_plots import write_percentiles
+from pipelines.evaluate_slices import is_headline, slice_metrics, slice_personas
+from pipelines.evaluate_statistics import Resampling
+from pipelines.evaluate_tables import write_calibration, write_cycles, write_slices, write_worst
 from pipelines.held_out import HeldOut, read_held_out
 from pipelines.params import Params, load_params
 from pipelines.paths import (
     BEST_MODEL,
-    CAPTION_VECTORS,
+    CALIBRATION_FILE,
     CONCEPTS,
+    CYCLES_FILE,
+    HELD_OUT_GROUPS_FILE,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    SLICES_FILE,
     SUBJECTS_FILE,
     TOURNAMENTS_FILE,
-    product_vectors,
+    WORST_FILE,
 )
 from pipelines.stage import derive_seed, say, stage_lock
-from registry.tracking import log_metrics, training_run
-from retrieval.captions import caption_ranks, chance_recall
+from registry.tracking import log_files, log_metrics, training_run
 from retrieval.compute import make_repeatable, resolve_device
 from retrieval.files import sha256_file, sha256_folder, write_json
-from retrieval.metrics import recall_at
-from retrieval.minilm import load_minilm
-from retrieval.schema import QUERIES, write_rows
-from retrieval.vectors import read_vectors
+from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, read_rows, write_rows
 
 METRICS = Path("metrics/evaluate.json")
 QUERIES_FILE = Path("reports/queries.parquet")
+SHOWN = (METRICS, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, CYCLES_FILE, WORST_FILE)
+READERS = ("base", "text", "student")  # the models that read a persona's words
 
 Rows = list[dict[str, Any]]
+ModelRows = Mapping[str, Rows]
 
 
-def persona_scores(held_out: HeldOut, params: Params) -> dict[str, NDArray[np.floating]]:
-    """Scores (Q, C) of every row of the report; `ceiling` only where the truth is known."""
-    sentences = load_minilm()
-    listings = [f"{product['title']}. {product['caption']}" for product in held_out.products]
-    texts = [persona["text"] for persona in held_out.personas]
-    scores: dict[str, NDArray[np.floating]] = {
-        "random": random_scores(held_out, params.seed),
-        "base": held_out.scores("base"),
-        "text": sentences(texts) @ sentences(listings).T,
-        "student": held_out.scores("best"),
+def read_everybody() -> HeldOut:
+    """The test personas with their groups and slices."""
+    held_out = read_held_out("test")
+    personas, products = read_rows(PERSONAS_FILE, PERSONAS), read_rows(PRODUCTS_FILE, PRODUCTS)
+    slices = slice_personas(held_out, personas, products)
+    return replace(held_out, groups_Q=read_groups(held_out), slices_Q=slices)
+
+
+def measure(held_out: HeldOut, seed: int) -> ModelRows:
+    """Model -> its rows of the queries table."""
+    if not held_out.personas:
+        return {model: [] for model in READERS}
+    scores = persona_scores(held_out, seed)
+    return {model: query_rows(held_out, model, scores[model]) for model in scores}
+
+
+def persona_metrics(
+    rows: ModelRows, paraphrased: ModelRows, resampling: Resampling
+) -> dict[str, Any]:
+    """Of the headline's personas in both wordings; slices of them and of the others."""
+    here, there = headline(rows), headline(paraphrased)
+    return {
+        "persona": {model: summarise(here[model], resampling) for model in here},
+        "persona_paraphrased": {model: summarise(there[model], resampling) for model in there},
+        "comparison": compare(here, there, resampling),
+        "slices": slice_metrics(rows["base"], rows["student"], resampling),
     }
-    truth = truth_scores(held_out)
-    return scores if truth is None else {**scores, "ceiling": truth}
 
 
-def caption_metrics(products: Rows) -> dict[str, dict[str, float]]:
-    """Caption recall of base and student on the held-out products, and of chance."""
-    captions = [product["caption"] for product in products]
-    ids = [product["product_id"] for product in products]
-    texts_ND = read_vectors(CAPTION_VECTORS).rows(ids)
-    metrics = {}
-    for name, model in (("base", "base"), ("student", "best")):
-        ranks = caption_ranks(texts_ND, read_vectors(product_vectors(model)).rows(ids), captions)
-        metrics[name] = {f"recall@{k}": recall_at(ranks, k) for k in (1, 10)}
-    metrics["chance"] = {f"recall@{k}": chance_recall(captions, k) for k in (1, 10)}
-    return metrics
+def headline(rows: ModelRows) -> dict[str, Rows]:
+    """Without the personas of unseen interests."""
+    return {model: [row for row in rows[model] if is_headline(row["slices"])] for model in rows}
+
+
+def write_reports(held_out: HeldOut, rows: ModelRows, slices: Any, params: Params) -> None:
+    """The tables that the report draws; personas of unseen interests stand in the slices alone."""
+    chosen = [row for row, slices_ in enumerate(held_out.slices_Q) if is_headline(slices_)]
+    here, shown = headline(rows), held_out.only(chosen)
+    percentiles = {model: [row["percentile"] for row in here[model]] for model in here}
+    write_percentiles(percentiles)
+    write_slices(slices)
+    models = {"base": "base", "student": "best"}
+    scores = {model: shown.scores(models[model]) for model in models} if chosen else {}
+    write_calibration(calibrate(shown.groups_Q, scores))
+    write_cycles(shown, list(params.cycles))
+    texts = {persona["persona_id"]: persona["text"] for persona in shown.personas}
+    write_worst(here["base"], here["student"], texts)
 
 
 def main() -> None:
     """Read, measure, write."""
     params = load_params()
-    digests = {str(path): sha256_file(path) for path in (TOURNAMENTS_FILE, SUBJECTS_FILE)}
+    files = (TOURNAMENTS_FILE, HELD_OUT_GROUPS_FILE, SUBJECTS_FILE)
+    digests = {str(path): sha256_file(path) for path in files}
     digests |= {str(path): sha256_folder(path) for path in (BEST_MODEL, CONCEPTS)}
     settings = {"seed": params.seed, "evaluate": params.evaluate.model_dump()}
     with stage_lock("evaluate"), training_run("evaluate", settings, digests) as run:
         make_repeatable(derive_seed(params.seed, "evaluate"), params.compute.threads)
-        held_out = read_held_out("test")
-        scores = persona_scores(held_out, params)
-        rows = {model: query_rows(held_out, model, scores[model]) for model in scores}
-        seed = derive_seed(params.seed, "evaluate", "bootstrap")
-        metrics: dict[str, Any] = {
-            "persona": {
-                model: summarise(rows[model], params.evaluate.bootstrap_samples, seed)
-                for model in rows
-            },
-            "caption": caption_metrics(held_out.products),
-            "concept": concept_metrics(held_out.products, resolve_device(params.compute.device)),
-        }
-        write_json(METRICS, metrics)
-        write_rows(QUERIES_FILE, [row for model in rows.values() for row in model], QUERIES)
-        write_percentiles({m: [row["percentile"] for row in rows[m]] for m in rows})
-        log_metrics(metrics)
-        write_run("evaluate", run)
-        base, student = (
-            metrics["persona"][model]["mean_percentile"] for model in ("base", "student")
+        held_out = read_everybody()
+        rows = measure(held_out, params.seed)
+        paraphrased = measure(held_out.paraphrased(), params.seed)
+        resampling = Resampling(
+            params.evaluate.bootstrap_samples,
+            params.evaluate.permutations,
+            derive_seed(params.seed, "evaluate", "bootstrap"),
         )
-        say(f"winner's mean percentile on unseen personas: base {base:.3f}, student {student:.3f}")
+        metrics = persona_metrics(rows, paraphrased, resampling)
+        slices = metrics.pop("slices")
+        metrics["caption"] = caption_metrics(held_out.products)
+        metrics["concept"] = concept_metrics(
+            held_out.products, resolve_device(params.compute.device)
+        )
+        write_json(METRICS, {**metrics, "slices": slices})
+        everything = [*rows.values(), *paraphrased.values()]
+        write_rows(QUERIES_FILE, [row for model in everything for row in model], QUERIES)
+        write_reports(held_out, rows, slices, params)
+        log_metrics(metrics)  # slices are in their file: MLflow takes few signs in a name
+        log_files(SHOWN)
+        write_run("evaluate", run)
+        say(_summary(metrics))
+
+
+def _summary(metrics: dict[str, Any]) -> str:
+    base, student = (metrics["persona"][model]["mean_percentile"] for model in ("base", "student"))
+    if base is None:
+        return "every test persona has an unseen interest: the slices have all there is"
+    return f"winner's mean percentile on unseen personas: base {base:.3f}, student {student:.3f}"
 
 
 if __name__ == "__main__":

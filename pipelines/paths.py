@@ -20,7 +20,7 @@ CAPTION_VECTORS = Path("data/vectors/base/captions.parquet")
 # 95 % interval; a cell is blank where nothing can be said.
 SLICES_FILE = Path("reports/slices.csv")
 # model, difference, share, n: of the pairs of the held-out groups whose scores differ by about as
-# much (the bin's centre), the share in which the teacher preferred the higher-scored one.
+# much (the mean of the bin), the share in which the teacher preferred the higher-scored one.
 CALIBRATION_FILE = Path("reports/calibration.csv")
 # cycle, percentile, share: of the personas' winners, in bins by their lower edge; `base` first.
 CYCLES_FILE = Path("reports/percentiles_by_cycle.csv")

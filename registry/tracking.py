@@ -119,6 +119,15 @@ def log_metrics(metrics: Mapping[str, Any]) -> None:
         mlflow.log_metrics(_numbers(metrics))
 
 
+def log_files(paths: Sequence[Path]) -> None:
+    """Keep files as artifacts of the run that is open."""
+    import mlflow
+
+    with explained("keep files", tracking_uri()):
+        for path in paths:
+            mlflow.log_artifact(str(path))
+
+
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested parameters as MLflow takes them: dotted names, and lists as JSON."""
     flat: dict[str, str] = {}
