@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.retrieval_drops import Drop, Pair, judge, slice_pairs
+from validation.retrieval_drops import Drop, Pair, judge, largest_first, slice_pairs
 
 HEADLINE = {
     "percentile": "mean percentile",
@@ -107,4 +107,4 @@ def find_regression(comparison: Comparison, limits: RegressionLimits) -> Regress
         limits.confidence,
         limits.min_slice_queries,
     )
-    return Regression(overall, slices, small)
+    return Regression(overall, largest_first(slices), small)

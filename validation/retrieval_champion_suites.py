@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from validation.retrieval_champion import ABOUT_CHAMPION, Regression, Uncompared
-from validation.retrieval_drops import Drop, as_table
+from validation.retrieval_drops import Drop
 from validation.suite import Requirement, Suite
 
 _AGAIN = "run the stage `check_retrieval` again"
@@ -80,7 +80,13 @@ def _uncompared_suite(found: Uncompared) -> Suite:
 def _drops_suite(name: str, drops: list[Drop], what: str) -> Suite:
     return Suite(
         name,
-        as_table(drops).rename(columns={"which": what}),
+        pd.DataFrame(
+            {
+                what: [drop.summary() for drop in drops],
+                "difference": [drop.difference for drop in drops],
+                "is_worse": [drop.is_worse for drop in drops],
+            }
+        ),
         key=what,
         min_rows=1,
         remedy=_AGAIN,

@@ -11,12 +11,11 @@ a percentile bootstrap is too narrow: of models equally good it blocked several 
 Q queries.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -64,7 +63,7 @@ class Drop:
 def judge(
     pairs: Sequence[Pair], confidence: float, min_queries: int = 2
 ) -> tuple[list[Drop], list[str]]:
-    """Compare pairs that are judged together, the largest drop first.
+    """Compare pairs that are judged together, in their order.
 
     Args:
         pairs: The family of checks.
@@ -80,7 +79,12 @@ def judge(
     small = [f"{p.what} ({int(k.sum())})" for p, k in defined if k.sum() < max(min_queries, 2)]
     level = 1 - (1 - confidence) / max(len(judged), 1)
     drops = [_drop(pair, known, level) for pair, known in judged]
-    return sorted(drops, key=lambda drop: drop.difference), small
+    return drops, small
+
+
+def largest_first(drops: Sequence[Drop]) -> list[Drop]:
+    """A reason names the first few that fail."""
+    return sorted(drops, key=lambda drop: drop.difference)
 
 
 def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
@@ -106,15 +110,6 @@ def slice_pairs(
         Pair(name, candidate_Q[rows], reference_Q[rows], limit)
         for name, rows in sorted(members.items())
     ]
-
-
-def as_table(drops: Iterable[Drop]) -> pd.DataFrame:
-    """One row a drop, as a suite looks at them."""
-    rows = [
-        {"which": drop.summary(), "difference": drop.difference, "is_worse": drop.is_worse}
-        for drop in drops
-    ]
-    return pd.DataFrame(rows, columns=["which", "difference", "is_worse"])
 
 
 @cache

@@ -6,7 +6,7 @@ import pandas as pd
 
 from retrieval.schema import QUERIES
 from validation.retrieval_champion import RegressionLimits
-from validation.retrieval_drops import Pair, judge, mean_interval
+from validation.retrieval_drops import Pair, judge, largest_first, mean_interval
 from validation.suite import Requirement, Suite
 
 MODELS = ("random", "base", "text", "student", "ceiling", "published")
@@ -122,7 +122,7 @@ def slices_suite(pairs: list[Pair], limits: RetrievalLimits) -> Suite | None:
 
     Both by the rule of `validation.retrieval_drops`: more than chance explains.
     """
-    drops, _ = judge(pairs, limits.confidence, limits.min_slice_queries)
+    drops = largest_first(judge(pairs, limits.confidence, limits.min_slice_queries)[0])
     if not drops:
         return None
     student = {pair.what: pair.candidate_Q for pair in pairs}

@@ -77,8 +77,8 @@ def candidate_of(champion: Bundle, images: np.ndarray, **changes: Any) -> Candid
     made = Candidate(
         queries=queries,
         products=products,
-        queries_QD=around(TRUTH, 0.8, seed=2),
-        captions_PD=around(TRUTH, 0.1, seed=3),
+        queries_QD=around(TRUTH, 2.0, seed=2),
+        captions_PD=around(TRUTH, 1.0, seed=3),
         images_PD=images,
         model=champion.folder / "model",
         picture=lambda _: pytest.fail("the champion knows every picture"),
@@ -231,7 +231,7 @@ def test_another_text_tower_reads_the_texts_itself(
     class Reader:
         def encode_texts(self, texts: list[str]) -> np.ndarray:
             read.append(texts[0])
-            return np.roll(around(TRUTH, 0.8, seed=2), 1, axis=0)
+            return np.roll(around(TRUTH, 2.0, seed=2), 1, axis=0)
 
     monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": Reader())
     (tmp_path / "model").mkdir()
