@@ -1,42 +1,96 @@
-"""Stage `check_retrieval`: judge the student by its evaluation; the verdict travels with it.
+"""Stage `check_retrieval`: judge the student by its evaluation and beside the champion.
 
-reports/queries.parquet, metrics/evaluate.json
+reports/queries.parquet, metrics/evaluate.json, data/catalog, data/personas.parquet, data/vectors,
+models/student/best; the registry's champion, if there is one
     -> metrics/retrieval_verdict.json (the verdict), reports/retrieval/ (Data Docs)
 
 It exits 0 whatever the verdict: a version that did not pass can be registered and looked at, and
-promotion refuses it.
+promotion refuses it. DVC does not see the registry: the verdict names the champion that it was
+made beside, and promotion compares anew where that is another by then.
 
 Run:  dvc repro check_retrieval
 Tiny: python -m pipelines.check_retrieval, after check_retrieval.min_queries: 5 in params.yaml
 """
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from pipelines.contest import read_candidate
 from pipelines.params import load_params
+from pipelines.paths import (
+    CAPTION_VECTORS,
+    PERSONA_VECTORS,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    QUERIES_FILE,
+    product_vectors,
+)
 from pipelines.stage import say, stage_lock
+from registry.catalogue_index import try_index
+from registry.comparison import compare_with
+from registry.versions import find_champion
+from retrieval.collection import Item
 from retrieval.files import read_json, sha256_file, write_json
-from retrieval.schema import QUERIES, read_rows
-from validation.retrieval import RetrievalLimits, check_retrieval
+from retrieval.schema import PRODUCTS, QUERIES, read_rows
+from retrieval.vectors import read_vectors
+from validation.retrieval import Evidence, check_retrieval
+from validation.retrieval_champion import Comparison, Uncompared
+from validation.retrieval_champion_suites import IndexTrial
+from validation.retrieval_suites import RetrievalLimits
 
-QUERIES_FILE = Path("reports/queries.parquet")
 EVALUATION = Path("metrics/evaluate.json")
 VERDICT = Path("metrics/retrieval_verdict.json")
 REPORT = Path("reports/retrieval")
+TRIED = 100  # queries that the index is tried with, evenly among the personas
+
+Rows = list[dict[str, Any]]
+
+
+def inputs() -> dict[str, str]:
+    """SHA-256 of the files that the verdict is about."""
+    tables = (QUERIES_FILE, EVALUATION, PRODUCTS_FILE, PERSONAS_FILE)
+    vectors = (product_vectors("best"), PERSONA_VECTORS, CAPTION_VECTORS)
+    return {path.as_posix(): sha256_file(path) for path in (*tables, *vectors)}
+
+
+def index_trial(products: Rows) -> IndexTrial:
+    """The index of the whole catalogue, asked what personas want."""
+    items = [
+        Item(row["product_id"], row["category"], row["price"], row["attributes"])
+        for row in products
+    ]
+    texts_ND = read_vectors(PERSONA_VECTORS).vectors
+    rows = np.unique(np.linspace(0, len(texts_ND) - 1, min(TRIED, len(texts_ND))).astype(int))
+    try:
+        return IndexTrial(try_index(read_vectors(product_vectors("best")), items, texts_ND[rows]))
+    except ValueError as error:
+        return IndexTrial(0.0, str(error))
+
+
+def beside_champion(name: str, queries: Rows, products: Rows) -> Comparison | Uncompared | None:
+    """The student beside the champion of the registered model; None where there is none."""
+    champion = find_champion(name)
+    if champion is None:
+        return None
+    return compare_with(champion, lambda: read_candidate(queries, products))
 
 
 def main() -> None:
     """Run the stage."""
-    limits = RetrievalLimits(**load_params().check_retrieval.model_dump())
+    params = load_params()
+    limits = RetrievalLimits(**params.check_retrieval.model_dump())
     with stage_lock("check_retrieval"):
-        verdict = check_retrieval(
-            pd.DataFrame(read_rows(QUERIES_FILE, QUERIES), columns=QUERIES.names),
-            read_json(EVALUATION),
-            limits,
-            REPORT,
-            {path.as_posix(): sha256_file(path) for path in (QUERIES_FILE, EVALUATION)},
+        queries, products = read_rows(QUERIES_FILE, QUERIES), read_rows(PRODUCTS_FILE, PRODUCTS)
+        evidence = Evidence(
+            queries=pd.DataFrame(queries, columns=QUERIES.names),
+            metrics=read_json(EVALUATION),
+            index=index_trial(products),
+            champion=beside_champion(params.registration.name, queries, products),
         )
+        verdict = check_retrieval(evidence, limits, REPORT, inputs())
         write_json(VERDICT, verdict.to_json())
     say(f"{verdict.summary()}\nreport: {(REPORT / 'index.html').as_posix()}")
 

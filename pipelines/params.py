@@ -222,9 +222,18 @@ class CheckRetrieval(Section):
     """Section `check_retrieval`."""
 
     min_queries: PositiveInt
+    min_slice_queries: Annotated[int, Field(ge=2)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
     min_mean_percentile: Share
+    min_within_kind_percentile: Share
+    min_recall_at_10: Share
+    min_slice_percentile: Share
+    min_caption_recall_at_10: Share
     min_gain: Annotated[float, Field(ge=-1, le=1)]
+    max_drop: Share
+    max_slice_drop: Share
     max_caption_drop: Share
+    min_index_agreement: Share
 
 
 class Register(Section):

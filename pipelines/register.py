@@ -2,7 +2,7 @@
 
 Inputs:  models/student/best/, data/vectors/{best,base}/products.parquet, data/catalog/,
          data/personas.parquet, data/tournaments.parquet, models/concepts/,
-         metrics/{evaluate,retrieval_verdict,labels_<cycle>}.json,
+         metrics/{evaluate,retrieval_verdict,labels_<cycle>}.json, reports/queries.parquet,
          data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
 Outputs: models/registered.json; a version in the MLflow registry
 
@@ -23,6 +23,7 @@ from pipelines.paths import (
     CONCEPTS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
+    QUERIES_FILE,
     TOURNAMENTS_FILE,
     product_vectors,
     run_file,
@@ -60,6 +61,7 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
         products=PRODUCTS_FILE,
         personas=PERSONAS_FILE,
         tournaments=TOURNAMENTS_FILE,
+        queries=QUERIES_FILE,
         concepts=CONCEPTS,
         metrics=EVALUATION,
         verdicts=_verdicts(params),

@@ -12,7 +12,7 @@ metrics.json  lineage.json  MODEL_CARD.md  format_version  SHA256SUMS
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from retrieval.encoder import Encoder
     from retrieval.vectors import Vectors
 
-FORMAT_VERSION = "2"
+FORMAT_VERSION = "3"
+_READABLE = ("2", FORMAT_VERSION)  # 2 has queries without wants and slices
 PRODUCTS = pa.schema(
     [
         *[field for field in schema.PRODUCTS if field.name != "image"],
@@ -43,8 +44,11 @@ QUERIES = pa.schema(
         ("persona_id", pa.string()),
         ("text", pa.string()),
         ("winner", pa.string()),  # the teacher's choice among the products of split `test`
+        ("wants", pa.map_(pa.string(), pa.float64())),  # "attribute=value" -> weight
+        ("slices", pa.map_(pa.string(), pa.string())),  # what the gate compares apart
     ]
 )
+_QUERIES_2 = pa.schema([QUERIES.field(name) for name in ("persona_id", "text", "winner")])
 # Derived from the rest, or naming commits and run ids: these do not make another version.
 _NOT_CONTENT = frozenset({"lineage.json", "MODEL_CARD.md"})
 
@@ -71,6 +75,8 @@ class HeldOutQuery:
     persona_id: str
     text: str
     winner: str
+    wants: dict[str, float] = field(default_factory=dict)
+    slices: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ class Bundle:
 
     def read_queries(self) -> list[HeldOutQuery]:
         """What held-out personas want, ordered by persona."""
-        rows = schema.read_rows(self.folder / "queries.parquet", QUERIES)
+        columns = _QUERIES_2 if _read_format(self.folder) == "2" else QUERIES
+        rows = schema.read_rows(self.folder / "queries.parquet", columns)
         return [HeldOutQuery(**row) for row in rows]
 
 
@@ -167,14 +174,18 @@ def _digest(digests: Mapping[str, str], lineage: Lineage) -> str:
 
 
 def _check_format(folder: Path) -> None:
-    path = folder / "format_version"
-    found = path.read_text(encoding="utf-8").strip() if path.is_file() else "no such file"
-    if found != FORMAT_VERSION:
+    found = _read_format(folder)
+    if found not in _READABLE:
         msg = (
-            f"{path}: got {found}, expected format {FORMAT_VERSION};"
+            f"{folder / 'format_version'}: got {found}, expected format {FORMAT_VERSION};"
             " this release cannot read it: use the release that wrote it, or register again"
         )
         raise ValueError(msg)
+
+
+def _read_format(folder: Path) -> str:
+    path = folder / "format_version"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else "no such file"
 
 
 def _read_lineage(path: Path) -> Lineage:

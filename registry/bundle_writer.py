@@ -31,6 +31,7 @@ class BundleSources:
     products: Path  # the catalogue's table; pictures lie relative to its folder
     personas: Path  # their texts
     tournaments: Path  # what they chose
+    queries: Path  # how that was evaluated, for its slices
     concepts: Path  # a folder per concept; may be missing
     metrics: Path
     verdicts: Mapping[str, Path]  # labels_<cycle>, retrieval
@@ -94,10 +95,21 @@ def _check_ids(path: Path, product_ids: list[str]) -> None:
 
 def _queries(sources: BundleSources) -> list[dict[str, Any]]:
     personas = schema.read_rows(sources.personas, schema.PERSONAS)
-    texts = {persona["persona_id"]: persona["text"] for persona in personas}
+    person = {persona["persona_id"]: persona for persona in personas}
+    slices = {
+        row["persona_id"]: row["slices"]
+        for row in schema.read_rows(sources.queries, schema.QUERIES)
+        if (row["model"], row["wording"]) == ("student", "original")
+    }
     tournaments = schema.read_rows(sources.tournaments, schema.TOURNAMENTS)
     return [
-        {"persona_id": row["persona_id"], "text": texts[row["persona_id"]], "winner": row["winner"]}
+        {
+            "persona_id": row["persona_id"],
+            "text": person[row["persona_id"]]["text"],
+            "winner": row["winner"],
+            "wants": person[row["persona_id"]]["wants"],
+            "slices": slices.get(row["persona_id"], {}),
+        }
         for row in sorted(tournaments, key=lambda row: str(row["persona_id"]))
         if row["split"] == "test"
     ]

@@ -1,87 +1,167 @@
 """Candidate against champion: both answer what held-out personas want, from the same pictures.
 
-Q queries, C candidates, D width.
+The stage `check_retrieval` compares a model that is no version yet, promotion compares versions;
+both by `compare`. What the champion has a vector of is not computed again, and texts are read once
+where both read them alike, so that a model is loaded only for what is new.
+
+Q queries, P products, D width.
 """
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from registry.bundle import Bundle, Product
+from registry.bundle import Bundle, HeldOutQuery
+from registry.errors import RegistryError
+from registry.store import fetch_bundle
+from registry.versions import Version
+from retrieval.captions import caption_ranks
 from retrieval.files import sha256_file
-from retrieval.metrics import bootstrap_interval, percentile, rank_of
+from retrieval.metrics import percentile, rank_of, rank_within
+from retrieval.wants import admitted
+from validation.retrieval_champion import Answers, Comparison, Uncompared
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder
 
-SAMPLES = 2_000  # of the bootstrap
-SEED = 0
+Vectors = NDArray[np.float32]
+
+_FAULTS = (ValueError, KeyError, OSError, RuntimeError, RegistryError)
+
+
+class Shown(Protocol):
+    """A product as queries find it; a bundle's products are such, and the catalogue's can be."""
+
+    @property
+    def product_id(self) -> str:
+        """Its id."""
+
+    @property
+    def caption(self) -> str:
+        """What the picture shows, read literally."""
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """What can be wanted of it."""
+
+    @property
+    def image_sha256(self) -> str:
+        """Tells whether the champion has a vector of this very picture."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Mean percentiles of the teacher's winner, and the interval of their difference."""
+class Candidate:
+    """The queries that both answer, and the candidate's vectors for them."""
 
-    queries: int
-    candidate: float
-    champion: float
-    interval: tuple[float, float]  # 95 %, of candidate - champion, over personas
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether the candidate is below the champion by more than chance explains."""
-        return self.interval[1] < 0
-
-    def summary(self) -> str:
-        """For people."""
-        low, high = (f"{100 * bound:+.1f}" for bound in self.interval)
-        return (
-            f"on the candidate's {self.queries} held-out personas: candidate"
-            f" {100 * self.candidate:.1f} %, champion {100 * self.champion:.1f} %"
-            f" (difference {low} to {high} points)"
-        )
+    queries: Sequence[HeldOutQuery]
+    products: Sequence[Shown]  # held out
+    queries_QD: Vectors
+    captions_PD: Vectors  # of the products' captions
+    images_PD: Vectors
+    model: Path  # its folder: whether the champion reads texts as it does
+    picture: Callable[[str], bytes]  # a product's picture, for a champion that does not know it
 
 
-def compare(candidate: Bundle, champion: Bundle) -> Comparison:
-    """Both on the candidate's queries and held-out products, by the published percentile.
+def compare_with(champion: Version, candidate: Callable[[], Candidate]) -> Comparison | Uncompared:
+    """Compare with a registered champion; what keeps from it is told, not raised."""
+    try:
+        return compare(candidate(), fetch_bundle(champion), champion.number)
+    except _FAULTS as error:
+        fault = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        return Uncompared(champion.number, champion.digest, fault)
 
-    What the champion has no vector of, its model sees as the candidate's thumbnail.
+
+def compare(candidate: Candidate, champion: Bundle, version: int) -> Comparison:
+    """Both on the candidate's queries and held-out products.
+
+    Args:
+        candidate: Queries, and the candidate's vectors.
+        champion: A bundle.
+        version: Its number.
 
     Raises:
-        ValueError: The candidate brings no queries, or a model is damaged.
+        ValueError: The candidate brings no queries, a winner is none of its held-out products, or
+            vectors are missing or damaged.
     """
-    queries = candidate.read_queries()
-    products = [product for product in candidate.read_products() if product.split == "test"]
-    if not queries or len(products) < 2:
+    if not candidate.queries or len(candidate.products) < 2:
         msg = (
-            f"got {len(queries)} queries over {len(products)} held-out products, expected some and"
-            " 2 at least; run `make repro` again"
+            f"got {len(candidate.queries)} queries over {len(candidate.products)} held-out"
+            " products, expected some and 2 at least; run `make repro` again"
         )
         raise ValueError(msg)
-    texts = [query.text for query in queries]
-    ours = _Model(candidate)
-    theirs = _Model(champion)
-    ours_QD = ours.encode(texts)
-    theirs_QD = ours_QD if _read_texts_alike(candidate, champion) else theirs.encode(texts)
-    position = {product.product_id: row for row, product in enumerate(products)}
-    target_Q = np.array([position[query.winner] for query in queries])
-    ours_Q, theirs_Q = (
-        percentile(rank_of(queries_QD @ model.see(products).T, target_Q), len(products))
-        for model, queries_QD in ((ours, ours_QD), (theirs, theirs_QD))
+    ours = (candidate.queries_QD, candidate.captions_PD, candidate.images_PD)
+    with _blamed("the candidate"):
+        candidate_answers = answer(candidate, *ours)
+    with _blamed(f"version {version}"):
+        champion_answers = answer(candidate, *_Champion(champion).vectors(candidate))
+    return Comparison(
+        version=version,
+        champion=champion.digest,
+        slices_Q=[query.slices for query in candidate.queries],
+        candidate=candidate_answers,
+        reference=champion_answers,
     )
-    low, high = bootstrap_interval(ours_Q - theirs_Q, SAMPLES, SEED)
-    return Comparison(len(queries), float(ours_Q.mean()), float(theirs_Q.mean()), (low, high))
 
 
-class _Model:
+def answer(
+    asked: Candidate, queries_QD: Vectors, captions_PD: Vectors, images_PD: Vectors
+) -> Answers:
+    """What a model makes of the queries, from its vectors.
+
+    Raises:
+        ValueError: A winner is no held-out product, or a score is NaN.
+    """
+    column = {product.product_id: at for at, product in enumerate(asked.products)}
+    strays = sorted({query.winner for query in asked.queries} - column.keys())
+    if strays:
+        msg = f"got winners {strays[:5]} that are no held-out products; run `dvc repro evaluate`"
+        raise ValueError(msg)
+    target_Q = np.array([column[query.winner] for query in asked.queries])
+    scores_QP = queries_QD @ images_PD.T
+    attributes = [product.attributes for product in asked.products]
+    admitted_QP = np.stack([admitted(query.wants, attributes) for query in asked.queries])
+    rank_Q = rank_of(scores_QP, target_Q)
+    captions = [product.caption for product in asked.products]
+    rank_P = caption_ranks(captions_PD, images_PD, captions)
+    return Answers(
+        personas={
+            "percentile": percentile(rank_Q, len(asked.products)),
+            "within_kind_percentile": percentile(*rank_within(scores_QP, target_Q, admitted_QP)),
+            "recall@10": (rank_Q <= 10).astype(np.float64),
+        },
+        captions={f"recall@{k}": (rank_P <= k).astype(np.float64) for k in (1, 10)},
+    )
+
+
+def from_bundle(bundle: Bundle) -> Candidate:
+    """A registered version as the candidate; its model reads the texts."""
+    products = [product for product in bundle.read_products() if product.split == "test"]
+    queries = bundle.read_queries()
+    thumbnails = {product.product_id: product.thumbnail for product in products}
+    encoder = bundle.load_encoder()
+    with _blamed("the candidate"):
+        images_PD = bundle.read_vectors("student").rows([p.product_id for p in products])
+    return Candidate(
+        queries=queries,
+        products=products,
+        queries_QD=encoder.encode_texts([query.text for query in queries]),
+        captions_PD=encoder.encode_texts([product.caption for product in products]),
+        images_PD=images_PD,
+        model=bundle.folder / "model",
+        picture=thumbnails.__getitem__,
+    )
+
+
+class _Champion:
     """A version's model, loaded at the first thing that its stored vectors do not answer."""
 
     def __init__(self, bundle: Bundle) -> None:
@@ -91,32 +171,50 @@ class _Model:
     def _encoder(self) -> "Encoder":
         return self._bundle.load_encoder()
 
-    def encode(self, texts: list[str]) -> NDArray[np.float32]:
-        return self._encoder.encode_texts(texts)
+    def vectors(self, asked: Candidate) -> tuple[Vectors, Vectors, Vectors]:
+        """Vectors (Q, D) of the queries, (P, D) of the captions, (P, D) of the pictures."""
+        images_PD = self._see(asked)
+        if _text_side(asked.model) == _text_side(self._bundle.folder / "model"):
+            return asked.queries_QD, asked.captions_PD, images_PD
+        texts = [query.text for query in asked.queries]
+        captions = [product.caption for product in asked.products]
+        encode = self._encoder.encode_texts
+        return encode(texts), encode(captions), images_PD
 
-    def see(self, products: Sequence[Product]) -> NDArray[np.float32]:
-        """Vectors (C, D): the version's own, or of the thumbnails of products it does not know."""
+    def _see(self, asked: Candidate) -> Vectors:
+        """The version's own vectors, or of the pictures of products that it does not know."""
         known = {p.product_id: p.image_sha256 for p in self._bundle.read_products()}
-        missing = [p for p in products if known.get(p.product_id) != p.image_sha256]
-        vectors = self._bundle.read_vectors("student")
-        rows = dict(zip(vectors.ids, vectors.vectors, strict=True))
+        stored = self._bundle.read_vectors("student")
+        rows = dict(zip(stored.ids, stored.vectors, strict=True))
+        missing = [p for p in asked.products if known.get(p.product_id) != p.image_sha256]
         with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
-            paths = [Path(folder) / f"{number}.jpg" for number in range(len(missing))]
+            paths = [Path(folder) / str(number) for number in range(len(missing))]
             for path, product in zip(paths, missing, strict=True):
-                path.write_bytes(product.thumbnail)
+                path.write_bytes(asked.picture(product.product_id))
             if missing:
                 seen_MD = self._encoder.encode_pixels(self._encoder.read_pixels(paths))
                 rows |= {p.product_id: row_D for p, row_D in zip(missing, seen_MD, strict=True)}
-        return np.stack([rows[product.product_id] for product in products])
+        return np.stack([rows[product.product_id] for product in asked.products])
 
 
-def _read_texts_alike(one: Bundle, other: Bundle) -> bool:
-    """Whether both give a text the same vector: distillation leaves the text tower as it is."""
-    return _text_side(one.folder / "model") == _text_side(other.folder / "model")
+@contextmanager
+def _blamed(whom: str) -> Iterator[None]:
+    """Say in a ValueError whose fault it is; a vector that is missing is one too."""
+    try:
+        yield
+    except KeyError as error:
+        msg = f"{whom} has no vector of product {error}"
+        raise ValueError(msg) from error
+    except ValueError as error:
+        msg = f"{whom}: {error}"
+        raise ValueError(msg) from error
 
 
 def _text_side(model: Path) -> dict[str, str]:
-    """Digests of what reads a text: every file but the weights, and the text tower's tensors."""
+    """Digests of what reads a text: every file but the weights, and the text tower's tensors.
+
+    Distillation leaves the text tower as it is, so that versions of one base read texts alike.
+    """
     digests = {p.name: sha256_file(p) for p in model.iterdir() if p.suffix != ".safetensors"}
     for weights in model.glob("*.safetensors"):
         with safe_open(weights, framework="numpy") as tensors:

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from registry.bundle import Bundle
 from registry.catalogue_index import drop_collections, ensure_collections, verify_collections
-from registry.comparison import compare
-from registry.errors import ConflictError, RefusedError, RegistryError
+from registry.comparison import compare_with, from_bundle
+from registry.errors import ConflictError, RefusedError
 from registry.history import (
     Action,
     Change,
@@ -26,7 +26,13 @@ from registry.history import (
     settle,
 )
 from registry.store import fetch_bundle
-from registry.verdicts import GATES, outcome
+from registry.verdicts import (
+    GATES,
+    is_beside,
+    outcome,
+    reasons_apart_from_champion,
+    recorded_limits,
+)
 from registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -37,6 +43,7 @@ from registry.versions import (
     list_versions,
     set_alias,
 )
+from validation.retrieval_champion import Uncompared, find_regression
 
 LOCK = Path("var/locks/promotion.lock")
 KEPT = 3  # champions whose collections stay
@@ -129,26 +136,37 @@ def rollback(name: str, report: Report = lambda _: None) -> Moved:
 
 def _faults(bundle: Bundle, champion: Version | None, report: Report) -> Iterator[str]:
     """Reasons to refuse a candidate."""
+    anew = champion is not None and not is_beside(bundle.verdicts, champion.digest)
     for gate in GATES:
         result = outcome(bundle.verdicts, gate)
+        reasons = _reasons(bundle, gate)
+        if gate == "retrieval" and anew and result == "failed":
+            reasons = reasons_apart_from_champion(bundle.verdicts)
+            result = "failed" if reasons else "passed"  # but for a champion that is none any more
         report(f"gate {gate}: {result}")
         if result == "missing":
             yield f"the gate {gate} never judged it"
         elif result == "failed":
-            yield f"the gate {gate} failed: {'; '.join(_reasons(bundle, gate))}"
-    retrieval = bundle.verdicts.get("retrieval")
-    named = getattr(retrieval, "champion", None)  # the digest that it was judged against
-    if champion is None or named == champion.digest:
+            yield f"the gate {gate} failed: {'; '.join(reasons)}"
+    if champion is not None and anew:
+        report(
+            f"its verdict is older than the champion (version {champion.number}): comparing both"
+        )
+        yield from _faults_beside(bundle, champion, report)
+
+
+def _faults_beside(bundle: Bundle, champion: Version, report: Report) -> Iterator[str]:
+    """The comparison that the gate made with another champion or none, by the same rule."""
+    found = compare_with(champion, lambda: from_bundle(bundle))
+    if isinstance(found, Uncompared):
+        yield f"it cannot be compared with the champion, version {champion.number}: {found.fault}"
         return
-    report(f"its verdict is older than the champion (version {champion.number}): comparing both")
-    try:
-        found = compare(bundle, fetch_bundle(champion))
-    except (ValueError, RegistryError) as error:
-        yield f"it cannot be compared with the champion, version {champion.number}: {error}"
-        return
-    report(found.summary())
-    if found.is_worse:
-        yield f"it is worse than the champion, version {champion.number}, {found.summary()}"
+    regression = find_regression(found, recorded_limits(bundle.verdicts))
+    for drop in regression.overall:
+        report(f"  {drop.summary()}")
+    report(f"  {len(regression.slices)} slices compared")
+    for drop in regression.worse:
+        yield f"it is worse than the champion, version {champion.number}: {drop.summary()}"
 
 
 def _reasons(bundle: Bundle, gate: str) -> list[str]:

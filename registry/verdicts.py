@@ -1,9 +1,12 @@
 """What the gates decided about a version: `labels` (one verdict a cycle) and `retrieval`."""
 
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import fields
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from validation.retrieval_champion import ABOUT_CHAMPION, RegressionLimits
 
 GATES = ("labels", "retrieval")
 
@@ -29,6 +32,31 @@ def outcome(verdicts: Mapping[str, Verdict], gate: str) -> Outcome:
     if not heard:
         return "missing"
     return "passed" if all(verdict.passed for verdict in heard) else "failed"
+
+
+def is_beside(verdicts: Mapping[str, Verdict], champion: str) -> bool:
+    """Whether the retrieval gate compared the version with the champion of this digest."""
+    return getattr(verdicts.get("retrieval"), "champion", None) == champion
+
+
+def reasons_apart_from_champion(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """Why the retrieval gate failed, without what it found beside the champion of its day.
+
+    All reasons where the verdict names no checks: none can be told apart.
+    """
+    verdict = verdicts["retrieval"]
+    checks: list[dict[str, Any]] = getattr(verdict, "checks", [])
+    failed = [check for check in checks if not check["passed"]]
+    if not failed:
+        return list(verdict.reasons)
+    return [check["reason"] for check in failed if not check["name"].startswith(ABOUT_CHAMPION)]
+
+
+def recorded_limits(verdicts: Mapping[str, Verdict]) -> RegressionLimits:
+    """The limits that the retrieval gate compared by, for comparing with another champion."""
+    statistics: dict[str, Any] = getattr(verdicts.get("retrieval"), "statistics", {})
+    names = {field.name for field in fields(RegressionLimits)}
+    return RegressionLimits(**{name: statistics[name] for name in sorted(names & set(statistics))})
 
 
 def outcomes(verdicts: Mapping[str, Verdict]) -> dict[str, Outcome]:

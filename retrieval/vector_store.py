@@ -14,6 +14,7 @@ from shutil import copytree, rmtree
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.collection import Collection, Item, index_type, reached, write_collection
 from retrieval.index import ExactIndex
@@ -97,17 +98,15 @@ def verify(collection: Collection, vectors: Vectors) -> None:
     if found.vectors.tobytes() != vectors.vectors.astype(np.float32).tobytes():
         msg = "got other vectors back than were written"
         raise ValueError(msg)
-    recall = _agreement(collection, vectors)
+    recall = agreement(collection, vectors, _sample(vectors))
     needed = 1.0 if index_type(len(vectors.ids)) == "FLAT" else _HNSW_RECALL
     if recall < needed:
         msg = f"got {recall:.3f} of exact search's top {_K}, expected {needed} at least"
         raise ValueError(msg)
 
 
-def _agreement(collection: Collection, vectors: Vectors) -> float:
-    """Share of the top 10 that is as near as exact search's, over a sample; ties are as good."""
-    rows = np.linspace(0, len(vectors.ids) - 1, min(_SAMPLE, len(vectors.ids))).astype(int)
-    queries_QD = vectors.vectors[np.unique(rows)]
+def agreement(collection: Collection, vectors: Vectors, queries_QD: NDArray[np.float32]) -> float:
+    """Share of the top 10 that is as near as exact search's, over queries; ties are as good."""
     exact = ExactIndex(vectors.ids, vectors.vectors).search(queries_QD, _K)
     found = collection.search(queries_QD, _K)
     position = {id_: row for row, id_ in enumerate(vectors.ids)}
@@ -118,6 +117,12 @@ def _agreement(collection: Collection, vectors: Vectors) -> float:
             float(vectors.vectors[position[id_]] @ query_D) >= last for id_ in {i for i, _ in hits}
         )
     return good / sum(len(wanted) for wanted in exact)
+
+
+def _sample(vectors: Vectors) -> NDArray[np.float32]:
+    rows = np.linspace(0, len(vectors.ids) - 1, min(_SAMPLE, len(vectors.ids))).astype(int)
+    sample_QD: NDArray[np.float32] = vectors.vectors[np.unique(rows)]
+    return sample_QD
 
 
 class LiteStore:

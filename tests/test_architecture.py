@@ -257,7 +257,7 @@ def test_every_parameter_is_read():
 def _keyword_only_sections() -> set[str]:
     """Sections that a stage hands on whole, as a dataclass of the same fields."""
     from validation.labels import LabelLimits
-    from validation.retrieval import RetrievalLimits
+    from validation.retrieval_suites import RetrievalLimits
 
     return {*LabelLimits.__dataclass_fields__, *RetrievalLimits.__dataclass_fields__}
 

@@ -2,82 +2,173 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from retrieval.schema import QUERIES
 from validation.gate import Verdict, run_gate
-from validation.suite import Requirement, Suite
+from validation.retrieval_champion import (
+    Comparison,
+    Regression,
+    Uncompared,
+    find_regression,
+    has_seen_interests,
+)
+from validation.retrieval_champion_suites import IndexTrial, champion_suites, index_suite
+from validation.retrieval_drops import Pair, judge, slice_pairs
+from validation.retrieval_suites import (
+    RetrievalLimits,
+    metrics_suite,
+    personas_suite,
+    queries_suite,
+    slices_suite,
+)
 
-MODELS = ("random", "base", "text", "student", "ceiling")
-MAY_BE_UNKNOWN = ("within_kind_percentile", "ndcg@10", "tau")
+_WITHIN = "student_within_kind_percentile"
 
-_SAME = 1e-6  # how far a mean in the metrics may lie from the table's
-_AGAIN = "run the stage `evaluate` again"
-_NO_CHAMPION = "no champion to compare with: floors only"
+Numbers = dict[str, int | float | None]
 
 
 @dataclass(frozen=True)
-class RetrievalLimits:
-    """The numbers of section `check_retrieval` in params.yaml, where each is explained."""
+class Evidence:
+    """All that the gate judges by."""
 
-    min_queries: int
-    min_mean_percentile: float
-    min_gain: float
-    max_caption_drop: float
+    queries: pd.DataFrame  # reports/queries.parquet
+    metrics: Mapping[str, Any]  # metrics/evaluate.json
+    index: IndexTrial
+    champion: Comparison | Uncompared | None  # None: there is no champion
 
 
 def check_retrieval(
-    queries: pd.DataFrame,
-    metrics: Mapping[str, Any],
-    limits: RetrievalLimits,
-    docs: Path,
-    inputs: Mapping[str, str],
+    evidence: Evidence, limits: RetrievalLimits, docs: Path, inputs: Mapping[str, str]
 ) -> Verdict:
     """Judge a student, and write Data Docs into `docs`. Raises as `run_gate`."""
-    summary = summarise(queries, metrics)
+    summary = summarise(evidence.queries, evidence.metrics)
+    pairs = pair_personas(evidence.queries)
+    sliced = _slices(pairs, limits)
     suites = [
-        _queries_suite(queries),
-        _personas_suite(pair_personas(queries), limits),
-        _metrics_suite(summary, limits),
+        queries_suite(evidence.queries),
+        personas_suite(_headline(pairs), limits),
+        metrics_suite(summary, limits),
+        index_suite(evidence.index, limits.min_index_agreement),
     ]
+    slices = slices_suite(sliced, limits)
+    suites += [slices] if slices else []
+    found = _regression(evidence.champion, limits)
+    suites += champion_suites(found) if found else []
     verdict = run_gate("retrieval", suites, docs, inputs)
-    statistics: dict[str, int | float | None] = {
-        str(name): float(value) if math.isfinite(value) else None
-        for name, value in summary.iloc[0].items()
-    }
-    return replace(verdict, statistics=statistics, notes=[_NO_CHAMPION], champion=None)
+    return replace(
+        verdict,
+        statistics=_statistics(summary, evidence.index, found, limits),
+        notes=[
+            *_notes(sliced, summary, limits),
+            _champion_note(evidence.champion),
+        ],
+        champion=evidence.champion.champion if evidence.champion else None,
+    )
 
 
 def pair_personas(queries: pd.DataFrame) -> pd.DataFrame:
-    """One row a persona of base or student: both percentiles (NaN: none), and the gain."""
-    base, student = (_percentiles(queries, model) for model in ("base", "student"))
-    pairs = pd.DataFrame({"base": base, "student": student}).rename_axis("persona_id")
+    """One row a persona of base or student: both percentiles (NaN: none), gain, and slices."""
+    base, student = (_rows(queries, model) for model in ("base", "student"))
+    pairs = pd.DataFrame({"base": base["percentile"], "student": student["percentile"]})
+    pairs = pairs.astype("float64").rename_axis("persona_id")
     pairs["gain"] = pairs["student"] - pairs["base"]
     pairs["in_both"] = pairs.index.isin(base.index) & pairs.index.isin(student.index)
+    slices = student["slices"].reindex(pairs.index)
+    known = [value if isinstance(value, Mapping) else {} for value in slices]
+    pairs["slices"] = pd.Series(known, index=pairs.index, dtype="object")
     return pairs.reset_index()
 
 
 def summarise(queries: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """One row of numbers from the metrics and the table; NaN where one is missing."""
+    """One row of numbers from the metrics and the table; NaN where one is missing.
+
+    The percentile within the kind is left out where the metrics say null: nobody has wants.
+    """
+    headline = _headline(pair_personas(queries))
     row: dict[str, float] = {"not_finite": sum(not math.isfinite(n) for n in _numbers(metrics))}
     for model in ("base", "student"):
         mean = _lookup(metrics, "persona", model, "mean_percentile")
         row[f"{model}_mean_percentile"] = mean
-        row[f"{model}_mean_off"] = abs(mean - float(_percentiles(queries, model).mean()))
-        row[f"{model}_caption_recall@10"] = _lookup(metrics, "caption", model, "recall@10")
-    drop = row["base_caption_recall@10"] - row["student_caption_recall@10"]
-    row["caption_drop"] = round(drop, 12)  # 1 - 0.95 must not exceed 0.05 by rounding
-    return pd.DataFrame([row])
+        row[f"{model}_mean_off"] = abs(mean - float(headline[model].mean()))
+        for k in (1, 10):
+            row[f"{model}_caption_recall@{k}"] = _lookup(metrics, "caption", model, f"recall@{k}")
+    for k in (1, 10):
+        drop = row[f"base_caption_recall@{k}"] - row[f"student_caption_recall@{k}"]
+        row[f"caption_drop@{k}"] = round(drop, 12)  # 1 - 0.95 must not exceed 0.05 by rounding
+    row["student_recall@10"] = _lookup(metrics, "persona", "student", "recall@10")
+    within = _lookup(metrics, "persona", "student", "within_kind_percentile")
+    return pd.DataFrame([row if math.isnan(within) else row | {_WITHIN: within}])
 
 
-def _percentiles(queries: pd.DataFrame, model: str) -> "pd.Series[float]":
-    whole = queries.reindex(columns=["persona_id", "model", "percentile"])
-    rows = whole[whole["model"] == model].drop_duplicates("persona_id")
-    return rows.set_index("persona_id")["percentile"].astype("float64")
+def _headline(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs[pairs["slices"].map(has_seen_interests).astype(bool)]
+
+
+def _rows(queries: pd.DataFrame, model: str) -> pd.DataFrame:
+    """A model's rows in the original wording, by persona; each once, whatever the table holds."""
+    columns = ["persona_id", "wording", "model", "percentile", "slices"]
+    whole = queries.reindex(columns=columns)
+    rows = whole[(whole["model"] == model) & (whole["wording"] == "original")]
+    return rows.drop_duplicates("persona_id").set_index("persona_id")
+
+
+def _slices(pairs: pd.DataFrame, limits: RetrievalLimits) -> list[Pair]:
+    student, base = (pairs[model].to_numpy(dtype="float64") for model in ("student", "base"))
+    return slice_pairs(pairs["slices"].tolist(), student, base, limits.max_slice_drop)
+
+
+def _regression(
+    champion: Comparison | Uncompared | None, limits: RetrievalLimits
+) -> Regression | Uncompared | None:
+    if isinstance(champion, Comparison):
+        return find_regression(champion, limits.regression)
+    return champion
+
+
+def _notes(sliced: list[Pair], summary: pd.DataFrame, limits: RetrievalLimits) -> Iterator[str]:
+    _, small = judge(sliced, limits.confidence, limits.min_slice_queries)
+    if not sliced:
+        yield "slices were not checked: the table has none"
+    if small:
+        yield (
+            f"slices of fewer than {limits.min_slice_queries} personas were not checked:"
+            f" {', '.join(small)}"
+        )
+    if _WITHIN not in summary:
+        yield "the percentile within the kind was not checked: no persona has wants"
+
+
+def _champion_note(champion: Comparison | Uncompared | None) -> str:
+    if champion is None:
+        return "no champion to compare with: floors only"
+    if isinstance(champion, Uncompared):
+        return f"the champion, version {champion.version}, could not be compared with"
+    products = len(champion.candidate.captions["recall@1"])
+    return (
+        f"compared with the champion, version {champion.version}, on {len(champion.slices_Q)}"
+        f" held-out personas and {products} held-out products"
+    )
+
+
+def _statistics(
+    summary: pd.DataFrame,
+    index: IndexTrial,
+    found: Regression | Uncompared | None,
+    limits: RetrievalLimits,
+) -> Numbers:
+    """Numbers for people, and the limits by which promotion compares with a later champion."""
+    numbers = {str(name): float(value) for name, value in summary.iloc[0].items()}
+    numbers["index_agreement"] = index.agreement
+    for drop in found.overall if isinstance(found, Regression) else []:
+        name = drop.what.replace(" ", "_")
+        numbers |= {f"champion_{name}": drop.reference, f"difference_{name}": drop.difference}
+        numbers |= {f"difference_low_{name}": drop.low, f"difference_high_{name}": drop.high}
+    numbers |= asdict(limits.regression)
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 def _lookup(metrics: Any, *keys: str) -> float:
@@ -93,108 +184,3 @@ def _numbers(metrics: Any) -> Iterator[float]:
             yield from _numbers(value)
     elif isinstance(metrics, int | float):
         yield metrics
-
-
-def _queries_suite(queries: pd.DataFrame) -> Suite:
-    return Suite(
-        "queries",
-        queries,
-        key="persona_id",
-        min_rows=1,
-        remedy=_AGAIN,
-        required=[name for name in QUERIES.names if name not in MAY_BE_UNKNOWN],
-        requirements=[
-            Requirement(
-                "percentile_range",
-                "ExpectColumnValuesToBeBetween",
-                {"column": "percentile", "min_value": 0, "max_value": 1},
-                "each percentile in [0, 1]",
-                _AGAIN,
-            ),
-            Requirement(
-                "known_models",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "model", "value_set": list(MODELS)},
-                f"no model but {', '.join(MODELS)}",
-                _AGAIN,
-            ),
-            Requirement(
-                "one_row_each",
-                "ExpectCompoundColumnsToBeUnique",
-                {"column_list": ["persona_id", "model"]},
-                "one row a persona and model",
-                _AGAIN,
-            ),
-        ],
-    )
-
-
-def _personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
-    return Suite(
-        "personas",
-        pairs,
-        key="persona_id",
-        min_rows=limits.min_queries,
-        remedy="evaluate base and student on the same personas, enough of them"
-        " (tournaments.max_test_personas), or lower check_retrieval.min_queries",
-        requirements=[
-            Requirement(
-                "same_personas",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "in_both", "value_set": [True]},
-                "each persona queried with base and with student",
-                _AGAIN,
-            ),
-            Requirement(
-                "mean_percentile",
-                "ExpectColumnMeanToBeBetween",
-                {"column": "student", "min_value": limits.min_mean_percentile},
-                f"a mean percentile of the student of at least {limits.min_mean_percentile}",
-                "label more (label.groups, another cycle) or train longer (distill.steps)",
-            ),
-            Requirement(
-                "gain",
-                "ExpectColumnMeanToBeBetween",
-                {"column": "gain", "min_value": limits.min_gain},
-                f"a mean gain of the student over the base model of at least {limits.min_gain}",
-                "distillation did not help: look at the labels' report and the training curves",
-            ),
-        ],
-    )
-
-
-def _metrics_suite(summary: pd.DataFrame, limits: RetrievalLimits) -> Suite:
-    return Suite(
-        "metrics",
-        summary,
-        key="",
-        min_rows=1,
-        remedy=f"metrics/evaluate.json lacks this number: {_AGAIN}",
-        requirements=[
-            Requirement(
-                "caption_drop",
-                "ExpectColumnMaxToBeBetween",
-                {"column": "caption_drop", "max_value": limits.max_caption_drop},
-                f"a caption recall@10 lost from base to student of at most"
-                f" {limits.max_caption_drop}",
-                "raise distill.retention_weight",
-            ),
-            Requirement(
-                "finite",
-                "ExpectColumnMaxToBeBetween",
-                {"column": "not_finite", "max_value": 0},
-                "0 metrics that are NaN or infinite",
-                _AGAIN,
-            ),
-            *(
-                Requirement(
-                    f"{model}_mean_as_in_table",
-                    "ExpectColumnMaxToBeBetween",
-                    {"column": f"{model}_mean_off", "max_value": _SAME},
-                    f"persona.{model}.mean_percentile within {_SAME} of the table's mean",
-                    f"metrics and table are not of one run: {_AGAIN}",
-                )
-                for model in ("base", "student")
-            ),
-        ],
-    )

@@ -23,6 +23,11 @@ TINY = {
         "min_mean_percentile": 0.3,
         "min_gain": -1.0,
         "max_caption_drop": 0.3,
+        "min_within_kind_percentile": 0.2,
+        "min_recall_at_10": 0.0,
+        "min_slice_percentile": 0.1,
+        "min_caption_recall_at_10": 0.1,
+        "max_slice_drop": 0.5,
     },
 }
 

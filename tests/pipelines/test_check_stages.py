@@ -6,15 +6,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import check_labels, check_retrieval
+from pipelines import check_labels, check_retrieval, register
 from pipelines.params import load_params
-from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, rankings_file
+from pipelines.paths import (
+    BEST_MODEL,
+    CAPTION_VECTORS,
+    PERSONA_VECTORS,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    TOURNAMENTS_FILE,
+    product_vectors,
+    rankings_file,
+    run_file,
+)
+from registry.store import CACHE
+from registry.versions import CHAMPION, list_versions, set_alias
 from retrieval.files import sha256_file, write_json
-from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, QUERIES, RANKINGS, write_rows
-from validation.gate import read_verdict
+from retrieval.schema import (
+    AUDITS,
+    PERSONAS,
+    PRODUCTS,
+    QUERIES,
+    RANKINGS,
+    TOURNAMENTS,
+    read_rows,
+    write_rows,
+)
+from retrieval.vectors import read_vectors, write_vectors
+from validation.gate import Verdict, read_verdict
+from validation.retrieval_suites import RetrievalLimits
 
 TOP = Path(__file__).parents[2]
 COLORS = ["red", "blue", "green", "grey", "white"]
@@ -24,6 +48,7 @@ COLORS = ["red", "blue", "green", "grey", "white"]
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.copy(TOP / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     return tmp_path
 
 
@@ -88,7 +113,19 @@ def write_evaluation(student: float) -> None:
         dict(
             zip(
                 QUERIES.names,
-                (f"p{i}", "original", model, "x", *rest, level, unknown, unknown, unknown, {}, []),
+                (
+                    f"p{i}",
+                    "original",
+                    model,
+                    f"x{i}",
+                    *rest,
+                    level,
+                    unknown,
+                    unknown,
+                    unknown,
+                    {},
+                    [],
+                ),
                 strict=True,
             )
         )
@@ -97,10 +134,68 @@ def write_evaluation(student: float) -> None:
     ]
     write_rows(check_retrieval.QUERIES_FILE, rows, QUERIES)
     metrics: dict[str, Any] = {
-        "persona": {model: {"mean_percentile": level} for model, level in levels.items()},
-        "caption": {model: {"recall@10": 1.0} for model in levels},
+        "persona": {
+            model: {"mean_percentile": level, "recall@10": 1.0, "within_kind_percentile": None}
+            for model, level in levels.items()
+        },
+        "caption": {model: {"recall@1": 1.0, "recall@10": 1.0} for model in levels},
     }
     write_json(check_retrieval.EVALUATION, metrics)
+
+
+HELD_OUT = 60
+
+
+def write_models() -> None:
+    """60 held-out products, and 30 personas that want the first of them, one each."""
+    truth = np.random.default_rng(0).normal(size=(HELD_OUT, 8)).astype(np.float32)
+    truth /= np.linalg.norm(truth, axis=1, keepdims=True)
+    ids = [f"x{number}" for number in range(HELD_OUT)]
+    products = [
+        dict.fromkeys(PRODUCTS.names, "")
+        | {"product_id": i, "price": 1.0, "attributes": {}, "split": "test", "caption": i}
+        | {"category": "thing", "image": f"{i}.png"}
+        for i in ids
+    ]
+    personas = [
+        {"persona_id": f"p{i}", "text": "A wish.", "split": "test", "wants": {}}
+        | {"paraphrase": "", "facets": {}}
+        for i in range(30)
+    ]
+    write_rows(PRODUCTS_FILE, products, PRODUCTS)
+    write_rows(PERSONAS_FILE, personas, PERSONAS)
+    write_vectors(PERSONA_VECTORS, [f"p{i}" for i in range(30)], truth[:30])
+    write_vectors(CAPTION_VECTORS, ids, truth)
+    for model in ("base", "best"):
+        write_vectors(product_vectors(model), ids, truth)
+    for row in products:
+        Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / row["image"])
+    BEST_MODEL.mkdir(parents=True)
+    (BEST_MODEL / "weights").write_text("a model")
+
+
+def make_champion() -> str:
+    """What lies here becomes a version and the champion; its digest."""
+    row = {"split": "test", "calls": 1, "undecided": 0, "repeats": 1, "confidence": 1.0}
+    choices = [
+        row | {"persona_id": f"p{i}", "winner": f"x{i}", "finalists": [], "teacher": "simulated"}
+        for i in range(30)
+    ]
+    write_rows(TOURNAMENTS_FILE, choices, TOURNAMENTS)
+    for stage in ("base", "c1", "c2", "concepts", "evaluate"):
+        write_json(run_file(stage), {"run_id": f"{stage}-run"})
+    for cycle in ("c1", "c2"):
+        verdict = {"gate": "labels", "passed": True, "reasons": []}
+        write_json(Path(f"metrics/labels_{cycle}.json"), verdict)
+    register.main()
+    (version,) = list_versions("kindred")
+    set_alias(version, CHAMPION)
+    return version.digest
+
+
+def judged() -> Verdict:
+    check_retrieval.main()
+    return read_verdict(check_retrieval.VERDICT)
 
 
 def pages(report: Path) -> str:
@@ -188,14 +283,24 @@ def test_an_unknown_cycle_is_a_usage_error() -> None:
 
 @pytest.mark.parametrize(("student", "passed"), [(0.9, True), (0.7, False)])
 def test_retrieval_exits_0_with_its_verdict(
-    workplace: Path, capsys: pytest.CaptureFixture[str], student: float, passed: bool
+    workplace: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    student: float,
+    passed: bool,
 ) -> None:
+    """Where nothing was ever registered it makes no database and does not import MLflow."""
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # importing it would raise
+    write_models()
     write_evaluation(student)
     check_retrieval.main()
     verdict = read_verdict(check_retrieval.VERDICT)
     assert verdict.passed == passed
     assert json.loads(check_retrieval.VERDICT.read_text(encoding="utf-8"))["champion"] is None
-    assert list(verdict.inputs) == ["reports/queries.parquet", "metrics/evaluate.json"]
+    assert verdict.inputs == {path: sha256_file(Path(path)) for path in verdict.inputs}
+    assert list(verdict.inputs)[:2] == ["reports/queries.parquet", "metrics/evaluate.json"]
+    assert verdict.statistics["index_agreement"] == 1.0
+    assert not list(workplace.glob("mlflow.db*"))
     out = capsys.readouterr().out
     assert "no champion to compare with: floors only" in out
     assert ("personas.mean_percentile: got 0.7, expected" in out) != passed
@@ -204,7 +309,47 @@ def test_retrieval_exits_0_with_its_verdict(
         assert check.name.partition(".")[2] + ":" in text
 
 
+@pytest.mark.slow
+def test_a_student_beside_the_champion(workplace: Path) -> None:
+    """Equal to it, shuffled, and beside a champion whose files are damaged: exit code 0 always."""
+    write_models()
+    write_evaluation(0.9)
+    write_json(check_retrieval.VERDICT, {"gate": "retrieval", "passed": True, "reasons": []})
+    digest = make_champion()
+    equal = judged()
+    assert equal.passed, equal.reasons
+    assert equal.champion == digest
+    assert equal.statistics["champion_mean_percentile"] == 1.0
+    written = check_retrieval.VERDICT.read_bytes()
+    judged()
+    assert check_retrieval.VERDICT.read_bytes() == written
+
+    best = read_vectors(product_vectors("best"))
+    write_vectors(product_vectors("best"), best.ids, best.vectors[::-1].copy())
+    shuffled = judged()
+    assert "mean percentile:" in "".join(shuffled.reasons)
+    assert {c.name for c in shuffled.checks if not c.passed} == {"champion.no_drop"}
+
+    shutil.rmtree(CACHE / digest)
+    for weights in Path("mlruns").rglob("weights"):
+        weights.write_text("damaged")
+    damaged = judged()
+    assert {c.name for c in damaged.checks if not c.passed} == {"champion.compared"}
+    assert "version 1 of kindred is damaged in the registry" in damaged.reasons[0]
+    assert damaged.champion == digest
+
+
+def test_vectors_that_no_index_takes_fail_the_gate(workplace: Path) -> None:
+    write_models()
+    write_evaluation(0.9)
+    products = read_rows(PRODUCTS_FILE, PRODUCTS)
+    write_rows(PRODUCTS_FILE, products[:-1], PRODUCTS)
+    verdict = judged()
+    assert {c.name for c in verdict.checks if not c.passed} == {"index.built"}
+    assert "got 60 vectors and 59 products" in verdict.reasons[0]
+
+
 def test_the_limits_take_exactly_their_sections() -> None:
     params = load_params(TOP / "params.yaml")
     check_labels.LabelLimits(**params.check_labels.model_dump())
-    check_retrieval.RetrievalLimits(**params.check_retrieval.model_dump())
+    RetrievalLimits(**params.check_retrieval.model_dump())

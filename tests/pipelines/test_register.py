@@ -13,13 +13,14 @@ from pipelines.paths import (
     BEST_MODEL,
     PERSONAS_FILE,
     PRODUCTS_FILE,
+    QUERIES_FILE,
     TOURNAMENTS_FILE,
     product_vectors,
     run_file,
 )
 from registry.versions import list_versions
 from retrieval.files import write_json
-from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, write_rows
+from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
 from retrieval.vectors import write_vectors
 
 TOP = Path(__file__).parents[2]
@@ -40,6 +41,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(PRODUCTS_FILE, [row], PRODUCTS)
     write_rows(PERSONAS_FILE, [], PERSONAS)
     write_rows(TOURNAMENTS_FILE, [], TOURNAMENTS)
+    write_rows(QUERIES_FILE, [], QUERIES)
     Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
     for model in ("best", "base"):
         write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))

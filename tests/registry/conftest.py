@@ -12,7 +12,7 @@ from PIL import Image
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
-from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, write_rows
+from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
 from retrieval.vectors import write_vectors
 
 METRICS = {
@@ -69,6 +69,14 @@ def tournament(person: dict, winner: str) -> dict:
     }
 
 
+def evaluated(choice: dict) -> dict:
+    known = {name: choice[name] for name in ("persona_id", "winner")}
+    found = {"rank": 1.0, "candidates": 2, "percentile": 1.0}
+    unknown = dict.fromkeys(("within_kind_percentile", "ndcg@10", "tau"), float("nan"))
+    rest = {"wording": "original", "model": "student", "slices": {"relation": "uncle"}, "top": []}
+    return {**known, **found, **unknown, **rest}
+
+
 def write_verdict(path: Path, *, passed: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = [] if passed else ["too few queries"]
@@ -84,6 +92,8 @@ def _make_sources(root: Path) -> BundleSources:
     write_rows(root / "personas.parquet", people, PERSONAS)
     choices = [tournament(one, f"p{number}") for number, one in enumerate(people)]
     write_rows(root / "tournaments.parquet", choices, TOURNAMENTS)
+    answers = [evaluated(one) for one in choices if one["split"] == "test"]
+    write_rows(root / "queries.parquet", answers, QUERIES)
     (root / "catalog" / "images").mkdir()
     for row in rows:
         Image.new("RGBA", (40, 20), (20, 40, 200, 255)).save(root / "catalog" / row["image"])
@@ -103,6 +113,7 @@ def _make_sources(root: Path) -> BundleSources:
         products=root / "catalog" / "products.parquet",
         personas=root / "personas.parquet",
         tournaments=root / "tournaments.parquet",
+        queries=root / "queries.parquet",
         concepts=root / "concepts",
         metrics=root / "evaluate.json",
         verdicts=verdicts,

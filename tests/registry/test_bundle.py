@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from registry.bundle import PRODUCTS, HeldOutQuery, bundle_digest, open_bundle
+from registry.bundle import PRODUCTS, QUERIES, HeldOutQuery, bundle_digest, open_bundle
 from registry.bundle_writer import write_bundle
+from registry.checksums import write_sums
 from registry.git_state import GitState
-from retrieval.schema import read_table
+from retrieval.schema import read_table, write_table
 from retrieval.vectors import read_vectors, write_vectors
 
 
@@ -40,9 +41,20 @@ def test_products_carry_thumbnails_and_no_paths(bundle_folder: Path) -> None:
 def test_held_out_queries_are_those_of_split_test(bundle_folder: Path) -> None:
     queries = open_bundle(bundle_folder).read_queries()
     assert queries == [
-        HeldOutQuery("u4", "for uncle no. 5", "p5"),
-        HeldOutQuery("u7", "for uncle no. 2", "p2"),
+        HeldOutQuery("u4", "for uncle no. 5", "p5", {}, {"relation": "uncle"}),
+        HeldOutQuery("u7", "for uncle no. 2", "p2", {}, {"relation": "uncle"}),
     ]
+
+
+def test_a_bundle_of_format_2_opens_without_wants_and_slices(bundle_folder: Path) -> None:
+    """Its champion can be compared with: a candidate brings the queries."""
+    path = bundle_folder / "queries.parquet"
+    write_table(path, read_table(path, QUERIES).select(["persona_id", "text", "winner"]))
+    (bundle_folder / "format_version").write_text("2\n")
+    write_sums(bundle_folder)
+    assert open_bundle(bundle_folder).read_queries()[0] == HeldOutQuery(
+        "u4", "for uncle no. 5", "p5", {}, {}
+    )
 
 
 def test_sha256sum_agrees(bundle_folder: Path) -> None:
@@ -70,7 +82,7 @@ def _flip(folder: Path) -> None:
         (lambda f: (f / "model" / "extra").write_text("x"), "extra: got .* expected no file"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: got no such file"),
         (lambda f: (f / "SHA256SUMS").write_text("nonsense\n"), "SHA256SUMS: got line"),
-        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 2"),
+        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 3"),
         (lambda f: (f / "format_version").unlink(), "format_version: got no such file"),
     ],
     ids=["changed", "missing", "extra", "no sums", "bad sums", "newer", "no version"],

@@ -16,7 +16,7 @@ from registry import promotion
 from registry.bundle import Bundle, open_bundle
 from registry.bundle_writer import write_bundle
 from registry.catalogue_index import MODELS
-from registry.comparison import compare
+from registry.comparison import compare, from_bundle
 from registry.errors import ConflictError, RefusedError, RegistryError, UnknownVersionError
 from registry.history import Change, champions, read_history
 from registry.promotion import LOCK, promote, rollback
@@ -35,7 +35,9 @@ class FakeEncoder:
         self.shift = 3 if "bad" in (bundle.folder / "model" / "weights").read_text() else 0
 
     def encode_texts(self, texts):
-        numbers = np.array([int(text.split()[-1]) for text in texts])
+        """Personas end in their winner's number; captions are all alike, any vector finds them."""
+        ends = [text.split()[-1] for text in texts]
+        numbers = np.array([int(end) if end.isdigit() else 2 for end in ends])
         return np.eye(8, dtype=np.float32)[(numbers + self.shift) % 6]
 
 
@@ -143,7 +145,9 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(home):
 
 def test_a_worse_version_than_the_champion_is_refused_with_both_numbers(home):
     promote(NAME, "1")
-    with pytest.raises(RefusedError, match=r"worse than the champion.*candidate 0.0 %.*100.0 %"):
+    with pytest.raises(
+        RefusedError, match=r"worse than the champion.*mean percentile: 0.0 % against 100.0 %"
+    ):
         promote(NAME, "6")
     assert champion_number(NAME) == 1
 
@@ -157,16 +161,63 @@ def test_a_better_or_equal_one_passes(home):
 
 def test_a_verdict_that_names_the_champion_is_believed(home, monkeypatch):
     promote(NAME, "1")
-    read = promotion.fetch_bundle
-
-    def named(version):
-        bundle = read(version)
-        verdict = bundle.verdicts["retrieval"].model_copy(update={"champion": digest_of(1)})
-        return replace(bundle, verdicts={**bundle.verdicts, "retrieval": verdict})
-
-    monkeypatch.setattr(promotion, "fetch_bundle", named)
+    with_verdict(monkeypatch, 6, champion=digest_of(1))
     promote(NAME, "6")  # worse, but the gate compared them
     assert champion_number(NAME) == 6
+
+
+def with_verdict(monkeypatch, number, **verdict):
+    """The version's retrieval verdict as it would have been."""
+    read = promotion.fetch_bundle
+
+    def changed(version):
+        bundle = read(version)
+        if version.number != number:
+            return bundle
+        other = bundle.verdicts["retrieval"].model_copy(update=verdict)
+        return replace(bundle, verdicts={**bundle.verdicts, "retrieval": other})
+
+    monkeypatch.setattr(promotion, "fetch_bundle", changed)
+
+
+FLOOR = {"name": "personas.gain", "passed": False, "reason": "personas.gain: no gain"}
+DROP = {"name": "champion_slices.no_drop", "passed": False, "reason": "champion_slices: a drop"}
+
+
+@pytest.mark.parametrize(
+    ("checks", "refused"), [([DROP], False), ([FLOOR, DROP], True), ([], True)]
+)
+def test_what_an_outdated_verdict_found_beside_another_champion_is_set_aside(
+    home, monkeypatch, checks, refused
+):
+    """Its floors stand; without checks in it, nothing can be told apart."""
+    promote(NAME, "1")
+    reasons = tuple(check["reason"] for check in (FLOOR, DROP))
+    outdated = {"champion": digest_of(5), "passed": False, "reasons": reasons, "checks": checks}
+    with_verdict(monkeypatch, 2, **outdated)
+    if not refused:
+        assert promote(NAME, "2").overridden == ()
+        return
+    with pytest.raises(RefusedError, match=r"gate retrieval failed: personas\.gain: no gain") as no:
+        promote(NAME, "2")
+    assert ("a drop" in str(no.value)) == (not checks)
+
+
+def test_a_failed_verdict_beside_todays_champion_stands(home, monkeypatch):
+    promote(NAME, "1")
+    reasons = (DROP["reason"],)
+    verdict = {"champion": digest_of(1), "passed": False, "reasons": reasons, "checks": [DROP]}
+    with_verdict(monkeypatch, 2, **verdict)
+    with pytest.raises(RefusedError, match="gate retrieval failed: champion_slices: a drop"):
+        promote(NAME, "2")
+
+
+def test_the_limits_of_the_verdict_are_those_of_the_comparison(home, monkeypatch):
+    """A candidate that falls by everything passes where the drop allowed is everything."""
+    promote(NAME, "1")
+    limits = {"max_drop": 1.0, "max_caption_drop": 1.0}
+    with_verdict(monkeypatch, 6, statistics={**limits, "student_mean_percentile": 0.9})
+    assert promote(NAME, "6").moved
 
 
 def test_a_champion_that_cannot_be_read_is_a_reason_to_refuse(home, template):
@@ -246,7 +297,7 @@ def test_who_comes_from_another_host_meanwhile_is_noticed(home, monkeypatch):
 def test_rolling_back_is_a_stack_and_computes_nothing(home, monkeypatch):
     for number in ("1", "2", "3"):
         promote(NAME, number)
-    for name in ("compare", "verify_collections"):
+    for name in ("compare_with", "verify_collections"):
         monkeypatch.setattr(promotion, name, lambda *_: pytest.fail("computed something"))
     before = {path: path.stat().st_mtime_ns for path in Path("var/milvus").rglob("*")}
     assert rollback(NAME).version.number == 2
@@ -347,9 +398,10 @@ def test_what_the_champion_does_not_know_it_is_shown(home, sources, tmp_path, mo
     known = champion.read_products()
     other = [replace(p, image_sha256="f" * 64) if p.product_id == "p2" else p for p in known]
     monkeypatch.setattr(Bundle, "read_products", lambda self: other if self is champion else known)
-    found = compare(candidate, champion)
+    found = compare(from_bundle(candidate), champion, 1)
     assert len(seen) == 1
-    assert (found.candidate, found.champion, found.queries) == (1.0, 1.0, 2)
+    for answers in (found.candidate, found.reference):
+        assert answers.personas["percentile"].tolist() == [1.0, 1.0]
 
 
 STEPS = ("verify_collections", "open_change", "set_alias", "close_change", "_prune")
@@ -363,14 +415,13 @@ def test_killed_at_any_step_one_champion_serves_and_the_next_call_completes(home
     code = f"""
 import os, signal
 from registry import promotion
-from registry.comparison import Comparison
 step = promotion.{step}
 def killed(*arguments, **named):
     if {moment!r} == "after":
         step(*arguments, **named)
     os.kill(os.getpid(), signal.SIGKILL)
 promotion.{step} = killed
-promotion.compare = lambda *_: Comparison(2, 1.0, 1.0, (0.0, 0.0))
+promotion._faults_beside = lambda *_: iter(())
 promotion.promote({NAME!r}, "2")
 """
     killed = subprocess.run([sys.executable, "-c", code], check=False)

@@ -14,7 +14,7 @@ from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
 from registry.versions import Version
-from retrieval.schema import PERSONAS, PRODUCTS, TOURNAMENTS, write_rows
+from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
 from retrieval.vectors import write_vectors
 
 COLOURS = ("red", "green", "blue", "black", "white")
@@ -49,6 +49,7 @@ def bundle_folder(tmp_path: Path) -> Path:
     write_rows(root / "products.parquet", rows, PRODUCTS)
     write_rows(root / "personas.parquet", [], PERSONAS)
     write_rows(root / "tournaments.parquet", [], TOURNAMENTS)
+    write_rows(root / "queries.parquet", [], QUERIES)
     for colour in COLOURS:
         Image.new("RGB", (60, 40), colour).save(root / f"{colour}.png")
     vectors = root / "vectors.parquet"
@@ -77,6 +78,7 @@ def bundle_folder(tmp_path: Path) -> Path:
         products=root / "products.parquet",
         personas=root / "personas.parquet",
         tournaments=root / "tournaments.parquet",
+        queries=root / "queries.parquet",
         concepts=root / "concepts",
         metrics=root / "evaluate.json",
         verdicts={"retrieval": verdict},

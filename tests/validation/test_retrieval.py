@@ -9,11 +9,28 @@ import pytest
 
 from retrieval.schema import QUERIES
 from validation.gate import Verdict
-from validation.retrieval import RetrievalLimits, check_retrieval, pair_personas, summarise
+from validation.retrieval import Evidence, check_retrieval, pair_personas, summarise
+from validation.retrieval_champion import Answers, Comparison, Uncompared
+from validation.retrieval_champion_suites import IndexTrial
+from validation.retrieval_suites import RetrievalLimits
 
 pytestmark = pytest.mark.usefixtures("quick_docs")
 
-LIMITS = RetrievalLimits(30, 0.8, 0.0, 0.05)
+LIMITS = RetrievalLimits(
+    min_queries=30,
+    min_slice_queries=20,
+    confidence=0.95,
+    min_mean_percentile=0.8,
+    min_within_kind_percentile=0.6,
+    min_recall_at_10=0.1,
+    min_slice_percentile=0.6,
+    min_caption_recall_at_10=0.9,
+    min_gain=0.0,
+    max_drop=0.01,
+    max_slice_drop=0.05,
+    max_caption_drop=0.05,
+    min_index_agreement=0.95,
+)
 LEVELS = {"random": 0.5, "base": 0.75, "text": 0.7, "student": 0.9, "ceiling": 0.95}
 
 
@@ -22,27 +39,53 @@ def make(personas: int = 40, seed: int = 0, **levels: float) -> pd.DataFrame:
     rows = []
     for model, level in {**LEVELS, **levels}.items():
         for number in range(personas):
+            slices = {"relation": "uncle" if number < personas // 2 else "aunt"}
             percentile = float(np.clip(level + rng.normal(scale=0.02), 0, 1))
             rank = 101 - 100 * percentile
             rank_and_place = (rank, 101, percentile, float("nan"), float("nan"), float("nan"))
-            rows.append((f"p{number}", "original", model, "x1", *rank_and_place, {}, []))
+            rows.append((f"p{number}", "original", model, "x1", *rank_and_place, slices, []))
     return pd.DataFrame(rows, columns=QUERIES.names)
 
 
 def metrics_of(queries: pd.DataFrame, base: float = 1.0, student: float = 0.97) -> dict[str, Any]:
     means = queries.groupby("model")["percentile"].mean()
-    persona = {str(model): {"mean_percentile": float(mean)} for model, mean in means.items()}
-    caption = {"base": {"recall@10": base}, "student": {"recall@10": student}}
+    rest = {"within_kind_percentile": 0.8, "recall@10": 0.4}
+    persona = {str(model): {"mean_percentile": float(mean)} | rest for model, mean in means.items()}
+    recalls = {"base": base, "student": student}
+    caption = {model: {"recall@1": value, "recall@10": value} for model, value in recalls.items()}
     return {"persona": persona, "caption": caption, "concept": None}
 
 
-def judge(tmp_path: Path, queries: pd.DataFrame, metrics: Any = None) -> Verdict:
+FOUND = IndexTrial(1.0)
+
+
+def judge(
+    tmp_path: Path,
+    queries: pd.DataFrame,
+    metrics: Any = None,
+    champion: Comparison | Uncompared | None = None,
+    index: IndexTrial = FOUND,
+) -> Verdict:
     metrics = metrics_of(queries) if metrics is None else metrics
-    return check_retrieval(queries, metrics, LIMITS, tmp_path / "docs", {})
+    evidence = Evidence(queries, metrics, index, champion)
+    return check_retrieval(evidence, LIMITS, tmp_path / "docs", {})
 
 
 def failed(verdict: Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
+
+
+def sliced_student(shifts: dict[str, float], aunt_base: float = 0.0) -> pd.DataFrame:
+    """A student that lies `shifts` off the base in each slice."""
+    queries = make()
+    levels = queries["percentile"].where(queries["model"] == "base").dropna()
+    relation = pd.Series([slices["relation"] for slices in queries["slices"]])
+    levels += aunt_base * (relation[levels.index] == "aunt")
+    queries.loc[levels.index, "percentile"] = levels
+    students = queries.index[queries["model"] == "student"]
+    moved = levels.to_numpy() + relation[students].map(shifts).to_numpy()
+    queries.loc[students, "percentile"] = np.clip(moved, 0, 1)
+    return queries
 
 
 def edit(change: Callable[[pd.DataFrame], Any]) -> pd.DataFrame:
@@ -64,7 +107,7 @@ FIRST_STUDENT_ROW = 3 * 40
 
 BAD_TABLES: dict[str, tuple[Callable[[], pd.DataFrame], set[str]]] = {
     "below the floor": (lambda: make(student=0.78), {"personas.mean_percentile"}),
-    "worse than base": (lambda: make(student=0.85, base=0.9), {"personas.gain"}),
+    "worse than base": (lambda: make(student=0.85, base=0.9), {"personas.gain", "slices.no_drop"}),
     "too few": (lambda: make(personas=29), {"personas.row_count"}),
     "NaN": (
         lambda: edit(
@@ -72,7 +115,10 @@ BAD_TABLES: dict[str, tuple[Callable[[], pd.DataFrame], set[str]]] = {
                 "percentile", q["percentile"].where(q.index != FIRST_STUDENT_ROW)
             )
         ),
-        {"queries.percentile_not_null", "personas.student_not_null", "personas.gain_not_null"},
+        {
+            *(f"{name}_not_null" for name in ("queries.percentile", "personas.student")),
+            *("personas.gain_not_null", "slices.floor", "slices.no_drop"),
+        },
     ),
     "out of range": (
         lambda: edit(
@@ -86,7 +132,19 @@ BAD_TABLES: dict[str, tuple[Callable[[], pd.DataFrame], set[str]]] = {
     ),
     "a persona without base": (
         lambda: make().drop(index=40),
-        {"personas.same_personas", "personas.gain_not_null"},
+        {"personas.same_personas", "personas.gain_not_null", "slices.no_drop"},
+    ),
+    "unknown wording": (
+        lambda: edit(lambda q: q.__setitem__("wording", q["wording"].where(q.index != 0, "loud"))),
+        {"queries.known_wordings"},
+    ),
+    "a slice below base": (
+        lambda: sliced_student({"aunt": -0.1, "uncle": 0.25}),
+        {"slices.no_drop"},
+    ),
+    "a slice below the floor": (
+        lambda: sliced_student({"aunt": 0.02, "uncle": 0.25}, aunt_base=-0.3),
+        {"slices.floor", "personas.mean_percentile"},
     ),
     "missing column": (lambda: make().drop(columns="winner"), {"queries.winner_not_null"}),
     "all-null column": (lambda: make().assign(winner=None), {"queries.winner_not_null"}),
@@ -97,6 +155,55 @@ BAD_TABLES: dict[str, tuple[Callable[[], pd.DataFrame], set[str]]] = {
 def test_a_bad_table_is_caught_by_the_right_expectation(tmp_path: Path, name: str) -> None:
     build, caught_by = BAD_TABLES[name]
     assert failed(judge(tmp_path, build())) == caught_by
+
+
+def test_the_slice_that_is_lost_is_named_with_its_numbers(tmp_path: Path) -> None:
+    verdict = judge(tmp_path, sliced_student({"aunt": -0.1, "uncle": 0.25}))
+    (reason,) = verdict.reasons
+    assert "1 of 2 rows at fault (slice relation=aunt: 6" in reason
+    assert "n = 20, limit 5)" in reason
+
+
+def test_personas_of_unseen_interests_are_a_slice_and_not_in_the_mean(tmp_path: Path) -> None:
+    """Ten of forty, all at 0.75: the mean of the table is not that of the metrics."""
+    queries = make()
+    late = queries["persona_id"].isin([f"p{n}" for n in range(30, 40)])
+    unseen = late & (queries["model"] == "student")
+    queries.loc[unseen, "percentile"] = 0.75
+    queries["slices"] = [{"interests": "unseen" if one else "seen"} for one in late]
+    verdict = judge(tmp_path, queries, metrics_of(queries[~late]))
+    assert verdict.passed, verdict.reasons
+    assert "were not checked: interests=unseen (10)" in verdict.notes[0]
+    whole = judge(tmp_path, queries, metrics_of(queries))
+    assert "metrics.student_mean_as_in_table" in failed(whole)
+
+
+def test_the_other_wording_does_not_count(tmp_path: Path) -> None:
+    other = make(student=0.1).assign(wording="paraphrased")
+    queries = pd.concat([other, make()], ignore_index=True)
+    assert judge(tmp_path, queries, metrics_of(make())).passed
+
+
+def test_without_wants_the_percentile_within_the_kind_is_not_checked(tmp_path: Path) -> None:
+    metrics = metrics_of(make())
+    for model in metrics["persona"].values():
+        model["within_kind_percentile"] = None
+    verdict = judge(tmp_path, make(), metrics)
+    assert verdict.passed
+    assert "the percentile within the kind was not checked: no persona has wants" in verdict.notes
+
+
+@pytest.mark.parametrize(
+    ("index", "caught_by"),
+    [
+        (IndexTrial(0.94), "index.agreement"),
+        (IndexTrial(0.0, "got a vector of length 0"), "index.built"),
+    ],
+)
+def test_an_index_that_misses_is_caught(tmp_path: Path, index: IndexTrial, caught_by: str) -> None:
+    verdict = judge(tmp_path, make(), index=index)
+    assert failed(verdict) == {caught_by}
+    assert index.fault in verdict.reasons[0]
 
 
 def test_a_row_twice_is_caught(tmp_path: Path) -> None:
@@ -129,9 +236,30 @@ def with_mean(model: str, mean: Any) -> dict[str, Any]:
     return metrics
 
 
+def with_number(name: str, value: Any) -> dict[str, Any]:
+    metrics = metrics_of(make())
+    metrics["persona"]["student"][name] = value
+    return metrics
+
+
+WITHIN = "student_within_kind_percentile"
+NO_CAPTIONS = {
+    "metrics.student_caption_recall@10_not_null",
+    "metrics.student_caption_recall@10",
+    *(f"metrics.caption_drop@{k}{end}" for k in (1, 10) for end in ("", "_not_null")),
+}
 NAN = float("nan")
 BAD_METRICS: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "caption drop": (metrics_of(make(), student=0.94), {"metrics.caption_drop"}),
+    "caption drop": (
+        metrics_of(make(), student=0.94),
+        {"metrics.caption_drop@1", "metrics.caption_drop@10"},
+    ),
+    "captions forgotten by both": (
+        metrics_of(make(), base=0.8, student=0.8),
+        {"metrics.student_caption_recall@10"},
+    ),
+    "within the kind a coin": (with_number("within_kind_percentile", 0.5), {f"metrics.{WITHIN}"}),
+    "nobody's winner in reach": (with_number("recall@10", 0.0), {"metrics.student_recall@10"}),
     "another student": (with_mean("student", 0.91), {"metrics.student_mean_as_in_table"}),
     "another base": (with_mean("base", 0.5), {"metrics.base_mean_as_in_table"}),
     "null": (
@@ -141,15 +269,16 @@ BAD_METRICS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "NaN elsewhere": ({**metrics_of(make()), "concept": {"map": [1, NAN]}}, {"metrics.finite"}),
     "no captions": (
         {**metrics_of(make()), "caption": {}},
-        {"metrics.caption_drop_not_null", "metrics.caption_drop"},
+        NO_CAPTIONS,
     ),
     "nothing": (
         {},
         {
             *(f"metrics.{model}_mean_off_not_null" for model in ("base", "student")),
             *(f"metrics.{model}_mean_as_in_table" for model in ("base", "student")),
-            "metrics.caption_drop_not_null",
-            "metrics.caption_drop",
+            "metrics.student_recall@10_not_null",
+            "metrics.student_recall@10",
+            *NO_CAPTIONS,
         },
     ),
 }
@@ -172,6 +301,7 @@ def test_pairs_by_hand() -> None:
     queries = pd.DataFrame(
         {
             "persona_id": ["a", "b", "a", "c", "a"],
+            "wording": ["original"] * 5,
             "model": ["base", "base", "student", "student", "text"],
             "percentile": [0.5, 0.6, 0.75, 1.0, 0.1],
         }
@@ -184,7 +314,12 @@ def test_pairs_by_hand() -> None:
 
 def test_summary_by_hand() -> None:
     queries = pd.DataFrame(
-        {"persona_id": ["a", "b"], "model": ["student"] * 2, "percentile": [0.5, 1.0]}
+        {
+            "persona_id": ["a", "b"],
+            "wording": ["original"] * 2,
+            "model": ["student"] * 2,
+            "percentile": [0.5, 1.0],
+        }
     )
     metrics = {
         "persona": {"student": {"mean_percentile": 0.75}, "ceiling": {"ci95": [0.1, float("inf")]}},
@@ -194,4 +329,90 @@ def test_summary_by_hand() -> None:
     assert row["student_mean_off"] == 0
     assert row["not_finite"] == 1
     assert np.isnan(row["base_mean_off"])
-    assert np.isnan(row["caption_drop"])  # true is no recall
+    assert np.isnan(row["caption_drop@10"])  # true is no recall
+
+
+RELATIONS = ("uncle", "aunt", "boss")
+
+
+def beside(candidate: dict[str, Any], reference: dict[str, Any]) -> Comparison:
+    """300 personas in three slices, 100 captions; a number stands for everyone's."""
+    rng = np.random.default_rng(0)
+    noise_Q = rng.normal(scale=0.05, size=300)
+
+    def answers(levels: dict[str, Any]) -> Answers:
+        percentile_Q = np.clip(levels.get("percentile", 0.8) + noise_Q, 0, 1)
+        return Answers(
+            personas={
+                "percentile": percentile_Q,
+                "within_kind_percentile": np.clip(levels.get("within", 0.7) + noise_Q, 0, 1),
+                "recall@10": np.full(300, levels.get("recall", 1.0)),
+            },
+            captions={
+                "recall@1": np.full(100, levels.get("caption", 1.0)),
+                "recall@10": np.full(100, levels.get("caption", 1.0)),
+            },
+        )
+
+    slices = [{"relation": RELATIONS[at % 3], "golfers": str(at // 290)} for at in range(300)]
+    return Comparison(3, "c" * 64, slices, answers(candidate), answers(reference))
+
+
+def test_a_candidate_equal_to_the_champion_passes_and_names_it(tmp_path: Path) -> None:
+    verdict = judge(tmp_path, make(), champion=beside({}, {}))
+    assert verdict.passed, verdict.reasons
+    assert verdict.champion == "c" * 64
+    assert verdict.notes == [
+        "compared with the champion, version 3, on 300 held-out personas and 100 held-out products"
+    ]
+    assert verdict.statistics["champion_mean_percentile"] == pytest.approx(0.8, abs=0.01)
+    assert verdict.statistics["difference_mean_percentile"] == 0
+    assert verdict.statistics["max_slice_drop"] == 0.05
+    json.dumps(verdict.to_json(), allow_nan=False)
+
+
+ONE_SLICE = np.where(np.arange(300) % 3 == 1, -0.12, 0.07)  # aunts lose, the mean gains 0.7 points
+
+BESIDE_CHAMPION: dict[str, tuple[dict[str, Any], str, str]] = {
+    "percentile": (
+        {"percentile": 0.77},
+        "champion.no_drop",
+        "mean percentile: 76.8 % against 79.8 %",
+    ),
+    "within the kind": (
+        {"within": 0.67},
+        "champion.no_drop",
+        "percentile within the kind: 66.8 % against 69.8 %",
+    ),
+    "recall": ({"recall": 0.5}, "champion.no_drop", "recall@10: 50.0 % against 100.0 %"),
+    "captions": ({"caption": 0.9}, "champion.no_drop", "caption recall@1: 90.0 % against 100.0"),
+    "a slice": (
+        {"percentile": 0.8 + ONE_SLICE},
+        "champion_slices.no_drop",
+        "1 of 4 rows at fault (slice relation=aunt: 68.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_CHAMPION)
+def test_what_is_worse_than_the_champion_is_named(tmp_path: Path, name: str) -> None:
+    candidate, caught_by, told = BESIDE_CHAMPION[name]
+    verdict = judge(tmp_path, make(), champion=beside(candidate, {}))
+    assert failed(verdict) == {caught_by}
+    assert told in verdict.reasons[0]
+
+
+def test_a_champion_that_cannot_be_evaluated_fails_with_the_reason(tmp_path: Path) -> None:
+    fault = "weights: got no such file"
+    verdict = judge(tmp_path, make(), champion=Uncompared(3, "c" * 64, fault))
+    assert failed(verdict) == {"champion.compared"}
+    assert f"version 3 cannot be compared with: {fault}" in verdict.reasons[0]
+    assert verdict.champion == "c" * 64
+
+
+def test_equal_inputs_give_equal_verdicts(tmp_path: Path) -> None:
+    def verdict() -> str:
+        made = judge(tmp_path, make(), champion=beside({"percentile": 0.7}, {}))
+        return json.dumps(made.to_json())
+
+    assert verdict() == verdict()

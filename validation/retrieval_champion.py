@@ -1,0 +1,110 @@
+"""Candidate against champion, query by query: what was measured, and what got worse.
+
+Q queries, P products.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validation.retrieval_drops import Drop, Pair, judge, largest_first, slice_pairs
+
+HEADLINE = {
+    "percentile": "mean percentile",
+    "within_kind_percentile": "percentile within the kind",
+    "recall@10": "recall@10",
+}
+CAPTIONS = {"recall@1": "caption recall@1", "recall@10": "caption recall@10"}
+
+ABOUT_CHAMPION = "champion"  # how the names of checks begin that are about the day's champion
+
+Columns = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class RegressionLimits:
+    """By how much a candidate may fall below a champion; each is explained in params.yaml.
+
+    The defaults are for verdicts of releases that did not record theirs.
+    """
+
+    max_drop: float = 0.01
+    max_slice_drop: float = 0.05
+    max_caption_drop: float = 0.05
+    min_slice_queries: int = 20
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model on the candidate's queries, a number in [0, 1] each."""
+
+    personas: Columns  # of HEADLINE, (Q,) each
+    captions: Columns  # of CAPTIONS, (P,) each
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models on the same queries."""
+
+    version: int  # the champion's
+    champion: str  # its digest
+    slices_Q: Sequence[Mapping[str, str]]  # slice -> value, of each persona
+    candidate: Answers
+    reference: Answers  # the champion's
+
+
+@dataclass(frozen=True)
+class Uncompared:
+    """There is a champion, and it could not be compared with."""
+
+    version: int
+    champion: str
+    fault: str
+
+
+@dataclass(frozen=True)
+class Regression:
+    """What a comparison came to: one family of checks over all queries, one over slices."""
+
+    overall: list[Drop]
+    slices: list[Drop]
+    small: list[str]  # slices of too few personas to judge
+
+    @property
+    def worse(self) -> list[Drop]:
+        """What fails."""
+        return [drop for drop in (*self.overall, *self.slices) if drop.is_worse]
+
+
+def has_seen_interests(slices: Mapping[str, str]) -> bool:
+    """Whether a persona belongs to the headline: those of unseen interests are a slice apart."""
+    return slices.get("interests") != "unseen"
+
+
+def find_regression(comparison: Comparison, limits: RegressionLimits) -> Regression:
+    """Judge a comparison."""
+    ours, theirs = comparison.candidate, comparison.reference
+    seen_Q = np.array([has_seen_interests(slices) for slices in comparison.slices_Q], dtype=bool)
+    pairs = [
+        Pair(name, ours.personas[key][seen_Q], theirs.personas[key][seen_Q], limits.max_drop)
+        for key, name in HEADLINE.items()
+    ]
+    pairs += [
+        Pair(name, ours.captions[key], theirs.captions[key], limits.max_caption_drop)
+        for key, name in CAPTIONS.items()
+    ]
+    overall, _ = judge(pairs, limits.confidence)
+    slices, small = judge(
+        slice_pairs(
+            comparison.slices_Q,
+            ours.personas["percentile"],
+            theirs.personas["percentile"],
+            limits.max_slice_drop,
+        ),
+        limits.confidence,
+        limits.min_slice_queries,
+    )
+    return Regression(overall, largest_first(slices), small)

@@ -1,0 +1,133 @@
+"""Did a model get worse than another on the same queries? The rule of the gate and of promotion.
+
+A drop fails where it is larger than its limit *and* the interval of the paired differences excludes
+zero: a limit alone lets chance block an equal model, an interval alone blocks for nothing that
+anyone would notice. The interval is Student's, mean ± t(n - 1) · s / √n over the differences
+candidate - reference. Checks that are made together share their chance of an error (Bonferroni):
+each of k has the level 1 - (1 - confidence) / k, so that among them all an equally good model is
+blocked with a chance of (1 - confidence) / 2 at most. At a slice's size, and at levels this high,
+a percentile bootstrap is too narrow: of models equally good it blocked several times as many.
+
+Q queries.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One metric of two models on the same queries: (Q,) each, in [0, 1]; NaN where undefined."""
+
+    what: str  # "mean percentile", "interest=gardening"
+    candidate_Q: NDArray[np.float64]
+    reference_Q: NDArray[np.float64]
+    limit: float  # a drop of the means up to this is let through
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What a pair came to."""
+
+    what: str
+    queries: int
+    candidate: float  # means
+    reference: float
+    low: float  # the interval of candidate - reference
+    high: float
+    limit: float
+
+    @property
+    def difference(self) -> float:
+        """Of the means, candidate - reference."""
+        return round(self.candidate - self.reference, 12)  # 0.95 - 1 must not miss a limit of 0.05
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it fails; a number that is NaN fails too."""
+        return not (self.difference >= -self.limit or self.high >= 0)
+
+    def summary(self) -> str:
+        """For people, in percent and points."""
+        return (
+            f"{self.what}: {100 * self.candidate:.1f} % against {100 * self.reference:.1f} %"
+            f" (difference {100 * self.low:+.1f} to {100 * self.high:+.1f} points, n ="
+            f" {self.queries}, limit {100 * self.limit:g})"
+        )
+
+
+def judge(
+    pairs: Sequence[Pair], confidence: float, min_queries: int = 2
+) -> tuple[list[Drop], list[str]]:
+    """Compare pairs that are judged together, in their order.
+
+    Args:
+        pairs: The family of checks.
+        confidence: Of all intervals together.
+        min_queries: A pair with fewer queries, those without a value on both sides left out, is
+            not judged.
+
+    Returns:
+        The drops, and the names of the pairs that were too small to judge.
+    """
+    defined = [(pair, ~(np.isnan(pair.candidate_Q) & np.isnan(pair.reference_Q))) for pair in pairs]
+    judged = [(pair, known) for pair, known in defined if known.sum() >= max(min_queries, 2)]
+    small = [f"{p.what} ({int(k.sum())})" for p, k in defined if k.sum() < max(min_queries, 2)]
+    level = 1 - (1 - confidence) / max(len(judged), 1)
+    drops = [_drop(pair, known, level) for pair, known in judged]
+    return drops, small
+
+
+def largest_first(drops: Sequence[Drop]) -> list[Drop]:
+    """A reason names the first few that fail."""
+    return sorted(drops, key=lambda drop: drop.difference)
+
+
+def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Student's interval of a mean, of two values at least; a point where all are equal."""
+    spread = float(values.std(ddof=1)) / len(values) ** 0.5
+    half = _quantile((1 + level) / 2, len(values) - 1) * spread
+    mean = float(values.mean())
+    return mean - half, mean + half
+
+
+def slice_pairs(
+    slices_Q: Sequence[Mapping[str, str]],
+    candidate_Q: NDArray[np.float64],
+    reference_Q: NDArray[np.float64],
+    limit: float,
+) -> list[Pair]:
+    """One pair a value of each slice, "interest=gardening", in the names' order."""
+    members: dict[str, list[int]] = {}
+    for row, slices in enumerate(slices_Q):
+        for name, value in slices.items():
+            members.setdefault(f"{name}={value}", []).append(row)
+    return [
+        Pair(name, candidate_Q[rows], reference_Q[rows], limit)
+        for name, rows in sorted(members.items())
+    ]
+
+
+@cache
+def _quantile(probability: float, degrees: int) -> float:
+    from scipy.stats import t  # here: promotion and the stage need it, reading a verdict does not
+
+    return float(t.ppf(probability, degrees))
+
+
+def _drop(pair: Pair, known_Q: NDArray[np.bool_], level: float) -> Drop:
+    candidate_Q, reference_Q = pair.candidate_Q[known_Q], pair.reference_Q[known_Q]
+    low, high = mean_interval(candidate_Q - reference_Q, level)
+    return Drop(
+        what=pair.what,
+        queries=len(candidate_Q),
+        candidate=float(candidate_Q.mean()),
+        reference=float(reference_Q.mean()),
+        low=low,
+        high=high,
+        limit=pair.limit,
+    )
