@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def change(params: dict[str, Any], line: str, seed: int, personas: int) -> dict[
     names = ["base", *(f"c{number}" for number in range(1, cycles + 1))]
     changed["cycles"] = {
         name: {"prev": prev, "prev_model": f"models/{'student/' * (prev != 'base')}{prev}"}
-        for prev, name in zip(names[:-1], names[1:], strict=True)
+        for prev, name in pairwise(names)
     }
     groups = calls // cycles
     covered = min(params["label"]["min_coverage"], groups // personas)
