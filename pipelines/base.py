@@ -3,7 +3,7 @@
 data/catalog/, data/personas.parquet
     -> models/base/, data/vectors/base/ (products, captions, personas, paraphrases),
        metrics/base.json, reports/curves/base.csv, data/runs/base.json,
-       data/labels/base/ (no rankings yet)
+       data/labels/base/ (no rankings yet), models/training/base/ (no state yet)
 
 `base.pretrained: null` trains the image tower against the frozen MiniLM text tower on the literal
 captions of the training products (pipelines/caption_training.py), those of split `base` among them:
@@ -33,8 +33,10 @@ from pipelines.paths import (
     model_metrics,
     product_vectors,
     rankings_file,
+    training_state,
 )
 from pipelines.stage import derive_seed, say, stage_lock
+from pipelines.training_state import write_state
 from registry.tracking import log_curve, training_run
 from retrieval.captions import caption_ranks
 from retrieval.compute import make_repeatable, resolve_device
@@ -109,6 +111,7 @@ def main() -> None:
         )
         write_curves("base", {"loss": losses["choice"]})
         write_rows(rankings_file("base"), [], RANKINGS)
+        write_state(training_state("base"), {})
         for part, values in losses.items():
             log_curve(part, values)
         write_run("base", run)

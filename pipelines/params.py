@@ -191,14 +191,24 @@ class CheckLabels(Section):
 class Distill(Section):
     """Section `distill`."""
 
-    head_epochs: Annotated[int, Field(ge=0)]
-    head_learning_rate: PositiveFloat
-    steps: Annotated[int, Field(ge=0)]
+    recipe: Literal["default", "published"]
+    train: Literal["head", "blocks", "lora", "whole"]
+    blocks: PositiveInt
+    rank: PositiveInt
+    epochs: PositiveInt
     batch_groups: PositiveInt
-    learning_rate: PositiveFloat
+    accumulate: PositiveInt
+    loss: Literal["bradley-terry", "bradley-terry-sum", "plackett-luce", "margin-mse"]
     temperature: PositiveFloat
+    learn_temperature: bool
     retention_weight: NonNegativeFloat
+    inverse_frequency: bool
+    schedule: Literal["one-cycle", "decay"]
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
     grad_clip: PositiveFloat
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    blend: Share
     patience: PositiveInt
 
 

@@ -54,6 +54,11 @@ def student_model(cycle: str) -> Path:
     return Path("models/student") / cycle
 
 
+def training_state(cycle: str) -> Path:
+    """What a cycle's training hands to the next one's; of `base`, which has none, empty."""
+    return Path("models/training") / cycle / "state.pt"
+
+
 def model_metrics(model: str) -> Path:
     """The metrics of a model: of a cycle, or `base`."""
     return Path("metrics") / f"{model}.json"

@@ -1,7 +1,7 @@
-"""Rankings as a training set: pictures, texts and captions of every group, ready for batches.
+"""Rankings as a training set: groups, texts and captions, ready for batches and parts of them.
 
-G groups a batch, K products a group, U distinct products of the batch, C distinct captions, D
-embedding width.
+N groups, G of them in a batch, K products a group, P products, U distinct products of the batch, C
+distinct captions, D embedding width.
 """
 
 from collections.abc import Sequence
@@ -12,40 +12,55 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipelines.paths import CAPTION_VECTORS, PERSONA_VECTORS, PRODUCTS_FILE
+from pipelines.params import Distill
+from pipelines.paths import CAPTION_VECTORS, PERSONA_VECTORS
 from retrieval.captions import number_captions
-from retrieval.encoder import Encoder
-from retrieval.losses import bradley_terry, caption_choice
+from retrieval.losses import (
+    Temperature,
+    bradley_terry,
+    bradley_terry_sum,
+    caption_choice,
+    inverse_frequency,
+    margin_mse,
+    plackett_luce,
+)
 from retrieval.vectors import read_vectors
 
-Curves = dict[str, list[float]]  # loss -> its value at every step
+Rows = Sequence[dict[str, Any]]
+LOSSES = {
+    "bradley-terry": bradley_terry,
+    "bradley-terry-sum": bradley_terry_sum,
+    "plackett-luce": plackett_luce,
+    "margin-mse": margin_mse,
+}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of groups; every distinct product stands in it once."""
+    """Groups of a step, or a part of them; every distinct product stands in it once."""
 
-    products_U: torch.Tensor  # which of the ranked products
+    products_U: torch.Tensor  # rows of the products table, on the CPU
     place_GK: torch.Tensor  # row in U of each group's products, in the teacher's order
     personas_GD: torch.Tensor
+    weight_G: torch.Tensor  # what each group's loss is multiplied by
     caption_U: torch.Tensor  # row in `Preferences.captions_CD` of each product's caption
+    retained_V: torch.Tensor  # rows in U whose captions this part answers for
+    group_share: float  # 1 / groups of the whole step
+    caption_share: float  # V / distinct products of the whole step
 
 
 class Preferences:
     """The teacher's labels with everything that is frozen computed once."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        rankings: Sequence[dict[str, Any]],
-        products: Sequence[dict[str, Any]],
-    ) -> None:
-        """Read the pictures of the ranked products, and the vectors of texts and captions.
+    def __init__(self, rankings: Rows, products: Rows, settings: Distill, device: str) -> None:
+        """Read the vectors of texts and captions.
 
         Args:
-            encoder: Decides how pictures are read, and where tensors live.
             rankings: Rows of the rankings table; those without a label are left out.
-            products: Rows of the products table; products that no group ranks are left out.
+            products: Rows of the products table; captions of products that no group ranks are no
+                candidates.
+            settings: Loss and weights.
+            device: Where tensors live.
 
         Raises:
             SystemExit: No group has a label.
@@ -54,21 +69,26 @@ class Preferences:
         if not labelled:
             msg = f"got {len(rankings)} groups and no label among them; see reports/labels"
             raise SystemExit(msg)
-        ranked = {product for row in labelled for product in row["ranking"]}
-        products = [product for product in products if product["product_id"] in ranked]
-        ids = [product["product_id"] for product in products]
-        column = {product_id: number for number, product_id in enumerate(ids)}
-        self._groups_NK = np.array([[column[p] for p in row["ranking"]] for row in labelled])
-        folder = PRODUCTS_FILE.parent
-        self.pixels_P3SS = encoder.read_pixels([folder / product["image"] for product in products])
-        _, number_P = number_captions([product["caption"] for product in products])
-        first = np.unique(number_P, return_index=True)[1]  # a product that has each caption
-        captions = read_vectors(CAPTION_VECTORS).rows([ids[number] for number in first])
-        self.captions_CD = torch.from_numpy(captions).to(encoder.device)
-        self._caption_P = torch.from_numpy(number_P).to(encoder.device)
-        personas = [row["persona_id"] for row in labelled]
+        self._settings, self._device = settings, device
+        self.products = len(products)
+        row = {product["product_id"]: number for number, product in enumerate(products)}
+        self._groups_NK = np.array([[row[p] for p in group["ranking"]] for group in labelled])
+        self._weight_N = torch.ones(len(labelled))
+        if settings.inverse_frequency:
+            self._weight_N = inverse_frequency(torch.from_numpy(self._groups_NK))
+        personas = [group["persona_id"] for group in labelled]
         self._personas_ND = torch.from_numpy(read_vectors(PERSONA_VECTORS).rows(personas))
-        self._device = encoder.device
+        self._read_captions(products)
+
+    def _read_captions(self, products: Rows) -> None:
+        ranked_R = np.unique(self._groups_NK)
+        _, number_R = number_captions([products[row]["caption"] for row in ranked_R])
+        first_C = ranked_R[np.unique(number_R, return_index=True)[1]]  # a product of each caption
+        ids = [products[row]["product_id"] for row in first_C]
+        captions_CD = torch.from_numpy(read_vectors(CAPTION_VECTORS).rows(ids))
+        self.captions_CD = captions_CD.to(self._device)
+        self._caption_P = np.full(len(products), -1)
+        self._caption_P[ranked_R] = number_R
 
     def __len__(self) -> int:
         """How many groups have a label."""
@@ -81,31 +101,48 @@ class Preferences:
         order = np.concatenate([rng.permutation(len(self)) for _ in range(rounds)])
         return [order[at : at + size] for at in range(0, steps * size, size)]
 
-    def rows(self, groups: NDArray[np.intp]) -> Batch:
-        """What one step needs of the groups, the pictures aside."""
-        rows_U, place = np.unique(self._groups_NK[groups], return_inverse=True)
-        return Batch(
-            products_U=torch.from_numpy(rows_U),
-            place_GK=torch.from_numpy(place.reshape(len(groups), -1)).to(self._device),
-            personas_GD=self._personas_ND[groups].to(self._device),
-            caption_U=self._caption_P[rows_U],
-        )
+    def parts(self, groups: NDArray[np.intp], count: int) -> list[Batch]:
+        """The groups of a step in so many parts (fewer where there are fewer groups).
 
-    def pixels(self, batch: Batch) -> torch.Tensor:
-        """The batch's pictures, uint8 (U, 3, S, S)."""
-        return self.pixels_P3SS[batch.products_U]
+        The losses of the parts add up to that of the whole: a product of several parts is retained
+        in the first.
+        """
+        total_U = np.unique(self._groups_NK[groups])
+        seen = np.array([], dtype=np.intp)
+        batches = []
+        for part in np.array_split(groups, min(count, len(groups))):
+            rows_U, place = np.unique(self._groups_NK[part], return_inverse=True)
+            new_V = np.flatnonzero(~np.isin(rows_U, seen))
+            seen = np.union1d(seen, rows_U)
+            batch = Batch(
+                products_U=torch.from_numpy(rows_U),
+                place_GK=torch.from_numpy(place.reshape(len(part), -1)).to(self._device),
+                personas_GD=self._personas_ND[part].to(self._device),
+                weight_G=self._weight_N[part].to(self._device),
+                caption_U=torch.from_numpy(self._caption_P[rows_U]).to(self._device),
+                retained_V=torch.from_numpy(new_V).to(self._device),
+                group_share=1 / len(groups),
+                caption_share=len(new_V) / len(total_U),
+            )
+            batches.append(batch)
+        return batches
 
     def losses(
-        self, images_UD: torch.Tensor, batch: Batch, temperature: float, scale: torch.Tensor
+        self, images_UD: torch.Tensor, batch: Batch, tau: Temperature, scale: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Bradley-Terry loss of a batch's groups, and the caption loss of its pictures.
+        """A part's share in the step's loss on the teacher's orders, and in that on captions.
 
         Args:
             images_UD: Unit vectors of the batch's products.
-            batch: Of `rows`.
-            temperature: tau of the Bradley-Terry loss.
+            batch: Of `parts`.
+            tau: Temperature of the loss on orders.
             scale: Inverse temperature of the choice among captions.
         """
         scores_GK = (images_UD[batch.place_GK] * batch.personas_GD[:, None]).sum(dim=-1)
-        retention = caption_choice(images_UD, self.captions_CD, batch.caption_U, scale)
-        return bradley_terry(scores_GK, temperature), retention
+        loss_G = LOSSES[self._settings.loss](scores_GK, tau)
+        preference = (batch.weight_G * loss_G).sum() * batch.group_share
+        if not len(batch.retained_V):
+            return preference, torch.zeros_like(preference)
+        own_VD, right_V = images_UD[batch.retained_V], batch.caption_U[batch.retained_V]
+        retention = caption_choice(own_VD, self.captions_CD, right_V, scale)
+        return preference, retention * batch.caption_share

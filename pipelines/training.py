@@ -1,4 +1,4 @@
-"""The loop that trains an image tower; what it is trained for is its caller's loss."""
+"""The loop that trains the base model's image tower; what for is its caller's loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,12 +45,7 @@ def train(
     for step in progress(range(loop.steps), loop.label):
         with autocast(loop.device, loop.precision):
             loss = loss_of_step(step)
-        if not loss.isfinite():
-            msg = (
-                f"the loss of step {step} is {loss.item()}; lower the learning rate"
-                f" (now {loop.learning_rate}) or use compute.precision: fp32"
-            )
-            raise FloatingPointError(msg)
+        refuse_not_finite(loss, step, loop.learning_rate)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         clip_grad_norm_(parameters, loop.grad_clip)
@@ -58,3 +53,17 @@ def train(
         schedule.step()
         losses.append(loss.item())
     return losses
+
+
+def refuse_not_finite(loss: torch.Tensor, step: int, learning_rate: float) -> None:
+    """Stop before such a step does harm.
+
+    Raises:
+        FloatingPointError: The loss is not finite; the message says what to turn down.
+    """
+    if not loss.isfinite():
+        msg = (
+            f"the loss of step {step} is {loss.item()}; lower the learning rate"
+            f" (now {learning_rate}) or use compute.precision: fp32"
+        )
+        raise FloatingPointError(msg)

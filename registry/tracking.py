@@ -67,8 +67,35 @@ def connect() -> str:
     return uri
 
 
+def parent_run(name: str, known: str | None) -> str:
+    """The id of a run under which others gather: the known one if the store has it, else a new one.
+
+    Raises:
+        UnreachableError: MLflow does not answer.
+    """
+    address = connect()
+    from mlflow import MlflowClient, MlflowException, set_experiment
+
+    client = MlflowClient()
+    with explained(f"open a run {name}", address):
+        experiment = set_experiment(EXPERIMENT).experiment_id
+        if known is not None:
+            try:
+                run = client.get_run(known)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+            else:
+                return str(run.info.run_id)
+        made = client.create_run(experiment, run_name=name, tags={"kindred.stage": name})
+        client.set_terminated(made.info.run_id)  # it does nothing itself
+    return str(made.info.run_id)
+
+
 @contextmanager
-def training_run(stage: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -> Iterator[str]:
+def training_run(
+    stage: str, params: Mapping[str, Any], inputs: Mapping[str, str], parent: str | None = None
+) -> Iterator[str]:
     """Record a stage's run: parameters, input digests, whatever is logged inside; yields its id.
 
         with tracking.training_run("base", params={...}, inputs={"data/x": sha256}) as run_id:
@@ -78,6 +105,7 @@ def training_run(stage: str, params: Mapping[str, Any], inputs: Mapping[str, str
         stage: The stage's name; the run takes it.
         params: The stage's parameters, nested or not.
         inputs: SHA-256 by path of what the stage reads.
+        parent: Id of the run that it is shown under.
 
     Raises:
         UnreachableError: MLflow does not answer. What fails inside passes through.
@@ -87,6 +115,8 @@ def training_run(stage: str, params: Mapping[str, Any], inputs: Mapping[str, str
 
     git = read_git_state(Path.cwd())
     tags = {"kindred.stage": stage, "git_commit": git.commit or "none", "git_note": git.note}
+    if parent is not None:
+        tags["mlflow.parentRunId"] = parent
     with explained(f"open a run of stage {stage}", address):
         mlflow.set_experiment(EXPERIMENT)
         active = mlflow.start_run(run_name=stage, tags=tags)
@@ -109,6 +139,14 @@ def log_curve(name: str, values: Sequence[float]) -> None:
         for start in range(0, len(points), _CURVE_POINTS):
             chunk = points[start : start + _CURVE_POINTS]
             mlflow.MlflowClient().log_batch(run_id, metrics=chunk)
+
+
+def log_figure(figure: Any, name: str) -> None:
+    """Record a Matplotlib figure as the picture `name` in the run that is open."""
+    import mlflow
+
+    with explained(f"record the picture {name}", tracking_uri()):
+        mlflow.log_figure(figure, name)
 
 
 def log_metrics(metrics: Mapping[str, Any]) -> None:

@@ -46,7 +46,7 @@ def split_tower(visual: Any) -> SplitTower:
     else:
         msg = (
             f"got image tower {type(visual).__name__}, expected one that ends in a projection"
-            " (a timm tower with timm_proj, or a vision transformer); set distill.head_epochs: 0"
+            " (a timm tower with timm_proj, or a vision transformer); set distill.train: whole"
         )
         raise ValueError(msg)
     last = {id(parameter) for parameter in ends}

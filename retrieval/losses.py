@@ -1,42 +1,100 @@
-"""The losses, one function each. B queries, C candidates, D embedding width."""
+"""The losses, one function each.
+
+B groups or queries, C candidates, D embedding width. What learns from a teacher's order takes the
+scores of a group's candidates best first and gives one value a group: whoever trains weighs and
+adds them. tau is a number, or a tensor that is itself trained.
+"""
 
 import torch
 import torch.nn.functional as F
 
+Temperature = float | torch.Tensor
 
-def bradley_terry(scores_BC: torch.Tensor, temperature: float) -> torch.Tensor:
+
+def bradley_terry(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
     """Negative log-likelihood of a teacher's order under Bradley-Terry, a mean over pairs.
 
-    L = -mean_{i<j} log sigmoid(tau * (s_i - s_j)), candidates best first (arXiv 2510.12014,
-    eq. for the pairwise loss; the mean over pairs, where the paper sums, makes the learning rate
-    independent of the group size). Equal scores give ln 2 whatever tau.
+    L = -mean_{i<j} log sigmoid(tau * (s_i - s_j)), candidates best first (Bradley and Terry 1952;
+    arXiv 2510.12014 sums where this takes the mean, which makes the learning rate independent of
+    the group size). Equal scores give ln 2 whatever tau.
 
     Args:
         scores_BC: Scores of each group's candidates in the teacher's order, best first.
         temperature: tau; cosines differ by a few hundredths, so about 20.
 
     Returns:
-        A scalar, at least 0.
+        (B,), at least 0.
 
     Raises:
         ValueError: Fewer than two candidates, or not two dimensions.
     """
-    if scores_BC.ndim != 2 or scores_BC.shape[1] < 2:
-        msg = f"got scores of shape {tuple(scores_BC.shape)}, expected (groups, candidates >= 2)"
-        raise ValueError(msg)
-    better, worse = torch.triu_indices(scores_BC.shape[1], scores_BC.shape[1], offset=1)
-    margins_BP = scores_BC[:, better] - scores_BC[:, worse]
-    return -F.logsigmoid(temperature * margins_BP).mean()
+    return -F.logsigmoid(temperature * _margins(scores_BC)).mean(dim=1)
+
+
+def bradley_terry_sum(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+    """The same as published, a sum over the C (C - 1) / 2 pairs: L = -sum_{i<j} log sigmoid(...).
+
+    arXiv 2510.12014, with tau = 1. Equal scores give C (C - 1) / 2 * ln 2. Arguments, result and
+    errors are those of `bradley_terry`.
+    """
+    return -F.logsigmoid(temperature * _margins(scores_BC)).sum(dim=1)
+
+
+def plackett_luce(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+    """Negative log-likelihood of a teacher's order, drawn one after the other without replacement.
+
+    L = -sum_i log( exp(tau s_i) / sum_{j>=i} exp(tau s_j) ), candidates best first (Plackett 1975;
+    as a ranking loss ListMLE, Xia et al., ICML 2008). Equal scores give ln C!; with two candidates
+    it is `bradley_terry`. Arguments, result and errors are those of `bradley_terry`.
+    """
+    _refuse_no_group(scores_BC)
+    logits_BC = temperature * scores_BC
+    rest_BC = logits_BC.flip(1).logcumsumexp(dim=1).flip(1)
+    return (rest_BC - logits_BC).sum(dim=1)
+
+
+def margin_mse(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+    """Squared error of score margins against those of the teacher's places, a mean over pairs.
+
+    L = mean_{i<j} (tau * (s_i - s_j) - (t_i - t_j))^2 with t_i = 1 - 2 i / (C - 1) for the place
+    i = 0 .. C - 1, so that the first has 1 and the last -1 (margin MSE, arXiv 2010.02666, whose
+    teacher gives scores; this one gives places, taken as evenly spaced). Unlike the likelihoods it
+    has a finite minimum: it does not push apart what is in order already. Equal scores give the
+    mean of squared (t_i - t_j). Arguments, result and errors are those of `bradley_terry`.
+    """
+    margins_BP = temperature * _margins(scores_BC)
+    places_C = torch.linspace(1, -1, scores_BC.shape[1], device=scores_BC.device)
+    return (margins_BP - _margins(places_C[None])).square().mean(dim=1)
+
+
+def inverse_frequency(items_BC: torch.Tensor) -> torch.Tensor:
+    """Weights of groups by which products that stand in many of them do not dominate.
+
+    w_b proportional to mean_c 1 / n(item_bc), where n counts the groups that the item stands in;
+    scaled to mean 1, so that the learning rate keeps its meaning. Inverse propensity weighting
+    (arXiv 1608.04468) with the sampling frequency in the propensity's place: what
+    preference-aligned sampling draws often counts less each time.
+
+    Args:
+        items_BC: Numbers of each group's items, at least 0, distinct within a group.
+
+    Returns:
+        (B,), float32, above 0, of mean 1.
+    """
+    count = torch.bincount(items_BC.flatten())
+    weight_B = (1 / count[items_BC].double()).mean(dim=1)
+    return (weight_B / weight_B.mean()).float()
 
 
 def caption_choice(
     images_BD: torch.Tensor, captions_ND: torch.Tensor, right_B: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Cross-entropy of each picture's own caption among all N captions.
+    """Cross-entropy of each picture's own caption among all N captions, a mean over pictures.
 
     The picture-to-text half of InfoNCE (arXiv 2103.00020), with every caption as a candidate
     instead of the batch's: a frozen text tower makes them free, and the nearest captions, which
-    differ in one word, are what teaches. N indistinguishable captions give ln N.
+    differ in one word, are what teaches. N indistinguishable captions give ln N. In distillation
+    it is the retention term, which keeps literal search intact.
 
     Args:
         images_BD: Unit vectors of pictures.
@@ -45,7 +103,7 @@ def caption_choice(
         scale: Inverse temperature of the softmax, a positive scalar.
 
     Returns:
-        A scalar, the mean over pictures.
+        A scalar, at least 0.
     """
     return F.cross_entropy(scale * images_BD @ captions_ND.T, right_B)
 
@@ -80,3 +138,17 @@ def concept_fit(
         l2: lambda, at least 0.
     """
     return F.mse_loss(texts_BD, images_BD) + l2 * b_D.square().mean()
+
+
+def _margins(scores_BC: torch.Tensor) -> torch.Tensor:
+    """s_i - s_j of every pair i < j, (B, C (C - 1) / 2)."""
+    _refuse_no_group(scores_BC)
+    count = scores_BC.shape[1]
+    better, worse = torch.triu_indices(count, count, offset=1, device=scores_BC.device)
+    return scores_BC[:, better] - scores_BC[:, worse]
+
+
+def _refuse_no_group(scores_BC: torch.Tensor) -> None:
+    if scores_BC.ndim != 2 or scores_BC.shape[1] < 2:
+        msg = f"got scores of shape {tuple(scores_BC.shape)}, expected (groups, candidates >= 2)"
+        raise ValueError(msg)

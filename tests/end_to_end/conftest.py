@@ -15,7 +15,7 @@ TINY = {
     "base": {"epochs": 2, "batch_size": 32, "head_epochs": 20},
     "label": {"groups": 90},
     "check_labels": {"min_rankings": 40, "min_personas": 15},
-    "distill": {"head_epochs": 1, "steps": 4},
+    "distill": {"epochs": 1},
     "concepts": {"steps": 30},
     "evaluate": {"bootstrap_samples": 200},
     "check_retrieval": {

@@ -1,13 +1,15 @@
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pipelines.paths import CAPTION_VECTORS, PERSONA_VECTORS, PRODUCTS_FILE
+from pipelines.params import load_params
+from pipelines.paths import CAPTION_VECTORS, PERSONA_VECTORS
 from pipelines.preferences import Preferences
 from retrieval.vectors import write_vectors
 
+ROOT = Path(__file__).parents[2]
 PRODUCTS = [
     {"product_id": f"p{number}", "image": f"images/{number}.jpg", "caption": f"c{number % 4}"}
     for number in range(10)
@@ -32,49 +34,47 @@ TEXTS = _unit(3, 6, 2)
 CAPTIONS = _unit(4, 6, 1)[[number % 4 for number in range(10)]]  # equal captions, equal vectors
 
 
-def _read_pixels(paths):
-    """A picture is its number, painted all over."""
-    assert all(path.parent == PRODUCTS_FILE.parent / "images" for path in paths)
-    return torch.stack([torch.full((3, 2, 2), int(path.stem), dtype=torch.uint8) for path in paths])
-
-
 @pytest.fixture
 def preferences(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_vectors(PERSONA_VECTORS, PERSONAS[::-1], TEXTS[::-1])
     write_vectors(CAPTION_VECTORS, [product["product_id"] for product in PRODUCTS], CAPTIONS)
-    encoder = SimpleNamespace(device="cpu", read_pixels=_read_pixels)
-    return lambda rankings=RANKINGS: Preferences(encoder, rankings, PRODUCTS)
+    settings = load_params(ROOT / "params.yaml").distill
+
+    def make(rankings=RANKINGS, **changes):
+        return Preferences(rankings, PRODUCTS, settings.model_copy(update=changes), "cpu")
+
+    return make
 
 
-def _products_of(made, batch):
-    """The products of each group, told from their pictures."""
-    pictures_GK = made.pixels(batch)[:, 0, 0, 0][batch.place_GK]
-    return [[f"p{number}" for number in row] for row in pictures_GK.tolist()]
+def _whole(made, groups):
+    [batch] = made.parts(np.array(groups), 1)
+    return batch
+
+
+def _products_of(batch):
+    """The products of each group."""
+    return [[f"p{row}" for row in group] for group in batch.products_U[batch.place_GK].tolist()]
 
 
 @pytest.mark.parametrize("groups", [[0], [3], [0, 1, 2, 3], [3, 1], [2, 2]])
 def test_a_batch_gives_back_the_teachers_orders(preferences, groups):
-    made = preferences()
-    batch = made.rows(np.array(groups))
-    assert _products_of(made, batch) == [LABELLED[group]["ranking"] for group in groups]
+    batch = _whole(preferences(), groups)
+    assert _products_of(batch) == [LABELLED[group]["ranking"] for group in groups]
 
 
 def test_a_batch_holds_every_distinct_product_once(preferences):
-    made = preferences()
-    batch = made.rows(np.arange(4))
-    numbers = made.pixels(batch)[:, 0, 0, 0].tolist()
-    assert sorted(numbers) == [1, 2, 3, 5, 7]
+    batch = _whole(preferences(), range(4))
+    assert batch.products_U.tolist() == [1, 2, 3, 5, 7]
     assert batch.place_GK.shape == (4, 3)
 
 
 def test_captions_and_personas_stand_beside_their_own(preferences):
-    groups = np.array([3, 1])
+    groups = [3, 1]
     made = preferences()
-    batch = made.rows(groups)
-    numbers = made.pixels(batch)[:, 0, 0, 0].tolist()
+    batch = _whole(made, groups)
     own = made.captions_CD[batch.caption_U].numpy()
-    np.testing.assert_array_equal(own, CAPTIONS[numbers])
+    np.testing.assert_array_equal(own, CAPTIONS[batch.products_U])
     people = [PERSONAS.index(LABELLED[group]["persona_id"]) for group in groups]
     np.testing.assert_array_equal(batch.personas_GD.numpy(), TEXTS[people])
 
@@ -82,26 +82,44 @@ def test_captions_and_personas_stand_beside_their_own(preferences):
 @pytest.mark.parametrize("groups", [[0, 1, 2, 3], [1], [2]])
 def test_equal_captions_have_one_number(preferences, groups):
     made = preferences()
-    batch = made.rows(np.array(groups))
-    numbers = made.pixels(batch)[:, 0, 0, 0].tolist()
+    batch = _whole(made, groups)
     captions = batch.caption_U.tolist()
-    for one, own in zip(numbers, captions, strict=True):
-        for other, theirs in zip(numbers, captions, strict=True):
+    for one, own in zip(batch.products_U.tolist(), captions, strict=True):
+        for other, theirs in zip(batch.products_U.tolist(), captions, strict=True):
             assert (own == theirs) == (one % 4 == other % 4)
     assert len(made.captions_CD) == len({number % 4 for number in (1, 2, 3, 5, 7)})
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("changes", [{}, {"inverse_frequency": True, "loss": "plackett-luce"}])
+def test_the_losses_of_parts_add_up(preferences, count, changes):
+    made = preferences(**changes)
+    images = torch.from_numpy(_unit(10, 6, 5))
+    scale = torch.tensor(9.0)
+
+    def losses(parts):
+        found = [made.losses(images[part.products_U], part, 4.0, scale) for part in parts]
+        return [sum(values).item() for values in zip(*found, strict=True)]
+
+    groups = np.array([0, 1, 2, 3])
+    parts = made.parts(groups, count)
+    assert len(parts) == min(count, 4)
+    assert losses(parts) == pytest.approx(losses(made.parts(groups, 1)), abs=1e-6)
+    retained = [part.products_U[part.retained_V].tolist() for part in parts]
+    assert sorted(row for rows in retained for row in rows) == [1, 2, 3, 5, 7]
+
+
+def test_rare_products_weigh_more_when_asked_to(preferences):
+    # Groups in the table: p1 3 times, p2 2, p3 3, p5 2, p7 2.
+    even = _whole(preferences(), range(4)).weight_G
+    weighed = _whole(preferences(inverse_frequency=True), range(4)).weight_G
+    assert even.tolist() == [1, 1, 1, 1]
+    raw = np.array([1 / 3 + 1 / 3 + 1 / 2, 1 / 2 + 1 / 3 + 1 / 2, 3 / 2 - 1 / 6, 2 / 3 + 1 / 2])
+    assert weighed.tolist() == pytest.approx((raw / raw.mean()).tolist())
+
+
 def test_groups_without_a_label_are_left_out(preferences):
     assert len(preferences()) == 4
-
-
-def test_only_ranked_products_are_read(preferences):
-    read = []
-    encoder = SimpleNamespace(
-        device="cpu", read_pixels=lambda paths: read.extend(paths) or _read_pixels(paths)
-    )
-    Preferences(encoder, RANKINGS, PRODUCTS)
-    assert sorted(path.stem for path in read) == ["1", "2", "3", "5", "7"]
 
 
 def test_labels_that_are_none_stop_the_stage(preferences):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from retrieval.losses import alignment, bradley_terry, caption_choice, concept_fit
+from retrieval.losses import alignment, caption_choice, concept_fit
 
 
 def _unit(rng, *shape):
@@ -14,69 +14,6 @@ def _unit(rng, *shape):
 
 def _tensor(array):
     return torch.tensor(np.asarray(array), dtype=torch.float32)
-
-
-def test_bradley_terry_worked_by_hand():
-    # Pairs of (1.0, 0.5, 0.0) at tau 2 have margins 1, 2, 1.
-    # ln(1 + e^-1) = 0.3132617, ln(1 + e^-2) = 0.1269280; mean (2 * 0.3132617 + 0.1269280) / 3
-    loss = bradley_terry(torch.tensor([[1.0, 0.5, 0.0]]), temperature=2.0)
-    assert loss.item() == pytest.approx(0.2511505, abs=1e-6)
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 20.0])
-@pytest.mark.parametrize("count", [2, 5])
-def test_bradley_terry_of_equal_scores_is_ln_2(temperature, count):
-    scores_BC = torch.full((3, count), 0.42)
-    assert bradley_terry(scores_BC, temperature).item() == pytest.approx(math.log(2), abs=1e-6)
-
-
-@pytest.mark.parametrize("shape", [(1, 2), (4, 3), (7, 5)])
-def test_bradley_terry_equals_a_float64_loop(shape):
-    scores = np.random.default_rng(sum(shape)).uniform(-1, 1, shape)
-    pairs = [
-        math.log1p(math.exp(-3.0 * (row[i] - row[j])))
-        for row in scores
-        for i in range(shape[1])
-        for j in range(i + 1, shape[1])
-    ]
-    assert bradley_terry(_tensor(scores), 3.0).item() == pytest.approx(np.mean(pairs), abs=1e-6)
-
-
-def test_bradley_terry_is_a_mean_over_pairs_and_groups_not_a_sum():
-    group = torch.tensor([[0.3, 0.1, 0.2]])
-    once = bradley_terry(group, 20.0)
-    assert bradley_terry(group.repeat(8, 1), 20.0).item() == pytest.approx(once.item(), rel=1e-6)
-
-
-def test_bradley_terry_survives_extreme_margins():
-    # log(sigmoid(-2000)) is -2000, though sigmoid(-2000) is 0 in floating point.
-    worst = bradley_terry(torch.tensor([[-1.0, 1.0]]), temperature=1000.0)
-    assert worst.item() == pytest.approx(2000.0)
-    assert bradley_terry(torch.tensor([[1.0, -1.0]]), temperature=1000.0).item() == 0.0
-
-
-def test_bradley_terry_pulls_the_best_up_and_the_worst_down():
-    scores_BC = torch.tensor([[0.1, 0.2, 0.3]], requires_grad=True)
-    bradley_terry(scores_BC, 5.0).backward()
-    best, _, worst = scores_BC.grad[0].tolist()
-    assert best < 0 < worst
-    assert scores_BC.grad.sum().item() == pytest.approx(0, abs=1e-6)  # only differences count
-
-
-def test_bradley_terry_prefers_the_teachers_order():
-    right = torch.tensor([[0.9, 0.5, 0.1]])
-    losses = [
-        bradley_terry(right[:, list(order)], 5.0).item()
-        for order in [(0, 1, 2), (0, 2, 1), (2, 0, 1), (2, 1, 0)]
-    ]
-    assert losses == sorted(losses)
-    assert losses[0] < math.log(2) < losses[-1]
-
-
-@pytest.mark.parametrize("shape", [(3, 1), (3, 0), (4,), (2, 3, 4)])
-def test_bradley_terry_refuses_what_is_no_group(shape):
-    with pytest.raises(ValueError, match=r"got scores of shape .*expected \(groups, candidates"):
-        bradley_terry(torch.zeros(shape), 1.0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 128])

@@ -1,0 +1,120 @@
+"""The model in training: which part of its image tower learns, and what becomes of it at the end.
+
+The rest is frozen and its features are computed once. All is in eval mode: groups are picked by
+score, so their batch statistics are not the catalogue's, and BatchNorm keeps the base model's. The
+last projection alone distorts the features least (arXiv 2202.10054).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from pipelines.params import Distill
+from pipelines.pictures import Pictures, frozen_features, read_pixels
+from retrieval.encoder import Encoder
+from retrieval.image_tower import SplitTower, split_tower
+from retrieval.low_rank import LowRank
+from retrieval.tower_blocks import split_before_block
+
+BATCH = 256
+Tensors = Mapping[str, torch.Tensor]
+
+
+class Student:
+    """An encoder whose image tower learns in part. U pictures, N products, D embedding width."""
+
+    def __init__(
+        self, encoder: Encoder, settings: Distill, products: Sequence[dict[str, Any]], base: Tensors
+    ) -> None:
+        """Freeze, split and compute what is frozen.
+
+        Args:
+            encoder: The model of the previous cycle; it is changed in place.
+            settings: What is trained.
+            products: Rows of the products table.
+            base: Tensors in which the base model's image tower differs from that model's; training
+                goes on from the base model and the state of the last cycle.
+
+        Raises:
+            ValueError: The image tower has no such part; the message names it.
+        """
+        self.encoder = encoder
+        encoder.model.eval().requires_grad_(requires_grad=False)
+        visual = encoder.model.visual
+        visual.load_state_dict(dict(base), strict=False)
+        self._base = {name: tensor.clone() for name, tensor in visual.state_dict().items()}
+        self._low_rank: LowRank | None = None
+        self._tower = self._split(settings)
+        self.pictures = self._pictures(settings, products)
+        if settings.train == "lora":
+            self._low_rank = LowRank(visual, settings.blocks, settings.rank)
+            self._tower = self._low_rank.tower()
+        trained = {id(parameter) for parameter in self._tower.head_parameters}
+        self.trained: dict[str, nn.Parameter] = {
+            name: parameter.requires_grad_()
+            for name, parameter in visual.named_parameters()
+            if id(parameter) in trained
+        }
+        self._products = len(products)
+
+    def _split(self, settings: Distill) -> SplitTower:
+        visual = self.encoder.model.visual
+        if settings.train == "whole":
+            return SplitTower(lambda pixels: pixels, visual, [], list(visual.parameters()))
+        if settings.train == "head":
+            return split_tower(visual)
+        return split_before_block(visual, settings.blocks)
+
+    def _pictures(self, settings: Distill, products: Sequence[dict[str, Any]]) -> Pictures:
+        if settings.train == "whole":
+            return read_pixels(self.encoder, products)
+        blocks = 0 if settings.train == "head" else settings.blocks
+        return frozen_features(self.encoder, self._tower, products, f"{blocks} blocks")
+
+    def images(self, rows_U: torch.Tensor, mirrored_U: torch.Tensor) -> torch.Tensor:
+        """Unit vectors (U, D) of products, by row, or of their mirror images where 1."""
+        return F.normalize(
+            self._tower.head(self.pictures.shown(rows_U, mirrored_U)).float(), dim=-1
+        )
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Unit vectors (N, D) of all products."""
+        with torch.no_grad():
+            parts = [
+                self.images(rows, torch.zeros_like(rows)).cpu().numpy()
+                for rows in torch.split(torch.arange(self._products), BATCH)
+            ]
+        return np.concatenate(parts)
+
+    def settle(self, values: Tensors, blend: float) -> dict[str, torch.Tensor]:
+        """End training: the model gets these weights, blended with the base model's.
+
+        W = W_base + blend * (W_trained - W_base), a weight-space ensemble (WiSE-FT, arXiv
+        2109.01903); updates of low rank are added to the weights first.
+
+        Args:
+            values: Of `trained`, by name.
+            blend: In [0, 1]: 0 gives the base model, 1 the trained weights.
+
+        Returns:
+            The base model's tensors in the places where training changed something.
+        """
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                parameter.copy_(values[name])
+            if self._low_rank is not None:
+                self._low_rank.merge()
+            changed = {}
+            for name, tensor in self.encoder.model.visual.state_dict().items():
+                base = self._base[name]
+                if not torch.equal(tensor, base):
+                    changed[name] = base
+                    if blend < 1:
+                        tensor.copy_(torch.lerp(base, tensor, blend))
+        self.encoder.model.requires_grad_(requires_grad=False)
+        return changed

@@ -1,0 +1,123 @@
+"""What is trained, and what becomes of the model at the end."""
+
+import pytest
+import torch
+
+from pipelines import distill
+from pipelines.params import load_params
+from pipelines.paths import product_vectors, student_model, training_state
+from pipelines.processes import Team
+from pipelines.training_state import read_state
+from retrieval.encoder import load_encoder
+from retrieval.vectors import read_vectors
+from tests.pipelines.distill_project import make_distill_project, set_distill
+
+ALONE = Team(0, 1, "cpu")
+MODES = ["head", "blocks", "lora", "whole"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_distill_project(tmp_path)
+
+
+def _train(project, cycle="c1", **changes):
+    set_distill(project, changes)
+    torch.manual_seed(0)  # as the stage does: updates of low rank start at random
+    training = distill.train(load_params(), cycle, ALONE, None)
+    distill.leave(training, cycle)
+    return training
+
+
+def _tensors(folder):
+    return load_encoder(folder).model.state_dict()
+
+
+@pytest.mark.parametrize("train", MODES)
+def test_only_the_part_that_is_named_changes_and_it_learns(project, train):
+    training = _train(project, train=train, epochs=12, rank=4, retention_weight=0.0)
+    losses = training.curves["preference"]
+    assert losses[-1] < 0.9 * losses[0]
+    old, new = _tensors(project / "models/base"), _tensors(student_model("c1"))
+    assert new.keys() == old.keys()
+    changed = {name for name in new if not torch.equal(new[name], old[name])}
+    block = {name for name in new if name.startswith("visual.transformer.resblocks.1.")}
+    after = {"visual.ln_post.weight", "visual.ln_post.bias", "visual.proj"}
+    if train == "head":
+        assert changed == {"visual.proj"}
+    elif train == "blocks":
+        assert after < changed <= after | block
+    elif train == "lora":
+        assert {name.rsplit(".", 1)[1] for name in changed} <= {"weight", "in_proj_weight"}
+        assert changed
+        assert changed <= block
+    else:
+        assert {name for name in new if name.startswith("visual.")} - changed == set()
+
+
+@pytest.mark.parametrize("train", MODES)
+def test_the_vectors_on_disk_are_those_of_the_model_on_disk(project, train):
+    _train(project, train=train, blend=0.7, ema_decay=0.5)
+    encoder = load_encoder(student_model("c1"))
+    products = sorted((project / "data/catalog/images").iterdir())
+    vectors = encoder.encode_pixels(encoder.read_pixels(products))
+    known = read_vectors(product_vectors("c1")).rows([path.stem for path in products])
+    assert abs(vectors - known).max() < 1e-5
+    base = load_encoder(project / "models/base")
+    assert abs(base.encode_pixels(base.read_pixels(products)) - known).max() > 1e-3
+
+
+@pytest.mark.parametrize("train", MODES)
+def test_the_next_cycle_goes_on_from_the_raw_weights_whatever_the_blend(project, train):
+    """What c2 trains does not depend on how c1's model was blended from its weights."""
+    starts = []
+    for blend in (1.0, 0.3):
+        _train(project, train=train, blend=blend, rank=2)
+        training, before = distill.prepare(load_params(), "c2", ALONE)
+        training.restore(before)
+        starts.append({name: p.detach().clone() for name, p in training.student.trained.items()})
+        rows = torch.arange(5)
+        starts[-1]["images"] = training.student.images(rows, torch.zeros_like(rows)).detach()
+    for name, tensor in starts[0].items():
+        torch.testing.assert_close(tensor, starts[1][name], msg=name)
+
+
+def test_blending_is_linear_in_the_weights(project):
+    _train(project, train="blocks", blend=1.0)
+    trained = _tensors(student_model("c1"))
+    _train(project, train="blocks", blend=0.25)
+    base, blended = _tensors(project / "models/base"), _tensors(student_model("c1"))
+    for name, tensor in blended.items():
+        expected = base[name] + 0.25 * (trained[name] - base[name])
+        torch.testing.assert_close(tensor, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_blend_of_zero_is_the_base_model(project):
+    _train(project, train="lora", blend=0.0)
+    base, blended = _tensors(project / "models/base"), _tensors(student_model("c1"))
+    assert all(torch.equal(tensor, base[name]) for name, tensor in blended.items())
+
+
+def test_frozen_features_are_computed_once_for_all_cycles(project, monkeypatch):
+    _train(project, train="head")
+    read = []
+    monkeypatch.setattr("pipelines.pictures.read_pixels", lambda *a: read.append(a))
+    _train(project, cycle="c2", train="head")
+    assert not read
+    assert len(list((project / "var/features").iterdir())) == 1
+
+
+def test_the_average_follows_the_weights(project):
+    """With decay 0 it is the last weights; with more it lies behind them, towards the start."""
+    _train(project, train="head", epochs=4)
+    last = read_state(training_state("c1"))
+    _train(project, train="head", epochs=4, ema_decay=0.9)
+    slow = read_state(training_state("c1"))
+    name = "proj"
+    start = _tensors(project / "models/base")["visual.proj"]
+    assert torch.equal(last["average"][name], last["trained"][name])
+    torch.testing.assert_close(slow["trained"][name], last["trained"][name])
+    far = (last["trained"][name] - start).norm()
+    assert 0.1 * far < (slow["average"][name] - slow["trained"][name]).norm() < far
+    assert slow["curves"]["preference"] == []
