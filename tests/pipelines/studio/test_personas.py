@@ -290,8 +290,42 @@ def test_verbs_and_pronouns_agree():
 
 
 COMMON = set(
-    "a all along an and are as at by for from has have in into is it of on one over the their "
-    "they through to up with every each under across about ahead".split()
+    [
+        "a",
+        "all",
+        "along",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "by",
+        "for",
+        "from",
+        "has",
+        "have",
+        "in",
+        "into",
+        "is",
+        "it",
+        "of",
+        "on",
+        "one",
+        "over",
+        "the",
+        "their",
+        "they",
+        "through",
+        "to",
+        "up",
+        "with",
+        "every",
+        "each",
+        "under",
+        "across",
+        "about",
+        "ahead",
+    ]
 )
 
 
