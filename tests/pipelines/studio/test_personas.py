@@ -289,44 +289,11 @@ def test_verbs_and_pronouns_agree():
     assert words["she"]["a"] == "an aunt"
 
 
-COMMON = set(
-    [
-        "a",
-        "all",
-        "along",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "by",
-        "for",
-        "from",
-        "has",
-        "have",
-        "in",
-        "into",
-        "is",
-        "it",
-        "of",
-        "on",
-        "one",
-        "over",
-        "the",
-        "their",
-        "they",
-        "through",
-        "to",
-        "up",
-        "with",
-        "every",
-        "each",
-        "under",
-        "across",
-        "about",
-        "ahead",
-    ]
-)
+COMMON = {  # words that say nothing of an interest
+    *("a", "an", "the", "and", "as", "it", "one", "their", "they", "all", "every", "each"),
+    *("about", "across", "ahead", "along", "at", "by", "for", "from", "in", "into", "of", "on"),
+    *("over", "through", "to", "under", "up", "with", "are", "is", "has", "have"),
+}
 
 
 def content_words(interests):
