@@ -42,6 +42,16 @@ def test_a_run_holds_parameters_inputs_and_curves(mlflow_home: Path) -> None:
     assert mlflow.get_experiment(run.info.experiment_id).name == "kindred"
 
 
+def test_files_are_kept_as_artifacts(mlflow_home: Path, tmp_path: Path) -> None:
+    for name in ("a.csv", "b.json"):
+        (tmp_path / name).write_text(name)
+    with tracking.training_run("evaluate", params={}, inputs={}) as run_id:
+        tracking.log_files([tmp_path / "a.csv", tmp_path / "b.json"])
+    kept = Path(mlflow.artifacts.download_artifacts(run_id=run_id, dst_path=str(tmp_path / "out")))
+    assert {path.name for path in kept.iterdir()} == {"a.csv", "b.json", "inputs.json"}
+    assert (kept / "a.csv").read_text() == "a.csv"
+
+
 def test_a_stage_that_fails_leaves_a_failed_run(mlflow_home: Path) -> None:
     with pytest.raises(SystemExit), tracking.training_run("base", params={}, inputs={}) as run_id:
         raise SystemExit("no")
