@@ -18,7 +18,7 @@ from registry.bundle_writer import write_bundle
 from registry.catalogue_index import MODELS
 from registry.comparison import compare, from_bundle
 from registry.errors import ConflictError, RefusedError, RegistryError, UnknownVersionError
-from registry.history import Change, champions, read_history
+from registry.history import read_history
 from registry.promotion import LOCK, promote, rollback
 from registry.store import CACHE, register_bundle
 from registry.versions import champion_number, list_versions
@@ -338,45 +338,6 @@ def test_unknown_names_and_versions_say_what_there_is(home):
         promote(NAME, "99")
     with pytest.raises(RegistryError, match="make repro"):
         promote("other")
-
-
-def change(action, before, after, outcome="done"):
-    return Change("r", action, NAME, before, after, "d", outcome, "", "", "", None)
-
-
-@pytest.mark.parametrize(
-    ("history", "champion", "stack"),
-    [
-        ([], None, []),
-        ([], 4, [4]),
-        ([change("promote", None, 1), change("promote", 1, 2)], 2, [1, 2]),
-        ([change("promote", None, 1), change("promote", 1, 2, "abandoned")], 1, [1]),
-        ([change("promote", None, 1), change("promote", 1, 2, "unfinished")], 1, [1]),
-        ([change("promote", None, 1), change("promote", 1, 2, "unfinished")], 2, [1, 2]),
-        (
-            [change("promote", None, 1), change("promote", 1, 2), change("rollback", 2, 1)],
-            1,
-            [1],
-        ),
-        (
-            [
-                change("promote", None, 1),
-                change("promote", 1, 2),
-                change("rollback", 2, 1),
-                change("promote", 1, 3),
-            ],
-            3,
-            [1, 3],
-        ),
-        (
-            [change("promote", None, 1), change("promote", 1, 2), change("promote", 2, 1)],
-            1,
-            [1, 2, 1],
-        ),
-    ],
-)
-def test_the_stack_follows_from_the_history(history, champion, stack):
-    assert champions(history, champion) == stack
 
 
 def test_what_the_champion_does_not_know_it_is_shown(home, sources, tmp_path, monkeypatch):
