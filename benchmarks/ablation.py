@@ -213,8 +213,8 @@ def table(results: Sequence[Sequence[Result]]) -> str:
 
 
 def _spread(shares: Sequence[float]) -> str:
-    deviation = np.std(shares, ddof=1) if len(shares) > 1 else float("nan")
-    return f"{100 * np.mean(shares):.2f} ± {100 * deviation:.2f}"
+    mean = f"{100 * np.mean(shares):.2f}"
+    return mean if len(shares) == 1 else f"{mean} ± {100 * np.std(shares, ddof=1):.2f}"
 
 
 def main() -> None:

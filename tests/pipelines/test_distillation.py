@@ -113,6 +113,20 @@ def test_the_optimiser_and_the_schedule_go_on_in_the_next_cycle(project):
     assert peak < len(first.plan)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.95])
+def test_the_average_is_what_its_formula_says(project, decay):
+    """The memory of step n is min(decay, n / (n + 10)); with decay 0 the last weights remain."""
+    training = _prepare(project, epochs=6, ema_decay=decay)
+    [(name, weight)] = training.student.trained.items()
+    average = weight.detach().double().clone()
+    for step in range(len(training.plan)):
+        training.step(step)
+        memory = min(decay, (step + 1) / (step + 11))
+        average = memory * average + (1 - memory) * weight.detach().double()
+    torch.testing.assert_close(training.averaged()[name].double(), average, atol=1e-6, rtol=1e-6)
+    assert torch.equal(training.averaged()[name], weight) == (decay == 0)
+
+
 def test_a_learned_temperature_moves_and_a_fixed_one_does_not(project):
     fixed = _prepare(project, epochs=3)
     fixed.run(None)

@@ -5,9 +5,8 @@ import torch
 
 from pipelines import distill
 from pipelines.params import load_params
-from pipelines.paths import product_vectors, student_model, training_state
+from pipelines.paths import product_vectors, student_model
 from pipelines.processes import Team
-from pipelines.training_state import read_state
 from retrieval.encoder import load_encoder
 from retrieval.vectors import read_vectors
 from tests.pipelines.distill_project import make_distill_project, set_distill
@@ -106,18 +105,3 @@ def test_frozen_features_are_computed_once_for_all_cycles(project, monkeypatch):
     _train(project, cycle="c2", train="head")
     assert not read
     assert len(list((project / "var/features").iterdir())) == 1
-
-
-def test_the_average_follows_the_weights(project):
-    """With decay 0 it is the last weights; with more it lies behind them, towards the start."""
-    _train(project, train="head", epochs=4)
-    last = read_state(training_state("c1"))
-    _train(project, train="head", epochs=4, ema_decay=0.9)
-    slow = read_state(training_state("c1"))
-    name = "proj"
-    start = _tensors(project / "models/base")["visual.proj"]
-    assert torch.equal(last["average"][name], last["trained"][name])
-    torch.testing.assert_close(slow["trained"][name], last["trained"][name])
-    far = (last["trained"][name] - start).norm()
-    assert 0.1 * far < (slow["average"][name] - slow["trained"][name]).norm() < far
-    assert slow["curves"]["preference"] == []

@@ -58,6 +58,26 @@ def test_a_stage_that_fails_leaves_a_failed_run(mlflow_home: Path) -> None:
     assert mlflow.get_run(run_id).info.status == "FAILED"
 
 
+def test_runs_gather_under_a_parent_that_is_made_once(mlflow_home: Path) -> None:
+    parent = tracking.parent_run("distill", None)
+    assert tracking.parent_run("distill", parent) == parent
+    with tracking.training_run("distill@c1", params={}, inputs={}, parent=parent) as run_id:
+        pass
+    assert mlflow.get_run(run_id).data.tags["mlflow.parentRunId"] == parent
+    assert mlflow.get_run(parent).info.status == "FINISHED"
+    another = tracking.parent_run("distill", "0" * 32)  # of a store that is no more
+    assert another not in (parent, "0" * 32)
+
+
+def test_a_figure_becomes_a_picture_of_the_run(mlflow_home: Path) -> None:
+    from matplotlib.figure import Figure
+
+    with tracking.training_run("distill@c1", params={}, inputs={}) as run_id:
+        tracking.log_figure(Figure(), "histogram.png")
+    files = mlflow.MlflowClient().list_artifacts(run_id)
+    assert {file.path for file in files} == {"histogram.png", "inputs.json"}
+
+
 @pytest.mark.slow
 def test_four_processes_create_the_database_at_once(tmp_path: Path) -> None:
     kept_out = ("MLFLOW_TRACKING_URI", "PYTEST_CURRENT_TEST", "CI")

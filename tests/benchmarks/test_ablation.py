@@ -1,0 +1,72 @@
+"""What a line changes, and what the table says of its seeds."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import ablation
+from pipelines.params import Params
+
+ROOT = Path(__file__).parents[2]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+CALLS = PARAMS["label"]["groups"] * len(PARAMS["cycles"])
+
+
+@pytest.mark.parametrize("line", ablation.LINES)
+def test_a_line_has_valid_parameters_and_spends_the_same_calls(line):
+    changed = ablation.change(PARAMS, line, 7, personas=300)
+    params = Params.model_validate(changed)
+    assert params.seed == 7
+    cycles = len(params.cycles)
+    assert CALLS - cycles < params.label.groups * cycles <= CALLS
+    assert sum(params.label.band_sizes) == 5
+    models = [str(cycle.prev_model) for cycle in params.cycles.values()]
+    assert models == ["models/base", *(f"models/student/c{n}" for n in range(1, cycles))]
+    assert params.label.min_coverage * 300 <= params.label.groups
+
+
+def test_a_line_changes_only_its_factor():
+    plain = ablation.change(PARAMS, "default", 0, personas=300)
+    for line, changes in ablation.LINES.items():
+        changed = ablation.change(PARAMS, line, 0, personas=300)
+        different = {section for section in changed if changed[section] != plain[section]}
+        expected = set(changes) | ({"label"} if "cycles" in changes else set())
+        assert different <= expected, line
+
+
+def test_there_are_few_lines_and_each_says_something_else():
+    told = [str(changes) for changes in ablation.LINES.values()]
+    assert len(set(told)) == len(told)
+
+
+def _result(line, seed, percentile):
+    return {
+        "line": line, "seed": seed, "percentile": percentile, "base": 0.8,
+        "caption_recall": 0.95, "calls": 4000, "seconds": 61.4,
+    }  # fmt: skip
+
+
+def test_the_table_by_hand():
+    # 90, 92 and 94 percent: mean 92, sample deviation 2.
+    found = [_result("default", seed, value) for seed, value in enumerate((0.9, 0.92, 0.94))]
+    rows = ablation.table([found, [_result("published", 0, 0.81)]]).splitlines()
+    assert rows[2] == "| `default` | 92.00 ± 2.00 | 12.00 ± 2.00 | 95.00 ± 0.00 | 4,000 | 61 |"
+    assert rows[3] == "| `published` | 81.00 | 1.00 | 95.00 | 4,000 | 61 |"
+
+
+def test_a_result_that_a_kill_cut_off_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ablation.RESULTS.parent.mkdir(parents=True)
+    ablation.RESULTS.write_text('{"digest": "a", "percentile": 0.9}\n{"digest": "b", "perc')
+    assert ablation.known_results() == {"a": {"digest": "a", "percentile": 0.9}}
+
+
+def test_a_missing_input_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(SystemExit, match="data/catalog is missing: run `dvc repro base"),
+        ablation.borrowed_project(PARAMS),
+    ):
+        pytest.fail("it was entered")
+    assert Path.cwd() == tmp_path
