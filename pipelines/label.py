@@ -52,15 +52,23 @@ class Labels:
     ledger: dict[str, Any] = field(default_factory=dict)
 
 
-def sample(params: Params, cycle: str, prev: str, personas: Rows, products: Rows) -> list[Planned]:
+def sample(
+    params: Params, cycle: str, tables: tuple[Rows, Rows], before: Rows
+) -> list[Planned]:
     """Groups that the previous model's scores pick, and audits of them. Raises as `plan_groups`."""
+    personas, products = tables
+    prev = params.cycles[cycle].prev
+    times = Counter(row["persona_id"] for row in before)
+    asked_P = np.array([times[row["persona_id"]] for row in personas])
     product_ids = [product["product_id"] for product in products]
     texts_PD = read_vectors(PERSONA_VECTORS).rows([row["persona_id"] for row in personas])
     images_ND = read_vectors(product_vectors(prev)).rows(product_ids)
     rng = np.random.default_rng(derive_seed(params.seed, "label", cycle))
     groups = [
         Request(personas[who]["persona_id"], tuple(product_ids[column] for column in columns))
-        for who, columns in plan_groups(params.label, texts_PD @ images_ND.T, rng)
+        for who, columns in plan_groups(
+            params.label, texts_PD @ images_ND.T, images_ND, asked_P, rng
+        )
     ]
     audit_rng = np.random.default_rng(derive_seed(params.seed, "audit", cycle))
     return with_audits(params.label, plan_requests(cycle, groups), audit_rng)
@@ -88,7 +96,7 @@ def take(
     return plan_requests(cycle, known[len(before) :][:most])
 
 
-def label(params: Params, cycle: str, prev: str, before: Rows) -> Labels:
+def label(params: Params, cycle: str, before: Rows) -> Labels:
     """Plan, tell what it will take, ask.
 
     Raises:
@@ -100,7 +108,7 @@ def label(params: Params, cycle: str, prev: str, before: Rows) -> Labels:
     if isinstance(teacher, FileTeacher):
         planned = take(teacher, params.label.groups, cycle, (personas, products), before)
     else:
-        planned = sample(params, cycle, prev, personas, products)
+        planned = sample(params, cycle, (personas, products), before)
     requests = [one.request for one in planned]
     with open_asker(params, teacher, Purpose("label", cycle), len(requests)) as asker:
         say(f"label {cycle}: {asker.forecast(requests)}")
@@ -150,7 +158,7 @@ def main(cycle: str) -> None:
             say(f"training stopped before cycle {cycle}: old labels pass through")
             labels = Labels(ledger={**make_budget(params.teacher).to_json(), **_counts([], [])})
         else:
-            labels = label(params, cycle, prev, before)
+            labels = label(params, cycle, before)
         write_rows(rankings_file(cycle), before + labels.rankings, RANKINGS)
         write_rows(audits_file(cycle), labels.audits, AUDITS)
         write_json(ledger_file(cycle), labels.ledger)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.params import Label
-from pipelines.sampling import Group, cover, sample_group
+from pipelines.sampling import Group, Look, cover, sample_group
 from pipelines.teachers.protocol import Request
 
 Kind = Literal["label", "group", "pair"]
@@ -25,27 +25,35 @@ class Planned:
 
 
 def plan_groups(
-    label: Label, scores_PN: NDArray[np.floating[Any]], rng: np.random.Generator
+    label: Label,
+    scores_PN: NDArray[np.floating[Any]],
+    vectors_ND: NDArray[np.floating[Any]],
+    asked_P: NDArray[np.integer[Any]],
+    rng: np.random.Generator,
 ) -> list[Group]:
     """Persona and products of each group, in order of presentation.
 
-    Personas come up equally often, to within one; every product `min_coverage` times at least.
+    Personas that were asked about least so far come first, so that over all cycles they come up
+    equally often, to within one. Every product comes up `min_coverage` times at least.
+
+    Args:
+        label: How many groups, and how they are drawn.
+        scores_PN: The student's scores.
+        vectors_ND: Unit vectors of the products.
+        asked_P: In how many groups each persona has been so far.
+        rng: Draws.
 
     Raises:
         SystemExit: There are too few groups for that, or too few products for a group.
     """
-    order = rng.permutation(len(scores_PN))
-    if label.groups < label.min_coverage * len(order):
-        msg = (
-            f"got label.groups {label.groups}, expected {label.min_coverage * len(order)} at least,"
-            f" for {len(order)} personas {label.min_coverage} times each; raise it or lower"
-            " label.min_coverage"
-        )
-        raise SystemExit(msg)
+    order = np.lexsort([rng.permutation(len(asked_P)), asked_P])
     edges, sizes = label.band_edges, label.band_sizes
+    look = Look(vectors_ND, label.candidates) if label.candidates > 1 else None
     people = [int(order[number % len(order)]) for number in range(label.groups)]
     try:
-        drawn = [(who, sample_group(scores_PN[who], edges, sizes, rng).tolist()) for who in people]
+        drawn = [
+            (who, sample_group(scores_PN[who], edges, sizes, rng, look).tolist()) for who in people
+        ]
         return cover(drawn, scores_PN, edges, label.min_coverage, rng)
     except ValueError as error:
         raise SystemExit(str(error)) from error

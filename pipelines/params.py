@@ -150,6 +150,7 @@ class Label(Section):
     groups: PositiveInt
     band_edges: tuple[Share, ...]
     band_sizes: tuple[Annotated[int, Field(ge=0)], ...]
+    candidates: PositiveInt
     min_coverage: Annotated[int, Field(ge=0)]
     audit_fraction: Share
     pair_fraction: Share
@@ -176,6 +177,7 @@ class CheckLabels(Section):
     max_failure_rate: Share
     max_unasked_share: Share
     min_coverage: Annotated[int, Field(ge=0)]
+    min_covered_share: Share
     max_product_share: Share
     sampling_errors: NonNegativeFloat
     max_position_v: Share

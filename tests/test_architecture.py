@@ -18,7 +18,10 @@ READS = {
     "retrieval/encoder.py": ["retrieval/model_configs"],
     "pipelines/evaluate_report.py": ["pipelines/evaluation_page"],
     "pipelines/params.py": [],  # params.yaml: DVC knows it as parameters
-    "pipelines/studio/interests.py": ["pipelines/studio/interests.yaml"],
+    "pipelines/studio/interests.py": [
+        "pipelines/studio/interests.yaml",
+        "pipelines/studio/paraphrases.yaml",
+    ],
     "pipelines/studio/render.py": ["pipelines/studio/artwork"],
     "pipelines/teachers/prompt.py": ["pipelines/teachers/prompts"],
     "registry/store.py": ["registry/pyfunc_model.py"],

@@ -21,6 +21,7 @@ class LabelLimits:
     max_failure_rate: float
     max_unasked_share: float
     min_coverage: int
+    min_covered_share: float
     max_product_share: float
     sampling_errors: float
     max_position_v: float
@@ -152,10 +153,16 @@ def rankings_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
 
 
 def coverage_suite(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Suite:
-    """Every training product and persona: was it asked about?"""
+    """The training products and personas: were they asked about?
+
+    Personas count once there are so many groups that each could have had `min_coverage`.
+    """
+    table = coverage(groups, catalogue)
+    if len(groups) < limits.min_coverage * len(catalogue.personas):
+        table = table[table["kind"] == "product"]
     return Suite(
         "coverage",
-        coverage(groups, catalogue),
+        table,
         key="id",
         min_rows=1,
         remedy="the training split is empty: run the stage `catalog` again",
@@ -163,8 +170,13 @@ def coverage_suite(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimi
             Requirement(
                 "min_coverage",
                 "ExpectColumnValuesToBeBetween",
-                {"column": "times", "min_value": limits.min_coverage},
-                f"each training product and persona in at least {limits.min_coverage} groups",
+                {
+                    "column": "times",
+                    "min_value": limits.min_coverage,
+                    "mostly": limits.min_covered_share,
+                },
+                f"{limits.min_covered_share:.0%} of the training products (and personas, once"
+                f" groups suffice) in at least {limits.min_coverage} groups",
                 "raise label.groups or the budget, or lower check_labels.min_coverage",
             ),
         ],

@@ -15,7 +15,7 @@ MAY_BE_UNKNOWN = ("within_kind_percentile", "ndcg@10", "tau")
 
 _SAME = 1e-6  # how far a mean in the metrics may lie from the table's
 _AGAIN = "run the stage `evaluate` again"
-_TRAIN = "label more (label.groups, another cycle) or train longer (distill.steps)"
+_TRAIN = "label more (label.groups, another cycle) or train longer (distill.epochs)"
 _RETAIN = "raise distill.retention_weight"
 
 
