@@ -35,15 +35,14 @@ class Concept:
         return f"{self.identifier} {self.noun}"
 
 
-def new_concept(name: str, noun: str, identifier: str, width: int, rank: int = 1) -> Concept:
-    """A concept that changes nothing yet: A random, rows of unit norm, by name; B zero.
+def new_concept(name: str, noun: str, identifier: str, width: int) -> Concept:
+    """A concept that changes nothing yet: A random of unit norm, by name; B zero.
 
     Args:
         name: What its owner calls it.
         noun: Its class.
         identifier: The rare word.
         width: d.
-        rank: R.
 
     Raises:
         ValueError: The noun is empty, overlong or holds the identifier.
@@ -55,9 +54,14 @@ def new_concept(name: str, noun: str, identifier: str, width: int, rank: int = 1
     if holds_word(noun, identifier):
         msg = f"concept {name}: the noun {noun!r} holds the identifier {identifier!r}; use another"
         raise ValueError(msg)
+    return Concept(name, noun, identifier, directions(name, 1, width), torch.zeros(1, width))
+
+
+def directions(name: str, rank: int, width: int) -> torch.Tensor:
+    """Where A starts, (R, d): rows of unit norm that follow from the name; the first whatever R."""
     a_Rd = torch.from_numpy(generator(name).standard_normal((rank, width))).float()
-    unit_Rd = a_Rd / a_Rd.norm(dim=1, keepdim=True)
-    return Concept(name, noun, identifier, unit_Rd, torch.zeros(rank, width))
+    unit_Rd: torch.Tensor = a_Rd / a_Rd.norm(dim=1, keepdim=True)
+    return unit_Rd
 
 
 def place(text: str, concepts: Sequence[Concept]) -> str:
@@ -66,19 +70,20 @@ def place(text: str, concepts: Sequence[Concept]) -> str:
     Raises:
         ValueError: An identifier is already a word of the text.
     """
+    slots = {f"{{{concept.name}}}": concept.phrase for concept in concepts}
+    pattern = "|".join(re.escape(slot) for slot in slots) or r"(?!)"  # (?!) matches nowhere
+    own = re.sub(pattern, " ", text)
     for concept in concepts:
-        if holds_word(text, concept.identifier):
+        if holds_word(own, concept.identifier):
             msg = f"the word {concept.identifier!r} stands for concepts; use another in {text!r}"
             raise ValueError(msg)
-    for concept in reversed(concepts):
-        slot = f"{{{concept.name}}}"
-        text = text.replace(slot, concept.phrase) if slot in text else f"{concept.phrase} {text}"
-    return text
+    unnamed = [phrase for slot, phrase in slots.items() if slot not in text]
+    return " ".join([*unnamed, re.sub(pattern, lambda found: slots[found[0]], text)])
 
 
 def holds_word(text: str, word: str) -> bool:
     """Whether a word occurs in a text, whatever the case."""
-    return word.casefold() in re.findall(r"\w+", text.casefold())
+    return bool(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", text.casefold()))
 
 
 def generator(name: str) -> np.random.Generator:

@@ -107,9 +107,8 @@ class ClipForm(Form):
             return ids_BL.new_full((len(ids_BL),), length - 1)
         if tower.pool_type == "first":
             return ids_BL.new_zeros(len(ids_BL))
-        if tower.pool_type == "eos":
-            return (ids_BL == tower.eos_id).int().argmax(dim=-1)
-        return ids_BL.argmax(dim=-1)
+        sought_BL = (ids_BL == tower.eos_id).int() if tower.pool_type == "eos" else ids_BL
+        return sought_BL.argmax(dim=-1)
 
 
 class BertForm(Form):
@@ -199,6 +198,7 @@ def _linear(projection: nn.Module | torch.Tensor | None) -> nn.Module:
         return nn.Identity()
     if isinstance(projection, nn.Module):
         return projection
-    linear = nn.Linear(*projection.shape, bias=False, device="meta")
+    width, embedding = projection.shape
+    linear = nn.Linear(width, embedding, bias=False, device="meta")
     linear.weight = nn.Parameter(projection.T, requires_grad=False)
     return linear

@@ -63,7 +63,7 @@ class LastLayer(ABC):
         inputs_BLd = self.read(x_BLd)
         queried_BQd = inputs_BLd if picked_B is None else inputs_BLd[every, picked_B][:, None]
         query_BQHe, key_BLHe, value_BLHe = (
-            F.linear(read, *matrix).unflatten(-1, (self.heads, -1))
+            split_heads(F.linear(read, *matrix), self.heads)
             for read, matrix in (
                 (queried_BQd, self.query),
                 (inputs_BLd, self.key),
@@ -118,7 +118,7 @@ class ClipLayer(LastLayer):
         weight_dd = attention.out_proj.weight.T
         if self._inner_norm:  # not linear in the heads' outputs: `finish` projects
             weight_dd = torch.eye(width, dtype=weight_dd.dtype, device=weight_dd.device)
-        self.spread_Hed = weight_dd.unflatten(0, (self.heads, -1))
+        self.spread_Hed = weight_dd.view(self.heads, -1, width)
         self._head_scale = getattr(attention, "head_scale", None)  # (H, 1, 1)
         if self._head_scale is not None:
             self.spread_Hed = self.spread_Hed * self._head_scale
@@ -160,7 +160,8 @@ class BertLayer(LastLayer):
             for linear in (attention.query, attention.key, attention.value)
         )
         self.output = layer.attention.output.dense
-        self.spread_Hed = layer.attention.output.dense.weight.T.unflatten(0, (self.heads, -1))
+        weight_dd = layer.attention.output.dense.weight.T
+        self.spread_Hed = weight_dd.view(self.heads, -1, weight_dd.shape[1])
         self.feed_forward = nn.Sequential(
             layer.intermediate.dense, layer.intermediate.intermediate_act_fn, layer.output.dense
         )
@@ -188,7 +189,11 @@ class _Output(nn.Module):
 
     def forward(self, mixed_BQd: torch.Tensor) -> torch.Tensor:
         if self._head_scale is not None:
-            heads = len(self._head_scale)
-            scaled_BQHe = mixed_BQd.unflatten(-1, (heads, -1)) * self._head_scale[..., 0]
-            mixed_BQd = scaled_BQHe.flatten(-2)
+            scale_H1 = self._head_scale[..., 0]
+            mixed_BQd = (split_heads(mixed_BQd, len(scale_H1)) * scale_H1).flatten(-2)
         return mixed_BQd if self._projection is None else self._projection(mixed_BQd)
+
+
+def split_heads(x_Xd: torch.Tensor, heads: int) -> torch.Tensor:
+    """The last dimension as (H, e)."""
+    return x_Xd.view(*x_Xd.shape[:-1], heads, -1)

@@ -20,7 +20,7 @@ from torch import nn
 
 from retrieval.encoder import Encoder
 from retrieval.text_forms import form_of
-from retrieval.text_layers import LastLayer
+from retrieval.text_layers import LastLayer, split_heads
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,19 @@ def shift(
         weights_GPQHL: The attention.
         updates: A group's, B = G.
     """
+    groups, rank, _ = updates.b_BKd.shape
     read_GXK = inputs_GXd @ updates.a_BKd.mT
     if weights_GPQHL is None:
-        read_GRhK = read_GXK.unflatten(1, (-1, layer.heads)).flatten(2)
+        read_GRhK = read_GXK.view(groups, -1, layer.heads * rank)
     else:
         texts, queries = weights_GPQHL.shape[1:3]
-        read_GPqK = weights_GPQHL.flatten(2, 3) @ read_GXK.unflatten(1, (texts, -1))
-        read_GRhK = read_GPqK.reshape(len(inputs_GXd), texts * queries, -1)
+        read_GPqK = weights_GPQHL.flatten(2, 3) @ read_GXK.view(groups, texts, -1, rank)
+        read_GRhK = read_GPqK.view(groups, texts * queries, layer.heads * rank)
     spread_Hed = layer.spread_Hed
-    groups, rank, _ = updates.b_BKd.shape
-    b_HGe = updates.b_BKd.unflatten(-1, (layer.heads, -1)).flatten(0, 1).transpose(0, 1)
-    spread_HGd = torch.bmm(b_HGe.to(spread_Hed.dtype), spread_Hed).to(read_GRhK.dtype)
-    spread_GhKd = spread_HGd.unflatten(1, (groups, rank)).transpose(0, 1).flatten(1, 2)
-    return torch.bmm(read_GRhK, spread_GhKd)
+    b_HYe = split_heads(updates.b_BKd.flatten(0, 1), layer.heads).transpose(0, 1)  # Y = G * K
+    spread_HYd = torch.bmm(b_HYe.to(spread_Hed.dtype), spread_Hed).to(read_GRhK.dtype)
+    spread_HGKd = spread_HYd.view(layer.heads, groups, rank, -1)
+    return torch.bmm(read_GRhK, spread_HGKd.transpose(0, 1).flatten(1, 2))
 
 
 _DIGESTS: weakref.WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], str]] = (
