@@ -75,7 +75,7 @@ def test_a_long_list_of_queries_keeps_its_order(tower, concepts):
 
 def test_no_queries_are_no_vectors(tower):
     assert encode_queries(tower, [], []).shape == (0, tower.encoder.width)
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match=r"shorter|longer"):
         encode_queries(tower, ["a mug"], [])
 
 
