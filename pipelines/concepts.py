@@ -46,7 +46,7 @@ def learn_all(
     for name, rows in progress(references.items(), "concepts"):
         pixels = encoder.read_pixels([SUBJECTS_FILE.parent / row["image"] for row in rows])
         start = new_concept(
-            name, rows[0]["noun"], params.concepts.identifier, tower.value.in_features
+            name, rows[0]["noun"], params.concepts.identifier, tower.width
         )
         concept, curves[name] = learn(tower, start, encoder.encode_pixels(pixels), settings)
         save_concept(concept, tower, folder / name)

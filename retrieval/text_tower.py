@@ -1,181 +1,168 @@
-"""A text tower cut before its last layer: what lies before is computed once for any concept.
+"""A text tower cut where the last layer's value acts: what lies before is computed once.
 
 A concept changes only the value projection of the last layer, so everything before it depends on
-the text alone (arXiv 2506.10182). B texts, L tokens, d width of the tower, D of the embedding.
+the text alone (arXiv 2506.10182). What follows is computed for the rows that are pooled: one token
+a text, or all tokens where the tower takes their mean.
+
+B texts, L tokens, d width of the tower, D of the embedding, H heads, N rows that are pooled, Q of
+them a text at most, K rank-one updates a text. G groups of P texts share their updates.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import copy
+import hashlib
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from open_clip.hf_model import HFTextEncoder
-from open_clip.transformer import ResidualAttentionBlock, TextTransformer, text_global_pool
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutput
 
 from retrieval.encoder import Encoder
+from retrieval.text_forms import form_of
+from retrieval.text_layers import LastLayer, split_heads
 
-HF_ENCODERS = ("bert", "roberta", "xlm-roberta")
+
+@dataclass(frozen=True)
+class Updates:
+    """Rank-one updates of the value, K for each text, padded with zeros: V' = V + B^T A."""
+
+    a_BKd: torch.Tensor
+    b_BKd: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """What the last layer is called with, and the tokens it came from."""
+    """Everything that an update leaves as it is."""
 
-    ids_BL: torch.Tensor
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    inputs_BLd: torch.Tensor  # what the value projection reads
+    weights_BQHL: torch.Tensor  # the attention of the rows that are pooled
+    rows_Nd: torch.Tensor  # that attention's output, without an update
+    residual_Nd: torch.Tensor
+    picked_N: torch.Tensor | None  # which of the B * Q rows are pooled; None: all
+    owner_N: torch.Tensor | None  # into whose mean each goes; None: one row a text
 
-
-class SplitAttention(nn.Module):
-    """`nn.MultiheadAttention` with its fused projection taken apart, so that PEFT finds the value.
-
-    The same numbers, in four `nn.Linear`; self-attention, batch first, no dropout.
-    """
-
-    def __init__(self, fused: nn.MultiheadAttention) -> None:
-        """Take over the weights of `fused`."""
-        super().__init__()
-        self.num_heads = fused.num_heads
-        self.q_proj, self.k_proj, self.v_proj = (
-            _linear(weight, bias)
-            for weight, bias in zip(
-                fused.in_proj_weight.chunk(3), fused.in_proj_bias.chunk(3), strict=True
-            )
-        )
-        self.out_proj = _linear(fused.out_proj.weight, fused.out_proj.bias)
-
-    def forward(
-        self, q_x: torch.Tensor, *_: Any, attn_mask: torch.Tensor | None = None, **__: Any
-    ) -> tuple[torch.Tensor, None]:
-        """As `nn.MultiheadAttention.forward` with query = key = value; no attention weights."""
-        q_BHLh, k_BHLh, v_BHLh = (
-            project(q_x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        z_BHLh = F.scaled_dot_product_attention(q_BHLh, k_BHLh, v_BHLh, attn_mask=attn_mask)
-        return self.out_proj(z_BHLh.transpose(1, 2).flatten(-2)), None
+    def __len__(self) -> int:
+        """B."""
+        return len(self.inputs_BLd)
 
 
 class TextTower:
-    """The text tower of an encoder, as concepts see it."""
+    """The text tower of an encoder, as concepts see it; the model is left as it is."""
 
     def __init__(self, encoder: Encoder) -> None:
-        """Find the last layer and its value projection; open_clip's own tower is split in place.
+        """Find the last layer.
 
         Raises:
             ValueError: The tower is of a kind that is not supported; it is named.
         """
         self.encoder = encoder
-        tower = encoder.model.text
-        if _supported_encoder(tower):
-            number = len(tower.transformer.encoder.layer) - 1
-            self.root: nn.Module = tower.transformer
-            self.value_path = f"encoder.layer.{number}.attention.self.value"
-            self.last: nn.Module = tower.transformer.encoder.layer[number]
-        elif _supported_transformer(tower):
-            number = len(tower.transformer.resblocks) - 1
-            self.root = tower
-            self.value_path = f"transformer.resblocks.{number}.attn.v_proj"
-            self.last = tower.transformer.resblocks[number]
-            if isinstance(self.last.attn, nn.MultiheadAttention):
-                self.last.attn = SplitAttention(self.last.attn)
-                self.last.requires_grad_(requires_grad=False)
-        else:
-            msg = (
-                f"got text tower {_describe(tower)}, expected open_clip's own with plain blocks,"
-                f" or one of {HF_ENCODERS} without a pooling layer of its own"
-            )
-            raise ValueError(msg)
+        self._form = form_of(encoder.model.text)
+        self._head = self._form.head
+        self.layer = self._form.layer
+        self.value_path = self._form.value_path
 
     @property
-    def value(self) -> nn.Linear:
-        """The last layer's value projection, d x d."""
-        module = self.root.get_submodule(self.value_path)
-        assert isinstance(module, nn.Linear)
-        return module
+    def width(self) -> int:
+        """d: the length of a concept's two vectors."""
+        return len(self.layer.value[0])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text tower's tensors with their names: what a concept belongs to."""
+        return _digest(self.encoder.model.text)
 
     def prefix(self, texts: Sequence[str]) -> Prefix:
-        """Everything before the last layer."""
-        ids_BL = self.encoder.tokens(texts)
-        caught: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-        handle = self.last.register_forward_pre_hook(
-            lambda _, args, kwargs: caught.append((args, kwargs)), with_kwargs=True
+        """Everything before the last layer's value, on no more positions than matter."""
+        with torch.no_grad():
+            before = self._form.before(self.encoder.tokens(texts))
+            attended = self.layer.attend(before.x_BLd, before.mask_BQHL, before.picked_B)
+        picked_N = owner_N = None
+        rows_Nd, residual_Nd = attended.rows_BQd.flatten(0, 1), attended.residual_BQd.flatten(0, 1)
+        if before.kept_BL is not None:
+            picked_N = before.kept_BL.flatten().nonzero()[:, 0]
+            owner_N = picked_N // before.kept_BL.shape[1]
+            rows_Nd, residual_Nd = rows_Nd[picked_N], residual_Nd[picked_N]
+        return Prefix(
+            attended.inputs_BLd, attended.weights_BQHL, rows_Nd, residual_Nd, picked_N, owner_N
         )
-        try:
-            with torch.no_grad():
-                self.encoder.model.text(ids_BL)
-        finally:
-            handle.remove()
-        return Prefix(ids_BL, *caught[0])
 
-    def finish(self, prefix: Prefix) -> torch.Tensor:
-        """The last layer, pooling and projection: unit vectors (B, D), with gradients."""
-        tower = self.encoder.model.text
-        hidden_BLd = self.last(*prefix.args, **prefix.kwargs)
-        hidden_BLd = hidden_BLd[0] if isinstance(hidden_BLd, tuple) else hidden_BLd
-        if isinstance(tower, HFTextEncoder):
-            mask_BL = (prefix.ids_BL != tower.config.pad_token_id).long()
-            output = BaseModelOutput(last_hidden_state=hidden_BLd)
-            return F.normalize(tower.proj(tower.pooler(output, mask_BL)), dim=-1)
-        pooled_Bd = text_global_pool(
-            tower.ln_final(hidden_BLd), prefix.ids_BL, tower.pool_type, tower.eos_id
-        )
-        projection = tower.text_projection
-        if projection is None:
-            return F.normalize(pooled_Bd, dim=-1)
-        projected_BD = (
-            projection(pooled_Bd) if isinstance(projection, nn.Linear) else pooled_Bd @ projection
-        )
-        return F.normalize(projected_BD, dim=-1)
+    def finish(self, prefix: Prefix, updates: Updates | None = None) -> torch.Tensor:
+        """The rest, with each text's own updates: unit vectors (B, D), with gradients."""
+        rows_Nd = prefix.rows_Nd
+        if updates is not None:
+            shift_Nd = shift(
+                self.layer, prefix.inputs_BLd, prefix.weights_BQHL[:, None], updates
+            ).flatten(0, 1)
+            rows_Nd = rows_Nd + (shift_Nd if prefix.picked_N is None else shift_Nd[prefix.picked_N])
+        return self.embed(rows_Nd, prefix.residual_Nd, prefix.owner_N, len(prefix))
 
-    @contextmanager
-    def updated(self, a_Kd: torch.Tensor, b_Kd: torch.Tensor) -> Iterator[None]:
-        """Inside, the value projection is W + B A, K concepts' rank-one updates added."""
+    def embed(
+        self,
+        rows_Nd: torch.Tensor,
+        residual_Nd: torch.Tensor,
+        owner_N: torch.Tensor | None,
+        texts: int,
+    ) -> torch.Tensor:
+        """Unit vectors (B, D) from the last attention's output at the rows that are pooled."""
+        pooled_Bd = self.layer.finish(rows_Nd, residual_Nd)
+        if owner_N is not None:
+            sums_Bd = pooled_Bd.new_zeros(texts, pooled_Bd.shape[1]).index_add(
+                0, owner_N, pooled_Bd
+            )
+            pooled_Bd = sums_Bd / owner_N.bincount(minlength=texts)[:, None]
+        return F.normalize(self._head(pooled_Bd), dim=-1)
 
-        def add(_: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
-            return output + (inputs[0] @ a_Kd.T) @ b_Kd
-
-        handle = self.value.register_forward_hook(add)
-        try:
-            yield
-        finally:
-            handle.remove()
+    def in_bfloat16(self) -> "TextTower":
+        """The same tower with the large matrices of `finish` in bf16; norms stay fp32."""
+        other = copy.copy(self)
+        other.layer, other._head = self.layer.in_bfloat16(), self._head.in_bfloat16()
+        return other
 
 
-def _supported_encoder(tower: nn.Module) -> bool:
-    """A Hugging Face encoder that ends with its last layer; BERT's own pooler comes after it."""
-    return (
-        isinstance(tower, HFTextEncoder)
-        and tower.config.model_type in HF_ENCODERS
-        and getattr(tower.transformer, "pooler", None) is None
-    )
+def shift(
+    layer: LastLayer, inputs_GXd: torch.Tensor, weights_GPQHL: torch.Tensor | None, updates: Updates
+) -> torch.Tensor:
+    """What updates add to the last attention's output, (G, P * Q, d).
+
+    Args:
+        layer: The last layer.
+        inputs_GXd: What its value reads, X = P * L; or, without weights, what each head of each
+            row reads on average (z in `text_layers`), X = P * Q * H.
+        weights_GPQHL: The attention.
+        updates: A group's, B = G.
+    """
+    groups, rank, _ = updates.b_BKd.shape
+    read_GXK = inputs_GXd @ updates.a_BKd.mT
+    if weights_GPQHL is None:
+        read_GRhK = read_GXK.view(groups, -1, layer.heads * rank)
+    else:
+        texts, queries = weights_GPQHL.shape[1:3]
+        read_GPqK = weights_GPQHL.flatten(2, 3) @ read_GXK.view(groups, texts, -1, rank)
+        read_GRhK = read_GPqK.view(groups, texts * queries, layer.heads * rank)
+    spread_Hed = layer.spread_Hed
+    b_HYe = split_heads(updates.b_BKd.flatten(0, 1), layer.heads).transpose(0, 1)  # Y = G * K
+    spread_HYd = torch.bmm(b_HYe.to(spread_Hed.dtype), spread_Hed).to(read_GRhK.dtype)
+    spread_HGKd = spread_HYd.view(layer.heads, groups, rank, -1)
+    return torch.bmm(read_GRhK, spread_HGKd.transpose(0, 1).flatten(1, 2))
 
 
-def _supported_transformer(tower: nn.Module) -> bool:
-    """open_clip's tower without an appended class token, its attention PyTorch's or split."""
-    return (
-        isinstance(tower, TextTransformer)
-        and tower.cls_emb is None
-        and isinstance(
-            getattr(tower.transformer.resblocks[-1], "attn", None),
-            nn.MultiheadAttention | SplitAttention,
-        )
-        and isinstance(tower.transformer.resblocks[-1], ResidualAttentionBlock)
-    )
+_DIGESTS: weakref.WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], str]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
-    linear.weight.data.copy_(weight)
-    linear.bias.data.copy_(bias)
-    return linear
-
-
-def _describe(tower: nn.Module) -> str:
-    config = getattr(tower, "config", None)
-    kind = getattr(config, "model_type", None)
-    return f"{type(tower).__name__} ({kind})" if kind else type(tower).__name__
+def _digest(text: nn.Module) -> str:
+    """Computed once a model (a second for the largest), and again after a tensor was written to."""
+    tensors = dict(sorted(text.state_dict().items()))
+    versions = tuple(tensor._version for tensor in tensors.values())
+    known = _DIGESTS.get(text)
+    if known is not None and known[0] == versions:
+        return known[1]
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        content = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {content.dtype} {tuple(content.shape)}\n".encode())
+        digest.update(content.flatten().view(torch.uint8).numpy())
+    _DIGESTS[text] = versions, digest.hexdigest()
+    return digest.hexdigest()

