@@ -36,7 +36,7 @@ def query(kind: str, text: str, concepts: list[str], truths: Iterable[Path]) -> 
 
 
 def concept_only_queries(names: Iterable[str], gallery: Rows) -> Rows:
-    """ "An image of *" for each concept that a picture shows alone."""
+    """Ask for "An image of *" for each concept that a picture shows alone."""
     found = []
     for name in names:
         alone = [row["image"] for row in gallery if row["concepts"] == [name]]

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.benchmark_data import Benchmark
 from pipelines.conconchi import read_conconchi
@@ -27,7 +28,7 @@ from retrieval.encoder import Encoder, create_encoder, load_encoder
 from retrieval.files import write_json
 from retrieval.text_tower import TextTower
 
-CHUNK = 256  # pictures that are decoded before they are encoded
+CHUNK = 256  # pictures in memory at once
 # In the order of the paper's tables (arXiv 2506.10182): column, kind of query, metric.
 COLUMNS = {
     "conconchi": (
@@ -77,7 +78,7 @@ def table(benchmark: str, metrics: dict[str, dict[str, Any]]) -> str:
     lines = [["method", *(title for title, _, _ in columns)], ["---"] * (len(columns) + 1)]
     for method, found in metrics.items():
         values = [found[kind][metric] for _, kind, metric in columns]
-        lines.append([method, *("–" if v is None else f"{100 * v:.2f}" for v in values)])
+        lines.append([method, *("-" if v is None else f"{100 * v:.2f}" for v in values)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -90,15 +91,15 @@ def read(benchmark: str, path: Path, noun: str) -> Benchmark:
     return read_conconchi(path, noun) if benchmark == "conconchi" else read_perval(path)
 
 
-def _encode(encoder: Encoder, paths: Sequence[Path]) -> Any:
-    """Unit vectors (N, D) of picture files, decoded in chunks: a pool has thousands."""
-
-    def opened() -> Any:
-        for path in progress(paths, "pictures"):
-            with Image.open(path) as image:
-                yield image.convert("RGB")
-
-    return encoder.encode_images(opened())
+def _encode(encoder: Encoder, paths: Sequence[Path]) -> NDArray[np.float32]:
+    """Unit vectors (N, D) of picture files, a chunk after the other: a pool has thousands."""
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    return np.concatenate(
+        [
+            encoder.encode_pixels(encoder.read_pixels(chunk))
+            for chunk in progress(chunks, "pictures")
+        ]
+    )
 
 
 def _arguments() -> argparse.Namespace:

@@ -58,12 +58,12 @@ class Bench:
     queries: Rows
     captions: list[str]
     images_ND: NDArray[np.float32]
-    pairs: bool
+    pairs: int
 
     def try_out(self, settings: Settings, photos: int | None = None) -> Trial:
         """Learn the subjects' concepts, from their first photos alone if asked, and measure."""
         lessons = [lesson if photos is None else lesson.first(photos) for lesson in self.lessons]
-        concepts, _ = teach(self.tower, lessons, settings, pairs=self.pairs)
+        concepts, _ = teach(self.tower, lessons, settings, self.pairs)
         by_name = {concept.name: concept for concept in concepts}
         vectors_QD = encode_kindred(self.tower, self.queries, by_name)
         found = measure(self.gallery, self.gallery_GD, self.queries, vectors_QD)
@@ -79,9 +79,7 @@ class Bench:
         )
 
 
-def make_bench(
-    tower: TextTower, lessons: Sequence[Lesson], subjects: Rows, *, pairs: bool
-) -> Bench:
+def make_bench(tower: TextTower, lessons: Sequence[Lesson], subjects: Rows, pairs: int) -> Bench:
     """What settings are chosen on: the lessons are the validation subjects'."""
     gallery, gallery_GD = read_gallery(tower.encoder, subjects)
     products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] != "test"]

@@ -119,9 +119,9 @@ def report_concerns(encoder: Encoder, lessons: Sequence[Lesson], unrelated: floa
 
 
 def teach(
-    tower: TextTower, lessons: Sequence[Lesson], settings: Settings, *, pairs: bool
+    tower: TextTower, lessons: Sequence[Lesson], settings: Settings, pairs: int
 ) -> tuple[list[Concept], Floats]:
-    """Learn concepts from their photos and, with `pairs`, from each two photos side by side.
+    """Learn concepts from their photos, and from so many pictures of two of them side by side.
 
     Returns:
         The concepts, and the loss before every step, (concepts, steps).
@@ -129,7 +129,7 @@ def teach(
     Raises:
         ValueError: As `retrieval.concepts.learn_many`.
     """
-    pictures = [[*lesson.photos, *(pair_up(lesson.photos) if pairs else [])] for lesson in lessons]
+    pictures = [[*lesson.photos, *pair_up(lesson.photos, pairs)] for lesson in lessons]
     vectors = [tower.encoder.encode_images(some) for some in pictures]
     with warnings.catch_warnings():
         # Pictures of two differ from those of one, as they should: see `report_concerns`.

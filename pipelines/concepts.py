@@ -55,10 +55,10 @@ def learn_all(
     tower = TextTower(load_encoder(BEST_MODEL, device))
     lessons = prepare(tower, references, params.identifier)
     spared = validation_subjects(list(references))
-    bench = make_bench(tower, lessons[: len(spared)], subjects, pairs=params.pairs)
+    bench = make_bench(tower, lessons[: len(spared)], subjects, params.pairs)
     report_concerns(tower.encoder, lessons, unrelated_cosine(bench.gallery_GD))
     settings, trials, over_photos = settle(bench, params)
-    concepts, losses_CS = teach(tower, lessons, settings, pairs=params.pairs)
+    concepts, losses_CS = teach(tower, lessons, settings, params.pairs)
     for lesson, concept in progress(zip(lessons, concepts, strict=True), "saving", len(concepts)):
         save_concept(concept, tower, models / concept.name)
         found = search_scenes(tower, concept, subjects, bench.gallery, bench.gallery_GD)

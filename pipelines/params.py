@@ -210,7 +210,7 @@ class Concepts(Section):
     max_caption_drop: Share
     rank: PositiveInt
     prompts_per_photo: Annotated[int, Field(ge=1, le=13)]
-    pairs: bool
+    pairs: Annotated[int, Field(ge=0)]
 
 
 class Evaluate(Section):

@@ -63,7 +63,7 @@ def read_perval(folder: Path, split: str = "test", photos: int = PHOTOS) -> Benc
 
 
 def _context(row: dict[str, str], path: Path, place: str) -> dict[str, object]:
-    """ "A person on a beach" asks for "A person wearing * on a beach"."""
+    """Read "A person on a beach" as "A person wearing * on a beach"."""
     before, word, after = row["caption"].partition("person")
     if not word:
         msg = f"{place}: caption {row['caption']!r} has no person, who would be wearing the concept"

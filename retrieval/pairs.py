@@ -32,8 +32,7 @@ def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     return picture
 
 
-def pair_up(photos: Sequence[Image.Image]) -> list[Image.Image]:
-    """Each two photos once side by side, in order; of an odd number the last stays alone."""
-    return [
-        side_by_side(left, right) for left, right in zip(photos[::2], photos[1::2], strict=False)
-    ]
+def pair_up(photos: Sequence[Image.Image], most: int) -> list[Image.Image]:
+    """The first two photos side by side, the next two, and so on: `most` pictures at most."""
+    pairs = list(zip(photos[::2], photos[1::2], strict=False))[:most]
+    return [side_by_side(left, right) for left, right in pairs]
