@@ -1,15 +1,9 @@
 """Concepts learned from photos: many at once, and of each only what its update changes.
 
-One padded tensor program for all concepts (arXiv 2506.10182, exact: see `text_layers`). What
-precedes the last layer's value is computed once for each distinct prompt; a step computes the
-updates' share of the attention's output, the rest of the layer for the rows that are pooled, and
-gradients for A and B alone.
-
-C concepts, P prompts each at most, T prompts in all, L tokens, d width of the tower, D of the
-embedding, H heads, Q pooled rows a prompt at most, N of them in all, R rank.
+C concepts, P photos or prompts each at most, d width of the tower, D of the embedding, R rank.
+arXiv 2506.10182; the objective and how it is computed are in `concept_objective`.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.concept import Concept, ConceptWarning, directions, generator
-from retrieval.text_tower import Prefix, TextTower, Updates, shift
+from retrieval.concept_objective import Adam, Data, Objective
+from retrieval.text_tower import TextTower
 
 PROMPTS = (
     "a photo of {}",
@@ -163,89 +158,6 @@ def prompts_for(concept: Concept, photos: int, per_photo: int) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class _Data:
-    """What concepts are learned from: prompts as numbers of distinct texts, padded."""
-
-    prefix: Prefix  # of the distinct texts
-    text_CP: torch.Tensor
-    valid_CP: torch.Tensor
-    target_CPD: torch.Tensor
-
-    def of(self, concepts: torch.Tensor) -> "_Data":
-        """Some of the concepts."""
-        return replace(
-            self,
-            text_CP=self.text_CP[concepts],
-            valid_CP=self.valid_CP[concepts],
-            target_CPD=self.target_CPD[concepts],
-        )
-
-
-class _Objective:
-    """The loss of each concept as a function of its A and B."""
-
-    def __init__(self, tower: TextTower, data: _Data, l2: float) -> None:
-        self._tower, self._l2 = tower, l2
-        prefix, valid_CP = data.prefix, data.valid_CP
-        weights_BQHL = prefix.weights_BQHL
-        queries, heads, length = weights_BQHL.shape[1:]
-        inputs_CPLd, weights_CPQHL = prefix.inputs_BLd[data.text_CP], weights_BQHL[data.text_CP]
-        if queries * heads <= length:  # then what each head reads is smaller than what it is of
-            inputs_CPLd = weights_CPQHL.flatten(2, 3) @ inputs_CPLd
-        self._inputs_CXd = inputs_CPLd.flatten(1, 2)
-        self._weights_CPQHL = None if queries * heads <= length else weights_CPQHL
-        # Of the C * P * Q rows, those that are pooled; and where the prefix has them.
-        place_BQ = torch.full((len(prefix) * queries,), -1, device=valid_CP.device)
-        picked_N = prefix.picked_N
-        here = slice(None) if picked_N is None else picked_N
-        place_BQ[here] = torch.arange(len(prefix.rows_Nd), device=valid_CP.device)
-        place_CPQ = place_BQ.view(-1, queries)[data.text_CP].masked_fill(~valid_CP[..., None], -1)
-        self._picked_N = (place_CPQ.flatten() >= 0).nonzero()[:, 0]
-        place_N = place_CPQ.flatten()[self._picked_N]
-        self._rows_Nd, self._residual_Nd = prefix.rows_Nd[place_N], prefix.residual_Nd[place_N]
-        number_CP = (valid_CP.flatten().cumsum(0) - 1).view_as(valid_CP)
-        self._owner_N = (
-            None if prefix.owner_N is None else number_CP.flatten()[self._picked_N // queries]
-        )
-        self._concept_T = valid_CP.nonzero()[:, 0]
-        self._target_TD = data.target_CPD[valid_CP]
-        self._count_C = valid_CP.sum(dim=1)
-
-    def __call__(self, a_CRd: torch.Tensor, b_CRd: torch.Tensor) -> torch.Tensor:
-        """`losses.concept_fit` of each concept (C,), A's rows renormalised as the paper does."""
-        unit_CRd = a_CRd / a_CRd.norm(dim=-1, keepdim=True)
-        shift_CXd = shift(
-            self._tower.layer, self._inputs_CXd, self._weights_CPQHL, Updates(unit_CRd, b_CRd)
-        )
-        rows_Nd = self._rows_Nd + shift_CXd.flatten(0, 1)[self._picked_N]
-        texts_TD = self._tower.embed(
-            rows_Nd, self._residual_Nd, self._owner_N, len(self._concept_T)
-        )
-        error_T = (texts_TD - self._target_TD).square().mean(dim=-1)
-        fit_C = error_T.new_zeros(len(b_CRd)).index_add(0, self._concept_T, error_T) / self._count_C
-        return fit_C + self._l2 * b_CRd.square().mean(dim=(1, 2))
-
-
-class _Adam:
-    """Adam (arXiv 1412.6980) with torch's defaults; concepts are rows and can leave."""
-
-    def __init__(self, parameters: Sequence[torch.Tensor], learning_rate: float) -> None:
-        self._rate, self._steps = learning_rate, 0
-        self.state = [(x, torch.zeros_like(x), torch.zeros_like(x)) for x in parameters]
-
-    def step(self, gradients: Sequence[torch.Tensor]) -> None:
-        self._steps += 1
-        first, second = 1 - 0.9**self._steps, 1 - 0.999**self._steps
-        for (x, mean, square), gradient in zip(self.state, gradients, strict=True):
-            mean.lerp_(gradient, 0.1)
-            square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-            x.addcdiv_(mean, (square.sqrt() / second**0.5).add_(1e-8), value=-self._rate / first)
-
-    def keep(self, rows: torch.Tensor) -> None:
-        self.state = [(x[rows], mean[rows], square[rows]) for x, mean, square in self.state]
-
-
 def _learn_together(
     tower: TextTower,
     starts: Sequence[Concept],
@@ -269,13 +181,13 @@ def _learn_together(
 
 
 def _descend(
-    tower: TextTower, data: _Data, a_CRd: torch.Tensor, b_CRd: torch.Tensor, settings: Settings
+    tower: TextTower, data: Data, a_CRd: torch.Tensor, b_CRd: torch.Tensor, settings: Settings
 ) -> torch.Tensor:
     """Change A and B in place; returns the losses (steps, C)."""
     losses_SC = a_CRd.new_empty(settings.steps, len(a_CRd))
     active = torch.arange(len(a_CRd), device=a_CRd.device)
-    objective = _Objective(tower, data, settings.l2)
-    adam = _Adam([a_CRd.clone(), b_CRd.clone()], settings.learning_rate)
+    objective = Objective(tower, data, settings.l2)
+    adam = Adam([a_CRd.clone(), b_CRd.clone()], settings.learning_rate)
     for step in range(settings.steps):
         factors = [x.requires_grad_() for x, _, _ in adam.state]
         loss_C = objective(*factors)
@@ -292,7 +204,7 @@ def _descend(
                 break
             active = active[going_C]
             adam.keep(going_C)
-            objective = _Objective(tower, data.of(active), settings.l2)
+            objective = Objective(tower, data.of(active), settings.l2)
     return losses_SC
 
 
@@ -310,7 +222,7 @@ def _gather(
     starts: Sequence[Concept],
     photos: Sequence[NDArray[np.float32]],
     per_photo: int,
-) -> _Data:
+) -> Data:
     """The prompts of every concept, each distinct text encoded once, beside their photos."""
     texts = [
         prompts_for(start, len(photos_PD), per_photo)
@@ -329,7 +241,7 @@ def _gather(
         torch.from_numpy(array).to(tower.encoder.device)
         for array in (text_CP, valid_CP, target_CPD)
     )
-    return _Data(tower.prefix(list(distinct)), text, valid, target)
+    return Data(tower.prefix(list(distinct)), text, valid, target)
 
 
 def _widened(start: Concept, rank: int) -> tuple[torch.Tensor, torch.Tensor]:

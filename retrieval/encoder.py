@@ -189,15 +189,7 @@ def load_encoder(folder: Path, device: str = "cpu") -> Encoder:
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
-    """Write a model folder, atomically.
-
-    Raises:
-        ValueError: The text tower was taken apart for concepts (`text_tower.TextTower`): its
-            tensors no longer have open_clip's names.
-    """
-    if any(name.endswith(".v_proj.weight") for name in encoder.model.text.state_dict()):
-        msg = "got a model whose text tower is split for concepts; load it anew and save that"
-        raise ValueError(msg)
+    """Write a model folder, atomically."""
     config = json.loads(json.dumps(encoder.config))
     with atomic_folder(folder) as temporary:
         if "hf_model_name" in config["text_cfg"]:

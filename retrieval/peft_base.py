@@ -1,7 +1,7 @@
 """The module that a concept's adapter belongs to, for PEFT.
 
-A Hugging Face encoder is taken as it is. open_clip's own tower has its three projections fused,
-which PEFT can adapt only together: in a copy of it, the last attention is taken apart.
+A Hugging Face encoder as it is; or open_clip's own tower, whose fused projections PEFT can adapt
+only together, with its last attention taken apart.
 """
 
 import copy
@@ -66,11 +66,11 @@ _NORMS = ("ln_q", "ln_k", "ln_inner")
 def peft_base(tower: TextTower) -> nn.Module:
     """The module to which `tower.value_path` and the adapters of `save_concept` belong.
 
-    A Hugging Face encoder itself; or a copy of open_clip's tower, its last attention taken apart.
+    A copy, which PEFT may change in place.
     """
     text = tower.encoder.model.text
     if isinstance(text, HFTextEncoder):
-        encoder: nn.Module = text.transformer
+        encoder: nn.Module = copy.deepcopy(text.transformer)
         return encoder
     base: nn.Module = copy.deepcopy(text)
     last: Any = base.get_submodule(tower.value_path.rsplit(".", maxsplit=2)[0])

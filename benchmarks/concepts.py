@@ -1,0 +1,456 @@
+"""Personal concepts: are they exact, how long does learning take, what do they cost a query?
+
+The plain peer is the method as one would write it down: the last layer by autograd in every step,
+one concept after another. Exactness is against the whole tower run forward in every step. Weights
+are random (their values change no time), but MiniLM's are the published ones; pictures are random
+vectors. Everything is warmed up; peers take turns. Median and range over the repetitions.
+
+    python benchmarks/concepts.py                     # the table: half an hour on two cores
+    python benchmarks/concepts.py --quick             # a small tower, a few steps: does it run?
+    python benchmarks/concepts.py --only encoding --repetitions 9
+    python benchmarks/concepts.py --precision bf16    # also where `auto` would not choose it
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.hf_model import HFTextEncoder
+from open_clip.transformer import text_global_pool
+from peft import PeftModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from retrieval.compute import resolve_precision
+from retrieval.concept_learning import prompts_for
+from retrieval.concepts import (
+    Concept,
+    Settings,
+    encode_queries,
+    finish_with,
+    learn_many,
+    new_concept,
+    save_concept,
+)
+from retrieval.encoder import Encoder, create_encoder
+from retrieval.losses import concept_fit
+from retrieval.peft_base import peft_base
+from retrieval.text_tower import TextTower
+
+TOWERS = ("ViT-B-32", "ViT-L-14", "ViT-B-16-SigLIP", "MiniLM")
+SETTINGS = Settings(steps=500, learning_rate=1e-3, l2=0.35)  # as published
+PHOTOS, QUERIES, BANK = 5, 64, 10_000
+NOUNS = ("mug", "dog", "toy car", "umbrella", "armchair", "teapot", "backpack", "garden gnome")
+SCENES = ("on a wooden table", "at the beach", "in the snow", "beside a window at night")
+SQUARE = 2048  # side of the bare matrix product
+
+
+class Rows:
+    """The table that is printed: what was measured, its spread, and what was promised."""
+
+    def __init__(self, judged: bool) -> None:
+        """Start without a row; promises are held to or left out."""
+        self.missed, self._judged = False, judged
+
+    def add(
+        self,
+        what: str,
+        values: Sequence[float],
+        unit: str,
+        promise: tuple[str, float] | None = None,
+    ) -> None:
+        """Print a row; a median beyond what is promised is a miss."""
+        middle = statistics.median(values)
+        verdict = ""
+        if promise is not None and self._judged:
+            word, bar = promise
+            met = middle <= bar if word == "at most" else middle >= bar
+            verdict = f"   {word} {bar:g}: {'met' if met else 'MISSED'}"
+            self.missed |= not met
+        spread = f"({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+        print(f"{what:<66} {middle:9.3g} {unit:<9} {spread:<20}{verdict}", flush=True)
+
+
+def make_tower(name: str) -> TextTower:
+    """A text tower of open_clip's with random weights, or MiniLM; without its image tower."""
+    torch.manual_seed(0)
+    if name == "MiniLM":
+        return TextTower(create_encoder("minilm-resnet10t", None))
+    config = open_clip.get_model_config(name)
+    # SigLIP's own tokenizer is on the hub; CLIP's gives ids up to 49,407.
+    text = {**config["text_cfg"], "vocab_size": 49_408, "hf_tokenizer_name": None}
+    model = open_clip.create_model(name, text_cfg=text, force_custom_text=True)
+    del model.visual
+    model.eval().requires_grad_(requires_grad=False)
+    tokenizer = open_clip.SimpleTokenizer(context_length=text["context_length"])
+    return TextTower(Encoder(model, tokenizer, {**config, "text_cfg": text}, "cpu"))
+
+
+def make_concepts(tower: TextTower, count: int) -> tuple[list[Concept], list[np.ndarray]]:
+    """Concepts to learn: nouns and names of their own, photos that resemble each other."""
+    random = np.random.default_rng(0)
+    starts = [
+        new_concept(f"c{number}", NOUNS[number % len(NOUNS)], "sks", tower.width)
+        for number in range(count)
+    ]
+    photos = random.standard_normal((count, 1, tower.encoder.width))
+    photos = photos + 0.3 * random.standard_normal((count, PHOTOS, tower.encoder.width))
+    return starts, list((photos / np.linalg.norm(photos, axis=-1, keepdims=True)).astype("f4"))
+
+
+class Peer:
+    """The plain loop; the update is added to the value as PEFT does, W itself never changes."""
+
+    def __init__(self, tower: TextTower) -> None:
+        """Take a copy of the tower, its value projection apart."""
+        self._tower, self._text = tower, tower.encoder.model.text
+        self._base = peft_base(tower).requires_grad_(requires_grad=False).eval()
+        self._value = self._base.get_submodule(tower.value_path)
+
+    def whole(self, ids_BL: torch.Tensor) -> Callable[[], torch.Tensor]:
+        """The whole tower in every step."""
+        if not isinstance(self._text, HFTextEncoder):
+            return lambda: self._base(ids_BL)
+        mask_BL = (ids_BL != self._text.config.pad_token_id).long()
+
+        def run() -> torch.Tensor:
+            output = self._base(input_ids=ids_BL, attention_mask=mask_BL)
+            return self._text.proj(self._text.pooler(output, mask_BL))
+
+        return run
+
+    def last_layer(self, ids_BL: torch.Tensor, cut: bool) -> Callable[[], torch.Tensor]:
+        """The whole last layer in every step, on all positions or without the padding."""
+        base, block = self._base, self._base.transformer.resblocks[-1]
+        length = int(ids_BL.argmax(dim=1).max()) + 1 if cut else ids_BL.shape[1]
+        caught = []
+        hook = block.register_forward_pre_hook(lambda _, args: caught.append(args[0]))
+        with torch.no_grad():
+            base(ids_BL)
+        hook.remove()
+        x_BLd, mask_LL = caught[0][:, :length], base.attn_mask[:length, :length]
+
+        def run() -> torch.Tensor:
+            hidden_BLd = base.ln_final(block(x_BLd, attn_mask=mask_LL))
+            return text_global_pool(hidden_BLd, ids_BL, base.pool_type) @ base.text_projection
+
+        return run
+
+    def learn(
+        self, start: Concept, photos_PD: np.ndarray, settings: Settings, form: str
+    ) -> tuple[Concept, list[float]]:
+        """Adam by autograd, as published."""
+        ids_BL = self._tower.encoder.tokens(prompts_for(start, len(photos_PD), 1))
+        run = self.whole(ids_BL) if form == "whole" else self.last_layer(ids_BL, form == "cut")
+        target_PD = torch.from_numpy(photos_PD)
+        raw_Rd, b_Rd = start.a_Rd.clone().requires_grad_(), start.b_Rd.clone().requires_grad_()
+        optimizer = torch.optim.Adam([raw_Rd, b_Rd], lr=settings.learning_rate)
+        losses = []
+        hook = self._value.register_forward_hook(
+            lambda _, inputs, output: output + inputs[0] @ (raw_Rd / raw_Rd.norm()).T @ b_Rd
+        )
+        for _ in range(settings.steps):
+            loss = concept_fit(F.normalize(run(), dim=-1), target_PD, b_Rd, settings.l2)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            losses.append(loss.item())
+        hook.remove()
+        unit_Rd = (raw_Rd / raw_Rd.norm()).detach()
+        return replace(start, a_Rd=unit_Rd, b_Rd=b_Rd.detach()), losses
+
+
+def timed(function: Callable[[], object]) -> tuple[float, object]:
+    """Seconds, and what came of it."""
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def relative(got: Sequence[float], expected: Sequence[float]) -> float:
+    """The largest relative difference."""
+    return float(np.max(np.abs(np.asarray(got) / np.asarray(expected) - 1)))
+
+
+def final_losses(tower: TextTower, learned: list[Concept], photos: list[np.ndarray]) -> np.ndarray:
+    """The loss of each concept as it is, in fp32."""
+    return learn_many(tower, learned, photos, replace(SETTINGS, steps=1))[1][:, 0]
+
+
+def show_exactness(rows: Rows, options: argparse.Namespace) -> None:
+    """Every tower against the whole of it run forward in every step."""
+    settings = replace(SETTINGS, steps=options.exact_steps, learning_rate=1e-2)
+    print(f"\nexactness: {PHOTOS} photos, {settings.steps} steps, the whole tower in every step")
+    for name in options.towers:
+        tower = make_tower(name)
+        [start], [photos_PD] = make_concepts(tower, 1)
+        expected, losses = Peer(tower).learn(start, photos_PD, settings, "whole")
+        [got], [ours] = learn_many(tower, [start], [photos_PD], settings)
+        prefix = tower.prefix([f"{start.phrase} {scene}" for scene in SCENES])
+        one, other, without = (
+            finish_with(tower, prefix, concepts) for concepts in ([got], [expected], [])
+        )
+        moved = np.abs(one - without).max()
+        rows.add(
+            f"{name}: loss, largest relative difference",
+            [relative(ours, losses)],
+            "",
+            ("at most", 1e-5),
+        )
+        rows.add(
+            f"{name}: embedding, largest difference (moved by {moved:.2f})",
+            [float(np.abs(one - other).max())],
+            "",
+            ("at most", 1e-4),
+        )
+
+
+def bare_speed(dtype: torch.dtype) -> float:
+    """FLOP/s of a bare matrix product, the best of five."""
+    left, right = torch.randn(2, SQUARE, SQUARE).to(dtype)
+    seconds = [timed(lambda: left @ right)[0] for _ in range(6)]
+    return 2 * SQUARE**3 / min(seconds[1:])
+
+
+def count_flops(
+    tower: TextTower, starts: list[Concept], photos: list[np.ndarray], steps: int
+) -> int:
+    """Arithmetic of the matrix products of learning these concepts, all steps."""
+    counts = []
+    for few in (1, 2):
+        with FlopCounterMode(display=False) as counter:
+            learn_many(tower, starts, photos, replace(SETTINGS, steps=few))
+        counts.append(counter.get_total_flops())
+    return counts[0] + (steps - 1) * (counts[1] - counts[0])
+
+
+def show_learning(rows: Rows, options: argparse.Namespace) -> None:
+    """Seconds a concept, together and one after another."""
+    tower = make_tower(options.tower)
+    starts, photos = make_concepts(tower, options.concepts)
+    peer, settings = Peer(tower), replace(SETTINGS, steps=options.steps)
+    print(
+        f"\nlearning: {options.tower}'s text tower, {PHOTOS} photos, {settings.steps} steps,"
+        f" {options.concepts} concepts together; the plain loop learns one a repetition"
+    )
+    warm = replace(settings, steps=2)
+    precisions = dict.fromkeys(["fp32", options.precision])
+    seconds: dict[str, list[float]] = {}
+    ends: dict[str, np.ndarray] = {}
+    plain_losses: list[float] = []
+    for precision in precisions:
+        learn_many(tower, starts, photos, replace(warm, precision=precision))
+    for form in ("padded", "cut"):
+        peer.learn(starts[0], photos[0], warm, form)
+    for turn in range(options.repetitions):
+        for precision in precisions:
+            chosen = replace(settings, precision=precision)
+            took, result = timed(lambda chosen=chosen: learn_many(tower, starts, photos, chosen))
+            seconds.setdefault(precision, []).append(took / options.concepts)
+            ends[precision] = final_losses(tower, result[0], photos)
+        at = turn % options.concepts
+        for form in ("padded", "cut"):
+            took, result = timed(
+                lambda form=form, at=at: peer.learn(starts[at], photos[at], settings, form)
+            )
+            seconds.setdefault(form, []).append(took)
+        plain_losses.append(float(final_losses(tower, [result[0]], [photos[at]])[0]))
+    _print_learning(rows, options, seconds)
+    turns = len(plain_losses)
+    rows.add(
+        "final loss, fp32, largest relative difference to the plain loop's",
+        [relative(ends["fp32"][:turns], plain_losses[: options.concepts])],
+        "",
+        ("at most", 1e-5),
+    )
+    if "bf16" in ends:
+        rows.add(
+            "final loss, bf16, likewise",
+            [relative(ends["bf16"][:turns], plain_losses[: options.concepts])],
+            "",
+            ("at most", 1e-3),
+        )
+    flops = count_flops(tower, starts, photos, settings.steps)
+    for precision in precisions:
+        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        bare = bare_speed(dtype)
+        speed = [flops / (took * options.concepts) for took in seconds[precision]]
+        rows.add(
+            f"{precision}: share of a bare matrix product's {bare / 1e9:.0f} GFLOP/s",
+            [100 * one / bare for one in speed],
+            "%",
+        )
+
+
+def _print_learning(
+    rows: Rows, options: argparse.Namespace, seconds: dict[str, list[float]]
+) -> None:
+    """Times, and how many times the plain loop's they are in each turn."""
+    rows.add("plain loop: all positions", seconds["padded"], "s/concept")
+    rows.add("plain loop: padding cut", seconds["cut"], "s/concept")
+    for precision in dict.fromkeys(["fp32", options.precision]):
+        rows.add(f"together, {precision}", seconds[precision], "s/concept")
+        bars = {"fp32": (60, 10), "bf16": (150, None)}[precision]
+        for form, bar in zip(("padded", "cut"), bars, strict=True):
+            times = [
+                plain / ours for plain, ours in zip(seconds[form], seconds[precision], strict=True)
+            ]
+            rows.add(
+                f"   times faster than the plain loop, {form}",
+                times,
+                "x",
+                None if bar is None else ("at least", bar),
+            )
+
+
+def show_encoding(rows: Rows, options: argparse.Namespace) -> None:
+    """What a concept of its own costs each query of a batch."""
+    tower = make_tower(options.tower)
+    concepts = make_bank(tower, BANK)
+    scenes = [SCENES[number % len(SCENES)] for number in range(QUERIES)]
+    texts = [f"{concepts[number].phrase} {scenes[number]}" for number in range(QUERIES)]
+    print(f"\nencoding: {options.tower}'s text tower, {QUERIES} queries, another concept in each")
+    picks = np.random.default_rng(0).integers(BANK, size=(options.encodings, QUERIES))
+    none: list[list[Concept]] = [[]] * QUERIES
+    for row in (none, [[concept] for concept in concepts[:QUERIES]]):
+        encode_queries(tower, [f"{number} {scene}" for number, scene in enumerate(scenes)], row)
+    with_, without = [], []
+    for turn in range(options.encodings):
+        own = [[concepts[number]] for number in picks[turn]]
+        queries = [f"{{{row[0].name}}} {scene}" for row, scene in zip(own, scenes, strict=True)]
+        same = [f"{row[0].phrase} {scene}" for row, scene in zip(own, scenes, strict=True)]
+        with_.append(timed(lambda q=queries, own=own: encode_queries(tower, q, own))[0])
+        without.append(timed(lambda s=same: encode_queries(tower, s, none))[0])
+    rows.add("without concepts", [1000 * took for took in without], "ms")
+    rows.add("each with its own concept", [1000 * took for took in with_], "ms")
+    shares = [one / other for one, other in zip(with_, without, strict=True)]
+    rows.add("   in terms of the batch without", shares, "x", ("at most", 1.10))
+    peft = time_peft(tower, concepts[:QUERIES], texts, options.peft_encodings)
+    rows.add(
+        "PEFT, one adapter a row (`adapter_names`), context not cut",
+        [1000 * took for took in peft],
+        "ms",
+    )
+    held = sum(c.a_Rd.nbytes + c.b_Rd.nbytes for c in concepts) / len(concepts)
+    rows.add(
+        f"{BANK:,} concepts in use at once: memory each, in d floats",
+        [held / 4 / tower.width],
+        "",
+        ("at most", 2),
+    )
+
+
+def make_bank(tower: TextTower, count: int) -> list[Concept]:
+    """Concepts with random updates."""
+    b_CRd = 0.1 * torch.randn(count, 1, tower.width)
+    return [
+        replace(new_concept(f"c{n}", NOUNS[n % len(NOUNS)], "sks", tower.width), b_Rd=b_Rd.clone())
+        for n, b_Rd in enumerate(b_CRd)
+    ]
+
+
+def time_peft(
+    tower: TextTower, concepts: Sequence[Concept], texts: list[str], repetitions: int
+) -> list[float]:
+    """Seconds for the same batch by PEFT's own mixed batches; checks that it gives the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        for concept in concepts:
+            save_concept(concept, tower, Path(folder) / concept.name)
+        first, *others = [concept.name for concept in concepts]
+        model = PeftModel.from_pretrained(peft_base(tower), f"{folder}/{first}", first)
+        for name in others:
+            model.load_adapter(f"{folder}/{name}", name)
+    model.eval()
+    ids_BL = tower.encoder.tokens(texts)
+    names = [concept.name for concept in concepts]
+
+    def run() -> np.ndarray:
+        with torch.no_grad():
+            return F.normalize(model(ids_BL, adapter_names=names), dim=-1).numpy()
+
+    ours = np.stack(
+        [
+            finish_with(tower, tower.prefix([text]), [c])[0]
+            for text, c in zip(texts[:3], concepts[:3], strict=True)
+        ]
+    )
+    np.testing.assert_allclose(run()[:3], ours, atol=1e-4)
+    return [timed(run)[0] for _ in range(repetitions)]
+
+
+def read_options() -> argparse.Namespace:
+    """What to measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = ("exactness", "learning", "encoding")
+    parser.add_argument("--only", choices=parts, help="one part of the table")
+    parser.add_argument("--quick", action="store_true", help="a small tower, a few steps")
+    parser.add_argument("--tower", default="ViT-L-14", help="for times (default: ViT-L-14)")
+    parser.add_argument("--concepts", type=int, default=64, help="together (default: 64)")
+    parser.add_argument("--steps", type=int, default=500, help="a concept (default: 500)")
+    parser.add_argument("--exact-steps", type=int, default=100, help="(default: 100)")
+    parser.add_argument("--repetitions", type=int, default=3, help="of learning (default: 3)")
+    parser.add_argument("--encodings", type=int, default=15, help="of a batch (default: 15)")
+    parser.add_argument("--peft-encodings", type=int, default=3, help="(default: 3)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="beside fp32 (default: auto, bf16 where the processor multiplies it in hardware)",
+    )
+    options = parser.parse_args()
+    options.parts = (options.only,) if options.only else parts
+    options.precision = resolve_precision(options.precision, "cpu")
+    options.towers = TOWERS
+    if options.quick:
+        options.tower, options.towers = "ViT-B-32", ("ViT-B-32", "MiniLM")
+        options.concepts, options.steps, options.exact_steps = 8, 10, 10
+        options.repetitions, options.encodings, options.peft_encodings = 2, 3, 1
+    return options
+
+
+def describe_machine() -> str:
+    """Processor, threads and library."""
+    model = platform.processor() or platform.machine()
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        lines = facts.read_text().splitlines()
+        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
+    units = [name for name, has in torch.cpu.get_capabilities().items() if has is True]
+    return (
+        f"{model}, {torch.get_num_threads()} threads, torch {torch.__version__};"
+        f" {', '.join(units) or 'no vector units named'}"
+    )
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    options = read_options()
+    torch.set_num_threads(options.threads)
+    print(describe_machine(), flush=True)
+    if options.precision == "fp32":
+        print("bf16 is not measured: this processor has no matrix unit for it (--precision bf16)")
+    rows = Rows(judged=not options.quick)
+    show = {
+        "exactness": show_exactness,
+        "learning": show_learning,
+        "encoding": show_encoding,
+    }
+    for part in options.parts:
+        show[part](rows, options)
+    sys.exit(1 if rows.missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The objective of many concepts as one padded tensor program, and the steps down it.
+
+A step computes the updates' share of the last attention's output (exact: see `text_layers`), the
+rest of the layer for the rows that are pooled, and gradients for A and B alone.
+
+C concepts, P prompts each at most, T prompts in all, L tokens, d width of the tower, D of the
+embedding, H heads, Q pooled rows a prompt at most, N of them in all, R rank.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from retrieval.text_tower import Prefix, TextTower, Updates, shift
+
+
+@dataclass(frozen=True)
+class Data:
+    """What concepts are learned from: prompts as numbers of distinct texts, padded."""
+
+    prefix: Prefix  # of the distinct texts
+    text_CP: torch.Tensor
+    valid_CP: torch.Tensor
+    target_CPD: torch.Tensor
+
+    def of(self, concepts: torch.Tensor) -> "Data":
+        """Some of the concepts."""
+        return replace(
+            self,
+            text_CP=self.text_CP[concepts],
+            valid_CP=self.valid_CP[concepts],
+            target_CPD=self.target_CPD[concepts],
+        )
+
+
+class Objective:
+    """The loss of each concept as a function of its A and B."""
+
+    def __init__(self, tower: TextTower, data: Data, l2: float) -> None:
+        """Gather what is constant while A and B change."""
+        self._tower, self._l2 = tower, l2
+        prefix, valid_CP = data.prefix, data.valid_CP
+        weights_BQHL = prefix.weights_BQHL
+        queries, heads, length = weights_BQHL.shape[1:]
+        inputs_CPLd, weights_CPQHL = prefix.inputs_BLd[data.text_CP], weights_BQHL[data.text_CP]
+        if queries * heads <= length:  # then what each head reads is smaller than what it is of
+            inputs_CPLd = weights_CPQHL.flatten(2, 3) @ inputs_CPLd
+        self._inputs_CXd = inputs_CPLd.flatten(1, 2)
+        self._weights_CPQHL = None if queries * heads <= length else weights_CPQHL
+        # Of the C * P * Q rows, those that are pooled; and where the prefix has them.
+        place_BQ = torch.full((len(prefix) * queries,), -1, device=valid_CP.device)
+        picked_N = prefix.picked_N
+        here = slice(None) if picked_N is None else picked_N
+        place_BQ[here] = torch.arange(len(prefix.rows_Nd), device=valid_CP.device)
+        place_CPQ = place_BQ.view(-1, queries)[data.text_CP].masked_fill(~valid_CP[..., None], -1)
+        self._picked_N = (place_CPQ.flatten() >= 0).nonzero()[:, 0]
+        place_N = place_CPQ.flatten()[self._picked_N]
+        self._rows_Nd, self._residual_Nd = prefix.rows_Nd[place_N], prefix.residual_Nd[place_N]
+        number_CP = (valid_CP.flatten().cumsum(0) - 1).view_as(valid_CP)
+        self._owner_N = (
+            None if prefix.owner_N is None else number_CP.flatten()[self._picked_N // queries]
+        )
+        self._concept_T = valid_CP.nonzero()[:, 0]
+        self._target_TD = data.target_CPD[valid_CP]
+        self._count_C = valid_CP.sum(dim=1)
+
+    def __call__(self, a_CRd: torch.Tensor, b_CRd: torch.Tensor) -> torch.Tensor:
+        """`losses.concept_fit` of each concept (C,), A's rows renormalised as the paper does."""
+        unit_CRd = a_CRd / a_CRd.norm(dim=-1, keepdim=True)
+        shift_CXd = shift(
+            self._tower.layer, self._inputs_CXd, self._weights_CPQHL, Updates(unit_CRd, b_CRd)
+        )
+        rows_Nd = self._rows_Nd + shift_CXd.flatten(0, 1)[self._picked_N]
+        texts_TD = self._tower.embed(
+            rows_Nd, self._residual_Nd, self._owner_N, len(self._concept_T)
+        )
+        error_T = (texts_TD - self._target_TD).square().mean(dim=-1)
+        fit_C = error_T.new_zeros(len(b_CRd)).index_add(0, self._concept_T, error_T) / self._count_C
+        return fit_C + self._l2 * b_CRd.square().mean(dim=(1, 2))
+
+
+class Adam:
+    """Adam (arXiv 1412.6980) with torch's defaults; concepts are rows and can leave."""
+
+    def __init__(self, parameters: Sequence[torch.Tensor], learning_rate: float) -> None:
+        """Start at `parameters`, which are changed in place."""
+        self._rate, self._steps = learning_rate, 0
+        self.state = [(x, torch.zeros_like(x), torch.zeros_like(x)) for x in parameters]
+
+    def step(self, gradients: Sequence[torch.Tensor]) -> None:
+        """One step down."""
+        self._steps += 1
+        first, second = 1 - 0.9**self._steps, 1 - 0.999**self._steps
+        for (x, mean, square), gradient in zip(self.state, gradients, strict=True):
+            mean.lerp_(gradient, 0.1)
+            square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+            x.addcdiv_(mean, (square.sqrt() / second**0.5).add_(1e-8), value=-self._rate / first)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with some of the concepts, in copies."""
+        self.state = [(x[rows], mean[rows], square[rows]) for x, mean, square in self.state]
