@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.artifacts import write_run
-from pipelines.evaluate_concepts import caption_recall, encode_kindred, encode_text_only, measure
+from pipelines.evaluate_concepts import concept_metrics
 from pipelines.evaluate_personas import query_rows, random_scores, summarise, truth_scores
 from pipelines.evaluate_plots import write_percentiles
 from pipelines.held_out import HeldOut, read_held_out
@@ -32,13 +32,10 @@ from pipelines.stage import derive_seed, say, stage_lock
 from registry.tracking import log_metrics, training_run
 from retrieval.captions import caption_ranks, chance_recall
 from retrieval.compute import make_repeatable, resolve_device
-from retrieval.concepts import load_concept
-from retrieval.encoder import load_encoder
 from retrieval.files import sha256_file, sha256_folder, write_json
 from retrieval.metrics import recall_at
 from retrieval.minilm import load_minilm
-from retrieval.schema import QUERIES, SUBJECTS, read_rows, write_rows
-from retrieval.text_tower import TextTower
+from retrieval.schema import QUERIES, write_rows
 from retrieval.vectors import read_vectors
 
 METRICS = Path("metrics/evaluate.json")
@@ -73,28 +70,6 @@ def caption_metrics(products: Rows) -> dict[str, dict[str, float]]:
         metrics[name] = {f"recall@{k}": recall_at(ranks, k) for k in (1, 10)}
     metrics["chance"] = {f"recall@{k}": chance_recall(captions, k) for k in (1, 10)}
     return metrics
-
-
-def concept_metrics(products: Rows, device: str) -> dict[str, Any] | None:
-    """Metrics of the subjects' concepts beside the text-only baseline; None without subjects."""
-    subjects = read_rows(SUBJECTS_FILE, SUBJECTS)
-    if not subjects:
-        return None
-    encoder = load_encoder(BEST_MODEL, device)
-    tower = TextTower(encoder)
-    concepts = {folder.name: load_concept(folder, encoder) for folder in sorted(CONCEPTS.iterdir())}
-    queries = [row for row in subjects if row["role"] == "query"]
-    gallery = [row for row in subjects if row["role"] == "gallery"]
-    pixels = encoder.read_pixels([SUBJECTS_FILE.parent / row["image"] for row in gallery])
-    gallery_GD = encoder.encode_pixels(pixels)
-    nouns = {name: concept.noun for name, concept in concepts.items()}
-    images_ND = read_vectors(product_vectors("best")).rows([row["product_id"] for row in products])
-    captions = [product["caption"] for product in products]
-    return {
-        "text_only": measure(gallery, gallery_GD, queries, encode_text_only(tower, queries, nouns)),
-        "kindred": measure(gallery, gallery_GD, queries, encode_kindred(tower, queries, concepts)),
-        "caption_recall@10": caption_recall(tower, captions, images_ND, list(concepts.values())),
-    }
 
 
 def main() -> None:
