@@ -4,6 +4,7 @@ C concepts, P photos or prompts each at most, d width of the tower, D of the emb
 arXiv 2506.10182; the objective and how it is computed are in `concept_objective`.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from retrieval.losses import concept_fits
 from retrieval.text_tower import Prefix, TextTower, Updates, shift
 
 
@@ -63,7 +64,6 @@ class Objective:
         )
         self._concept_T = valid_CP.nonzero()[:, 0]
         self._target_TD = data.target_CPD[valid_CP]
-        self._count_C = valid_CP.sum(dim=1)
 
     def __call__(self, a_CRd: torch.Tensor, b_CRd: torch.Tensor) -> torch.Tensor:
         """`losses.concept_fit` of each concept (C,), A's rows renormalised as the paper does."""
@@ -75,9 +75,7 @@ class Objective:
         texts_TD = self._tower.embed(
             rows_Nd, self._residual_Nd, self._owner_N, len(self._concept_T)
         )
-        error_T = (texts_TD - self._target_TD).square().mean(dim=-1)
-        fit_C = error_T.new_zeros(len(b_CRd)).index_add(0, self._concept_T, error_T) / self._count_C
-        return fit_C + self._l2 * b_CRd.square().mean(dim=(1, 2))
+        return concept_fits(texts_TD, self._target_TD, self._concept_T, b_CRd, self._l2)
 
 
 class Adam:

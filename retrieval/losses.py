@@ -76,7 +76,30 @@ def concept_fit(
     Args:
         texts_BD: Unit text vectors of the prompts, one per photo.
         images_BD: Unit image vectors of the photos.
-        b_D: The update's output vector B.
+        b_D: The update's output vector B, in any shape.
         l2: lambda, at least 0.
     """
-    return F.mse_loss(texts_BD, images_BD) + l2 * b_D.square().mean()
+    only_B = torch.zeros(len(texts_BD), dtype=torch.int64, device=texts_BD.device)
+    return concept_fits(texts_BD, images_BD, only_B, b_D[None], l2)[0]
+
+
+def concept_fits(
+    texts_BD: torch.Tensor,
+    images_BD: torch.Tensor,
+    concept_B: torch.Tensor,
+    b_CX: torch.Tensor,
+    l2: float,
+) -> torch.Tensor:
+    """`concept_fit` of C concepts at once, (C,).
+
+    Args:
+        texts_BD: As in `concept_fit`, of all concepts.
+        images_BD: Likewise.
+        concept_B: Which concept each belongs to, in [0, C); each has one at least.
+        b_CX: Each concept's B.
+        l2: lambda, at least 0.
+    """
+    distance_B = (texts_BD - images_BD).square().mean(dim=-1)
+    sums_C = distance_B.new_zeros(len(b_CX)).index_add(0, concept_B, distance_B)
+    penalty_C = b_CX.flatten(1).square().mean(dim=1)
+    return sums_C / concept_B.bincount(minlength=len(b_CX)) + l2 * penalty_C
