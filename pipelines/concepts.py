@@ -1,56 +1,87 @@
 """Stage `concepts`: one rank-one update of the text tower for each of the evaluation's subjects.
 
-models/student/best/, data/subjects.parquet and its reference photos
-    -> models/concepts/<name>/ (PEFT adapters), reports/curves/concepts.csv, data/runs/concepts.json
+models/student/best/, data/vectors/best/, data/subjects.parquet and its pictures, the catalogue
+    -> models/concepts/<name>/ (PEFT adapters), metrics/concepts.json, reports/concepts/ (a sheet a
+       concept, curves.png), reports/curves/concepts*.csv, data/runs/concepts.json
 
-Without subjects the folder stays empty.
+Lambda and learning rate are chosen on a third of the subjects; `evaluate` reports the others.
+Without subjects the folders stay empty.
 
 Run:  dvc repro concepts
 Tiny: python -m pipelines.concepts, after concepts.steps: 10 in params.yaml
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pipelines.artifacts import write_curves, write_run
-from pipelines.params import Params, load_params
-from pipelines.paths import BEST_MODEL, CONCEPTS, SUBJECTS_FILE
+from pipelines.concept_choice import Trial, make_bench, settle
+from pipelines.concept_curves import LAMBDA_TABLE, PHOTOS_TABLE, draw_curves, write_trials
+from pipelines.concept_sheets import draw_sheet, search_scenes
+from pipelines.concept_subjects import (
+    prepare,
+    references_by_concept,
+    report_concerns,
+    teach,
+    unrelated_cosine,
+    validation_subjects,
+)
+from pipelines.params import Concepts, load_params
+from pipelines.paths import BEST_MODEL, CONCEPTS, SUBJECTS_FILE, model_metrics
 from pipelines.stage import derive_seed, progress, say, stage_lock
 from registry.tracking import log_curve, training_run
 from retrieval.compute import make_repeatable, resolve_device
-from retrieval.concepts import Settings, learn, new_concept, save_concept
-from retrieval.encoder import Encoder, load_encoder
-from retrieval.files import atomic_folder, sha256_file, sha256_folder
+from retrieval.concepts import Settings, save_concept
+from retrieval.encoder import load_encoder
+from retrieval.files import atomic_folder, sha256_file, sha256_folder, write_json
 from retrieval.schema import SUBJECTS, read_rows
 from retrieval.text_tower import TextTower
+
+SHEETS = Path("reports/concepts")
 
 Rows = list[dict[str, Any]]
 
 
-def references_by_concept(subjects: Rows) -> dict[str, Rows]:
-    """The reference rows of each concept, in the table's order."""
-    references: dict[str, Rows] = {}
-    for row in subjects:
-        if row["role"] == "reference":
-            references.setdefault(row["concepts"][0], []).append(row)
-    return references
-
-
 def learn_all(
-    encoder: Encoder, references: dict[str, Rows], params: Params, folder: Path
+    subjects: Rows, params: Concepts, device: str, models: Path, sheets: Path
 ) -> dict[str, list[float]]:
-    """Learn and save every concept; returns each one's loss curve."""
-    tower = TextTower(encoder)
-    settings = Settings(params.concepts.steps, params.concepts.learning_rate, params.concepts.l2)
-    curves = {}
-    for name, rows in progress(references.items(), "concepts"):
-        pixels = encoder.read_pixels([SUBJECTS_FILE.parent / row["image"] for row in rows])
-        start = new_concept(
-            name, rows[0]["noun"], params.concepts.identifier, tower.width
-        )
-        concept, curves[name] = learn(tower, start, encoder.encode_pixels(pixels), settings)
-        save_concept(concept, tower, folder / name)
-    return curves
+    """Choose settings, learn, save and draw every concept; returns each one's loss curve.
+
+    Raises:
+        SystemExit: A concept has no photo that can be read, or no proper noun.
+    """
+    references = references_by_concept(subjects)
+    tower = TextTower(load_encoder(BEST_MODEL, device))
+    lessons = prepare(tower, references, params.identifier)
+    spared = validation_subjects(list(references))
+    bench = make_bench(tower, lessons[: len(spared)], subjects, params.pairs)
+    report_concerns(tower.encoder, lessons, unrelated_cosine(bench.gallery_GD))
+    settings, trials, over_photos = settle(bench, params)
+    concepts, losses_CS = teach(tower, lessons, settings, params.pairs)
+    for lesson, concept in progress(zip(lessons, concepts, strict=True), "saving", len(concepts)):
+        save_concept(concept, tower, models / concept.name)
+        found = search_scenes(tower, concept, subjects, bench.gallery, bench.gallery_GD)
+        draw_sheet(concept.name, lesson.photos, found, sheets / f"{concept.name}.png")
+    write_choice(settings, trials, over_photos, spared)
+    if trials:
+        draw_curves(trials, over_photos, settings, sheets / "curves.png")
+        say(f"chosen on {', '.join(spared)}: lambda {settings.l2}, rate {settings.learning_rate}")
+    return {lesson.start.name: row.tolist() for lesson, row in zip(lessons, losses_CS, strict=True)}
+
+
+def write_choice(
+    settings: Settings | None, trials: list[Trial], over_photos: list[Trial], spared: list[str]
+) -> None:
+    """Write what was chosen and why: metrics, and tables for `dvc plots`."""
+    write_trials(LAMBDA_TABLE, trials)
+    write_trials(PHOTOS_TABLE, over_photos)
+    chosen = settings and {"l2": settings.l2, "learning_rate": settings.learning_rate}
+    table = [
+        {key: None if value != value else value for key, value in asdict(trial).items()}  # NaN
+        for trial in trials
+    ]
+    write_json(model_metrics("concepts"), {"chosen": chosen, "chosen_on": spared, "trials": table})
 
 
 def main() -> None:
@@ -63,12 +94,14 @@ def main() -> None:
     settings = {"seed": params.seed, "concepts": params.concepts.model_dump()}
     with stage_lock("concepts"), training_run("concepts", settings, digests) as run:
         make_repeatable(derive_seed(params.seed, "concepts"), params.compute.threads)
-        references = references_by_concept(read_rows(SUBJECTS_FILE, SUBJECTS))
+        subjects = read_rows(SUBJECTS_FILE, SUBJECTS)
         curves: dict[str, list[float]] = {}
-        with atomic_folder(CONCEPTS) as temporary:
-            if references:
-                encoder = load_encoder(BEST_MODEL, resolve_device(params.compute.device))
-                curves = learn_all(encoder, references, params, temporary)
+        with atomic_folder(CONCEPTS) as models, atomic_folder(SHEETS) as sheets:
+            if references_by_concept(subjects):
+                device = resolve_device(params.compute.device)
+                curves = learn_all(subjects, params.concepts, device, models, sheets)
+            else:
+                write_choice(None, [], [], [])
         for name, losses in curves.items():
             log_curve(f"loss.{name}", losses)
         write_curves("concepts", curves)

@@ -1,7 +1,8 @@
 """Personal concepts, measured: are the subject, its scenes and pairs found, is the rest kept?
 
 The text-only baseline puts the class noun where the concept stands. Concept-only queries search the
-pictures of at most one subject (arXiv 2506.10182); the others search the whole gallery.
+pictures of at most one subject (arXiv 2506.10182); the others search the whole gallery. Reported
+are the subjects on which no setting was chosen.
 Q queries, G gallery pictures, D embedding width.
 """
 
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.concept_subjects import queries_of, references_by_concept, reported_subjects
 from pipelines.paths import BEST_MODEL, CONCEPTS, SUBJECTS_FILE, product_vectors
 from retrieval.captions import caption_ranks
-from retrieval.concepts import Concept, finish_with, load_concept
-from retrieval.encoder import load_encoder
+from retrieval.concepts import Concept, encode_queries, finish_with, load_concept
+from retrieval.encoder import Encoder, load_encoder
 from retrieval.metrics import (
     first_hit_rank,
     mean_average_precision,
@@ -28,25 +30,27 @@ from retrieval.vectors import read_vectors
 Rows = list[dict[str, Any]]
 Floats = NDArray[np.floating]
 
+IN_SCENES = ("map", "mrr", "recall@1", "recall@5")
 REPORTED = {
     "concept_only": ("map", "mrr"),
-    "context": ("map", "mrr", "recall@1", "recall@5"),
-    "multi": ("map", "mrr", "recall@1"),
+    "context": IN_SCENES,  # one concept
+    "multi": IN_SCENES,  # several
+    "all": IN_SCENES,  # context and multi together
 }
 
 
 def concept_metrics(products: Rows, device: str) -> dict[str, Any] | None:
-    """Metrics of the subjects' concepts beside the text-only baseline; None without subjects."""
+    """Metrics of the reported subjects beside the text-only baseline; None without subjects."""
     subjects = read_rows(SUBJECTS_FILE, SUBJECTS)
-    if not subjects:
+    references = references_by_concept(subjects)
+    if not references:
         return None
     encoder = load_encoder(BEST_MODEL, device)
     tower = TextTower(encoder)
-    concepts = {folder.name: load_concept(folder, encoder) for folder in sorted(CONCEPTS.iterdir())}
-    queries = [row for row in subjects if row["role"] == "query"]
-    gallery = [row for row in subjects if row["role"] == "gallery"]
-    pixels = encoder.read_pixels([SUBJECTS_FILE.parent / row["image"] for row in gallery])
-    gallery_GD = encoder.encode_pixels(pixels)
+    names = reported_subjects(list(references))
+    concepts = {name: load_concept(CONCEPTS / name, encoder) for name in names}
+    queries = queries_of(subjects, names)
+    gallery, gallery_GD = read_gallery(encoder, subjects)
     nouns = {name: concept.noun for name, concept in concepts.items()}
     images_ND = read_vectors(product_vectors("best")).rows([row["product_id"] for row in products])
     captions = [product["caption"] for product in products]
@@ -55,6 +59,15 @@ def concept_metrics(products: Rows, device: str) -> dict[str, Any] | None:
         "kindred": measure(gallery, gallery_GD, queries, encode_kindred(tower, queries, concepts)),
         "caption_recall@10": caption_recall(tower, captions, images_ND, list(concepts.values())),
     }
+
+
+def read_gallery(encoder: Encoder, subjects: Rows) -> tuple[Rows, NDArray[np.float32]]:
+    """The gallery's rows, and its pictures' unit vectors (G, D)."""
+    gallery = [row for row in subjects if row["role"] == "gallery"]
+    paths = [SUBJECTS_FILE.parent / row["image"] for row in gallery]
+    if not paths:
+        return [], np.empty((0, encoder.width), dtype=np.float32)
+    return gallery, encoder.encode_pixels(encoder.read_pixels(paths))
 
 
 def fill(text: str, phrases: Sequence[str]) -> str:
@@ -72,12 +85,12 @@ def encode_text_only(tower: TextTower, queries: Rows, nouns: dict[str, str]) -> 
 
 def encode_kindred(tower: TextTower, queries: Rows, concepts: dict[str, Concept]) -> Floats:
     """Query vectors (Q, D), each with its own concepts' updates switched on."""
-    rows = []
-    for query in queries:
-        named = [concepts[name] for name in query["concepts"]]
-        text = fill(query["text"], [concept.phrase for concept in named])
-        rows.append(finish_with(tower, tower.prefix([text]), named)[0])
-    return np.stack(rows)
+    texts = [
+        fill(query["text"], [f"{{{name}}}" for name in query["concepts"]]) for query in queries
+    ]
+    return encode_queries(
+        tower, texts, [[concepts[name] for name in query["concepts"]] for query in queries]
+    )
 
 
 def measure(gallery: Rows, gallery_GD: Floats, queries: Rows, queries_QD: Floats) -> dict[str, Any]:
@@ -90,7 +103,8 @@ def measure(gallery: Rows, gallery_GD: Floats, queries: Rows, queries_QD: Floats
     scores_QG = queries_QD @ gallery_GD.T
     result: dict[str, Any] = {}
     for kind, names in REPORTED.items():
-        rows = [number for number, query in enumerate(queries) if query["kind"] == kind]
+        kinds = ("context", "multi") if kind == "all" else (kind,)
+        rows = [number for number, query in enumerate(queries) if query["kind"] in kinds]
         pool = single_G if kind == "concept_only" else np.ones(len(gallery), dtype=np.bool_)
         result[kind] = _metrics(scores_QG[rows][:, pool], hits_QG[rows][:, pool], names)
     return result

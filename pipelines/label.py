@@ -52,9 +52,7 @@ class Labels:
     ledger: dict[str, Any] = field(default_factory=dict)
 
 
-def sample(
-    params: Params, cycle: str, tables: tuple[Rows, Rows], before: Rows
-) -> list[Planned]:
+def sample(params: Params, cycle: str, tables: tuple[Rows, Rows], before: Rows) -> list[Planned]:
     """Groups that the previous model's scores pick, and audits of them. Raises as `plan_groups`."""
     personas, products = tables
     prev = params.cycles[cycle].prev

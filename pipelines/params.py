@@ -219,8 +219,13 @@ class Concepts(Section):
 
     identifier: Annotated[str, Field(pattern=r"^\w+$")]
     steps: PositiveInt
-    learning_rate: PositiveFloat
-    l2: NonNegativeFloat
+    tolerance: Annotated[float, Field(ge=0, lt=1)]
+    l2: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    learning_rate: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    max_caption_drop: Share
+    rank: PositiveInt
+    prompts_per_photo: Annotated[int, Field(ge=1, le=13)]
+    pairs: Annotated[int, Field(ge=0)]
 
 
 class Evaluate(Section):

@@ -3,7 +3,7 @@
 Each subject is one thing with a look of its own. Per subject the gallery holds, composition fixed:
 one picture in every scene; as many of the same kind with other looks, one in every scene; four of
 other kinds with the same look; and two of the subject side by side with the next one. Reference
-photos are in three scenes, and none of them is in the gallery.
+photos are in five scenes, and none of them is in the gallery.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pipelines.studio.products import Picture
 from pipelines.studio.render import Look
 from pipelines.studio.vocabulary import COLORS, KINDS, MOTIFS, PATTERNS, SCENES
 
-REFERENCES = 3
+REFERENCES = 5
 SAME_LOOK = 4
 PAIR_PICTURES = 2
 SUBJECT_PATTERNS = PATTERNS[1:]

@@ -40,11 +40,11 @@ def test_every_subject_has_a_kind_and_a_look_of_its_own(plan):
         assert look.accent != look.color
 
 
-def test_references_show_the_subject_alone_in_three_scenes(plan):
+def test_references_show_the_subject_alone_in_five_scenes(plan):
     looks = _looks(plan)
     for name in _names(plan):
         own = [(r, p) for r, p in _role(plan, "reference") if r["concepts"] == [name]]
-        assert len({picture.scene for _, picture in own}) == len(own) == 3
+        assert len({picture.scene for _, picture in own}) == len(own) == 5
         assert all(picture.looks == (looks[name],) for _, picture in own)
         assert all(row["noun"] == looks[name].kind for row, _ in own)
 

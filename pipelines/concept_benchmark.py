@@ -1,0 +1,142 @@
+"""A published benchmark of personal concepts, as a row of its paper's table.
+
+The benchmark's files (`pipelines/conconchi.py`, `pipelines/perval.py` say which) and a model
+    -> the row, on standard output and, with --output, as JSON
+
+Not a stage: the data are the user's to download. docs/concepts.md has the published rows.
+
+    python -m pipelines.concept_benchmark conconchi PATH --model ViT-L-14 --pretrained openai
+    python -m pipelines.concept_benchmark deepfashion2 PATH --model models/student/best
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.benchmark_data import Benchmark
+from pipelines.conconchi import read_conconchi
+from pipelines.evaluate_concepts import encode_kindred, encode_text_only, measure
+from pipelines.perval import read_perval
+from pipelines.stage import progress, say
+from retrieval.compute import resolve_device
+from retrieval.concepts import Settings, learn_many, new_concept
+from retrieval.encoder import Encoder, create_encoder, load_encoder
+from retrieval.files import write_json
+from retrieval.text_tower import TextTower
+
+CHUNK = 256  # pictures in memory at once
+# In the order of the paper's tables (arXiv 2506.10182): column, kind of query, metric.
+COLUMNS = {
+    "conconchi": (
+        ("context mRR, all", "all", "mrr"),
+        ("context mAP, all", "all", "map"),
+        ("context R@1, all", "all", "recall@1"),
+        ("context mRR, single", "context", "mrr"),
+        ("context mAP, single", "context", "map"),
+        ("context R@1, single", "context", "recall@1"),
+        ("context mRR, multi", "multi", "mrr"),
+        ("context mAP, multi", "multi", "map"),
+        ("context R@1, multi", "multi", "recall@1"),
+        ("concept mRR", "concept_only", "mrr"),
+        ("concept mAP", "concept_only", "map"),
+    ),
+    "deepfashion2": (
+        ("context mRR", "context", "mrr"),
+        ("context R@5", "context", "recall@5"),
+        ("concept mRR", "concept_only", "mrr"),
+        ("concept mAP", "concept_only", "map"),
+    ),
+}
+LAMBDA = {"conconchi": 0.35, "deepfashion2": 0.1}  # as published
+
+
+def evaluate(encoder: Encoder, data: Benchmark, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Learn every concept of a benchmark; metrics of the class nouns alone, and of the concepts."""
+    tower = TextTower(encoder)
+    starts = [new_concept(name, noun, "sks", tower.width) for name, noun in data.nouns.items()]
+    photos = [_encode(encoder, data.photos[start.name]) for start in starts]
+    concepts, _ = learn_many(tower, starts, photos, settings)
+    gallery_GD = _encode(encoder, [row["image"] for row in data.gallery])
+    by_name = {concept.name: concept for concept in concepts}
+    vectors = {
+        "text only": encode_text_only(tower, data.queries, data.nouns),
+        "kindred": encode_kindred(tower, data.queries, by_name),
+    }
+    return {
+        name: measure(data.gallery, gallery_GD, data.queries, vectors_QD)
+        for name, vectors_QD in vectors.items()
+    }
+
+
+def table(benchmark: str, metrics: dict[str, dict[str, Any]]) -> str:
+    """The paper's table, percent with two decimals; a dash where there is no such query."""
+    columns = COLUMNS[benchmark]
+    lines = [["method", *(title for title, _, _ in columns)], ["---"] * (len(columns) + 1)]
+    for method, found in metrics.items():
+        values = [found[kind][metric] for _, kind, metric in columns]
+        lines.append([method, *("-" if v is None else f"{100 * v:.2f}" for v in values)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def read(benchmark: str, path: Path, noun: str) -> Benchmark:
+    """Read a benchmark in its published form.
+
+    Raises:
+        SystemExit: A file is missing or a row is malformed.
+    """
+    return read_conconchi(path, noun) if benchmark == "conconchi" else read_perval(path)
+
+
+def _encode(encoder: Encoder, paths: Sequence[Path]) -> NDArray[np.float32]:
+    """Unit vectors (N, D) of picture files, a chunk after the other: a pool has thousands."""
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    return np.concatenate(
+        [
+            encoder.encode_pixels(encoder.read_pixels(chunk))
+            for chunk in progress(chunks, "pictures")
+        ]
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("benchmark", choices=list(COLUMNS))
+    parser.add_argument("path", type=Path, help="the folder of the benchmark's files")
+    parser.add_argument("--model", required=True, help="an open_clip model, or a model folder")
+    parser.add_argument("--pretrained", help="an open_clip tag or a file of weights")
+    parser.add_argument("--noun", default="object", help="conconchi: what concepts are called")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--learning-rate", type=float, default=0.001)
+    parser.add_argument("--l2", type=float, help="lambda; by default the published one")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--output", type=Path, help="a JSON file for every metric")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, learn, measure, print."""
+    given = _arguments()
+    data = read(given.benchmark, given.path, given.noun)
+    say(f"{len(data.photos)} concepts, {len(data.gallery)} pictures, {len(data.queries)} queries")
+    device = resolve_device(given.device)
+    folder = Path(given.model)
+    encoder = (
+        load_encoder(folder, device)
+        if folder.is_dir()
+        else create_encoder(given.model, given.pretrained, device)
+    )
+    l2 = LAMBDA[given.benchmark] if given.l2 is None else given.l2
+    metrics = evaluate(encoder, data, Settings(given.steps, given.learning_rate, l2))
+    if given.output:
+        write_json(given.output, metrics)
+    say(table(given.benchmark, metrics))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Settings of personal concepts, chosen on subjects that no reported number sees.
+
+First lambda, at the first learning rate; then the learning rate, at that lambda. Among what keeps
+literal search, the trial counts that finds subjects best, alone and in scenes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.concept_subjects import Lesson, queries_of, teach
+from pipelines.evaluate_concepts import caption_recall, encode_kindred, measure, read_gallery
+from pipelines.params import Concepts
+from pipelines.paths import PRODUCTS_FILE, product_vectors
+from retrieval.concepts import Settings
+from retrieval.schema import PRODUCTS, read_rows
+from retrieval.text_tower import TextTower
+from retrieval.vectors import read_vectors
+
+CAPTIONS = 300  # of products outside the test split, to see what literal search loses
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What concepts came out of some settings; NaN where there is no such query."""
+
+    l2: float
+    learning_rate: float
+    photos: int  # of each subject at most
+    concept_only_map: float
+    context_mrr: float
+    multi_mrr: float
+    caption_drop: float  # recall@10 of captions, without a concept minus with one
+
+    @property
+    def found(self) -> float:
+        """How well subjects are found: the mean of concept-only mAP and context mRR."""
+        values = [v for v in (self.concept_only_map, self.context_mrr) if not np.isnan(v)]
+        return float(np.mean(values)) if values else float("nan")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What trials are measured on: validation subjects, and captions of other than test products.
+
+    G gallery pictures, N captions, D embedding width.
+    """
+
+    tower: TextTower
+    lessons: Sequence[Lesson]
+    gallery: Rows
+    gallery_GD: NDArray[np.float32]
+    queries: Rows
+    captions: list[str]
+    images_ND: NDArray[np.float32]
+    pairs: int
+
+    def try_out(self, settings: Settings, photos: int | None = None) -> Trial:
+        """Learn the subjects' concepts, from their first photos alone if asked, and measure."""
+        lessons = [lesson if photos is None else lesson.first(photos) for lesson in self.lessons]
+        concepts, _ = teach(self.tower, lessons, settings, self.pairs)
+        by_name = {concept.name: concept for concept in concepts}
+        vectors_QD = encode_kindred(self.tower, self.queries, by_name)
+        found = measure(self.gallery, self.gallery_GD, self.queries, vectors_QD)
+        kept = caption_recall(self.tower, self.captions, self.images_ND, concepts)
+        return Trial(
+            settings.l2,
+            settings.learning_rate,
+            max(len(lesson.photos) for lesson in lessons),
+            _number(found["concept_only"]["map"]),
+            _number(found["context"]["mrr"]),
+            _number(found["multi"]["mrr"]),
+            kept["unmodified"] - kept["adapted"],
+        )
+
+
+def make_bench(tower: TextTower, lessons: Sequence[Lesson], subjects: Rows, pairs: int) -> Bench:
+    """What settings are chosen on: the lessons are the validation subjects'."""
+    gallery, gallery_GD = read_gallery(tower.encoder, subjects)
+    products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] != "test"]
+    products = products[:CAPTIONS]
+    images_ND = read_vectors(product_vectors("best")).rows([row["product_id"] for row in products])
+    queries = queries_of(subjects, [lesson.start.name for lesson in lessons])
+    captions = [row["caption"] for row in products]
+    return Bench(tower, lessons, gallery, gallery_GD, queries, captions, images_ND, pairs)
+
+
+def settle(bench: Bench, params: Concepts) -> tuple[Settings, list[Trial], list[Trial]]:
+    """The settings, and the trials over lambda and learning rate, and over photos.
+
+    Without validation subjects: the first values of the lists, and no trials.
+    """
+    base = Settings(
+        params.steps,
+        params.learning_rate[0],
+        params.l2[0],
+        params.tolerance,
+        params.rank,
+        params.prompts_per_photo,
+    )
+    if not bench.queries:
+        return base, [], []
+    settings, trials = choose(bench, base, params.l2, params.learning_rate, params.max_caption_drop)
+    return settings, trials, over_photos(bench, settings)
+
+
+def choose(
+    bench: Bench,
+    base: Settings,
+    l2: Sequence[float],
+    learning_rates: Sequence[float],
+    max_caption_drop: float,
+) -> tuple[Settings, list[Trial]]:
+    """The settings of the best trial, and every trial in the order in which it was made."""
+    first = [
+        bench.try_out(replace(base, l2=value, learning_rate=learning_rates[0])) for value in l2
+    ]
+    best = best_trial(first, max_caption_drop)
+    then = [
+        bench.try_out(replace(base, l2=best.l2, learning_rate=rate)) for rate in learning_rates[1:]
+    ]
+    best = best_trial([*first, *then], max_caption_drop)
+    return replace(base, l2=best.l2, learning_rate=best.learning_rate), [*first, *then]
+
+
+def best_trial(trials: Sequence[Trial], max_caption_drop: float) -> Trial:
+    """The best finder among those that keep captions; if none does, the one that keeps most."""
+    keeping = [trial for trial in trials if trial.caption_drop <= max_caption_drop]
+    if not keeping:
+        return min(trials, key=lambda trial: trial.caption_drop)
+    return max(keeping, key=lambda trial: trial.found)
+
+
+def over_photos(bench: Bench, settings: Settings) -> list[Trial]:
+    """The chosen settings with one photo a subject, two, and so on up to all."""
+    most = max(len(lesson.photos) for lesson in bench.lessons)
+    return [bench.try_out(settings, photos) for photos in range(1, most + 1)]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
