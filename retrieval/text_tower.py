@@ -12,7 +12,8 @@ import copy
 import hashlib
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -112,6 +113,11 @@ class TextTower:
             )
             pooled_Bd = sums_Bd / owner_N.bincount(minlength=texts)[:, None]
         return F.normalize(self._head(pooled_Bd), dim=-1)
+
+    def in_float64(self) -> "TextTower":
+        """A copy in double precision, all of it."""
+        text = copy.deepcopy(self.encoder.model.text).double()
+        return TextTower(replace(self.encoder, model=SimpleNamespace(text=text)))
 
     def in_bfloat16(self) -> "TextTower":
         """The same tower with the large matrices of `finish` in bf16; norms stay fp32."""

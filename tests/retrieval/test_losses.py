@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+<<<<<<< HEAD
 from retrieval.losses import alignment, caption_choice, concept_fit
+=======
+from retrieval.losses import alignment, bradley_terry, caption_choice, concept_fit, concept_fits
+>>>>>>> i6core
 
 
 def _unit(rng, *shape):
@@ -68,6 +72,21 @@ def test_concept_fit_worked_by_hand():
     images_BD = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
     loss = concept_fit(texts_BD, images_BD, torch.tensor([3.0, 4.0]), l2=0.1)
     assert loss.item() == pytest.approx(0.5 + 1.25)
+
+
+def test_concepts_of_different_numbers_of_photos_are_each_fitted_for_itself():
+    rng = np.random.default_rng(9)
+    texts, images, b = _tensor(_unit(rng, 5, 8)), _tensor(_unit(rng, 5, 8)), torch.ones(2, 3)
+    rows = {0: [0, 3], 1: [1, 2, 4]}
+    got = concept_fits(
+        texts, images, torch.tensor([0, 1, 1, 0, 1]), b * torch.tensor([[1], [2]]), 0.5
+    )
+    expected = [concept_fit(texts[at], images[at], b[0] * (1 + c), 0.5) for c, at in rows.items()]
+    torch.testing.assert_close(got, torch.stack(expected))
+    assert (got[1] - got[0]).item() == pytest.approx(
+        0.5 * 3 + ((texts - images) ** 2)[rows[1]].mean() - ((texts - images) ** 2)[rows[0]].mean(),
+        abs=1e-6,
+    )
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.35])
