@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-<<<<<<< HEAD
-from retrieval.losses import alignment, caption_choice, concept_fit
-=======
-from retrieval.losses import alignment, bradley_terry, caption_choice, concept_fit, concept_fits
->>>>>>> i6core
+from retrieval.losses import alignment, caption_choice, concept_fit, concept_fits
 
 
 def _unit(rng, *shape):
