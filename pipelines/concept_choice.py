@@ -17,7 +17,7 @@ from pipelines.params import Concepts
 from pipelines.paths import PRODUCTS_FILE, product_vectors
 from retrieval.concepts import Settings
 from retrieval.schema import PRODUCTS, read_rows
-from retrieval.text_tower import TextTower
+from retrieval.text_tower import Prefix, TextTower
 from retrieval.vectors import read_vectors
 
 CAPTIONS = 300  # of products outside the test split, to see what literal search loses
@@ -57,6 +57,7 @@ class Bench:
     gallery_GD: NDArray[np.float32]
     queries: Rows
     captions: list[str]
+    prefix: Prefix | None  # of the captions
     images_ND: NDArray[np.float32]
     pairs: int
 
@@ -67,7 +68,7 @@ class Bench:
         by_name = {concept.name: concept for concept in concepts}
         vectors_QD = encode_kindred(self.tower, self.queries, by_name)
         found = measure(self.gallery, self.gallery_GD, self.queries, vectors_QD)
-        kept = caption_recall(self.tower, self.captions, self.images_ND, concepts)
+        kept = caption_recall(self.tower, self.captions, self.images_ND, concepts, self.prefix)
         return Trial(
             settings.l2,
             settings.learning_rate,
@@ -87,7 +88,8 @@ def make_bench(tower: TextTower, lessons: Sequence[Lesson], subjects: Rows, pair
     images_ND = read_vectors(product_vectors("best")).rows([row["product_id"] for row in products])
     queries = queries_of(subjects, [lesson.start.name for lesson in lessons])
     captions = [row["caption"] for row in products]
-    return Bench(tower, lessons, gallery, gallery_GD, queries, captions, images_ND, pairs)
+    prefix = tower.prefix(captions) if lessons else None
+    return Bench(tower, lessons, gallery, gallery_GD, queries, captions, prefix, images_ND, pairs)
 
 
 def settle(bench: Bench, params: Concepts) -> tuple[Settings, list[Trial], list[Trial]]:
