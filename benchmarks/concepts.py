@@ -5,7 +5,7 @@ one concept after another. Exactness is against the whole tower run forward in e
 are random (their values change no time), but MiniLM's are the published ones; pictures are random
 vectors. Everything is warmed up; peers take turns. Median and range over the repetitions.
 
-    python benchmarks/concepts.py                     # the table: half an hour on two cores
+    python benchmarks/concepts.py                     # the table: a quarter of an hour on two cores
     python benchmarks/concepts.py --quick             # a small tower, a few steps: does it run?
     python benchmarks/concepts.py --only encoding --repetitions 9
     python benchmarks/concepts.py --precision bf16    # also where `auto` would not choose it
