@@ -13,6 +13,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # DVC runs each stage with the first `python` on the PATH: it has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# glibc hands large blocks back to the system as soon as they are free, and a training step takes them
+# anew: in a virtual machine the page faults cost half to two thirds of its time (docs/decisions.md).
+export MALLOC_MMAP_THRESHOLD_ := 1073741824
+export MALLOC_TRIM_THRESHOLD_ := 17179869184
 
 .PHONY: help install repro serve test test-slow check format lock clean
 
