@@ -24,7 +24,6 @@ from PIL import Image
 from torch import nn
 
 from pipelines.catalog import render_all
-from pipelines.concept_choice import CAPTIONS
 from pipelines.concept_subjects import (
     Lesson,
     queries_of,
@@ -53,6 +52,7 @@ from retrieval.text_tower import TextTower
 from retrieval.vectors import read_vectors
 
 BATCH = 64  # texts
+CAPTIONS = 300  # of the test split
 COLUMNS = ("alone: mAP", "scene: mRR", "scene: R@1", "two: mRR", "captions R@10")
 Numbers = dict[str, list[float]]
 

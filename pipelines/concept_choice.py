@@ -11,16 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.concept_captions import Captions, validation_captions
 from pipelines.concept_subjects import Lesson, queries_of, teach
-from pipelines.evaluate_concepts import caption_recall, encode_kindred, measure, read_gallery
+from pipelines.evaluate_concepts import encode_kindred, measure, read_gallery
 from pipelines.params import Concepts
-from pipelines.paths import PRODUCTS_FILE, product_vectors
 from retrieval.concepts import Settings
-from retrieval.schema import PRODUCTS, read_rows
-from retrieval.text_tower import Prefix, TextTower
-from retrieval.vectors import read_vectors
-
-CAPTIONS = 300  # of products outside the test split, to see what literal search loses
+from retrieval.text_tower import TextTower
 
 Rows = list[dict[str, Any]]
 
@@ -46,19 +42,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Bench:
-    """What trials are measured on: validation subjects, and captions of other than test products.
-
-    G gallery pictures, N captions, D embedding width.
-    """
+    """What trials are measured on. G gallery pictures, D embedding width."""
 
     tower: TextTower
     lessons: Sequence[Lesson]
     gallery: Rows
     gallery_GD: NDArray[np.float32]
     queries: Rows
-    captions: list[str]
-    prefix: Prefix | None  # of the captions
-    images_ND: NDArray[np.float32]
+    captions: Captions | None
     pairs: int
 
     def try_out(self, settings: Settings, photos: int | None = None) -> Trial:
@@ -68,7 +59,7 @@ class Bench:
         by_name = {concept.name: concept for concept in concepts}
         vectors_QD = encode_kindred(self.tower, self.queries, by_name)
         found = measure(self.gallery, self.gallery_GD, self.queries, vectors_QD)
-        kept = caption_recall(self.tower, self.captions, self.images_ND, concepts, self.prefix)
+        assert self.captions is not None
         return Trial(
             settings.l2,
             settings.learning_rate,
@@ -76,20 +67,16 @@ class Bench:
             _number(found["concept_only"]["map"]),
             _number(found["context"]["mrr"]),
             _number(found["multi"]["mrr"]),
-            kept["unmodified"] - kept["adapted"],
+            self.captions.drop(self.tower, concepts),
         )
 
 
 def make_bench(tower: TextTower, lessons: Sequence[Lesson], subjects: Rows, pairs: int) -> Bench:
     """What settings are chosen on: the lessons are the validation subjects'."""
     gallery, gallery_GD = read_gallery(tower.encoder, subjects)
-    products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] != "test"]
-    products = products[:CAPTIONS]
-    images_ND = read_vectors(product_vectors("best")).rows([row["product_id"] for row in products])
     queries = queries_of(subjects, [lesson.start.name for lesson in lessons])
-    captions = [row["caption"] for row in products]
-    prefix = tower.prefix(captions) if lessons else None
-    return Bench(tower, lessons, gallery, gallery_GD, queries, captions, prefix, images_ND, pairs)
+    captions = validation_captions(tower) if queries else None
+    return Bench(tower, lessons, gallery, gallery_GD, queries, captions, pairs)
 
 
 def settle(bench: Bench, params: Concepts) -> tuple[Settings, list[Trial], list[Trial]]:
@@ -108,7 +95,7 @@ def settle(bench: Bench, params: Concepts) -> tuple[Settings, list[Trial], list[
     if not bench.queries:
         return base, [], []
     settings, trials = choose(bench, base, params.l2, params.learning_rate, params.max_caption_drop)
-    return settings, trials, over_photos(bench, settings)
+    return settings, trials, over_photos(bench, settings, trials)
 
 
 def choose(
@@ -138,10 +125,12 @@ def best_trial(trials: Sequence[Trial], max_caption_drop: float) -> Trial:
     return max(keeping, key=lambda trial: trial.found)
 
 
-def over_photos(bench: Bench, settings: Settings) -> list[Trial]:
-    """The chosen settings with one photo a subject, two, and so on up to all."""
+def over_photos(bench: Bench, settings: Settings, trials: Sequence[Trial]) -> list[Trial]:
+    """The chosen settings with one photo a subject, two, and so on; with all there is a trial."""
     most = max(len(lesson.photos) for lesson in bench.lessons)
-    return [bench.try_out(settings, photos) for photos in range(1, most + 1)]
+    chosen = (settings.l2, settings.learning_rate)
+    full = next(trial for trial in trials if (trial.l2, trial.learning_rate) == chosen)
+    return [*(bench.try_out(settings, photos) for photos in range(1, most)), full]
 
 
 def _number(value: float | None) -> float:

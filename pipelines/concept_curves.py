@@ -58,6 +58,9 @@ def draw_curves(
     upper[1].legend(frameon=False, fontsize=9)
     lower[0].set_ylabel("captions lost\nrecall@10, points")
     lower[0].set_xscale("log")
+    tried = [trial.l2 for trial in over_l2]
+    lower[0].set_xticks(tried, [f"{value:g}" for value in tried])
+    lower[0].minorticks_off()
     lower[0].set_xlabel("λ")
     lower[1].set_xlabel("photos a subject")
     lower[1].set_xticks([trial.photos for trial in over_photos])

@@ -24,7 +24,7 @@ from retrieval.metrics import (
     recall_at,
 )
 from retrieval.schema import SUBJECTS, read_rows
-from retrieval.text_tower import Prefix, TextTower
+from retrieval.text_tower import TextTower
 from retrieval.vectors import read_vectors
 
 Rows = list[dict[str, Any]]
@@ -124,22 +124,10 @@ def _metrics(scores_QG: Floats, hits_QG: NDArray[np.bool_], names: Sequence[str]
 
 
 def caption_recall(
-    tower: TextTower,
-    captions: list[str],
-    images_ND: Floats,
-    concepts: Sequence[Concept],
-    prefix: Prefix | None = None,
+    tower: TextTower, captions: list[str], images_ND: Floats, concepts: Sequence[Concept]
 ) -> dict[str, float]:
-    """Caption recall@10 without a concept, and with one switched on, averaged over concepts.
-
-    Args:
-        tower: The text tower.
-        captions: N captions.
-        images_ND: Unit vectors of their pictures.
-        concepts: Those that are switched on, one after the other.
-        prefix: `tower.prefix(captions)` where it is at hand: it is the same for every concept.
-    """
-    prefix = tower.prefix(captions) if prefix is None else prefix
+    """Caption recall@10 without a concept, and with one switched on, averaged over concepts."""
+    prefix = tower.prefix(captions)  # the same for every concept
 
     def recall(switched_on: list[Concept]) -> float:
         texts_ND = finish_with(tower, prefix, switched_on)

@@ -64,7 +64,11 @@ def test_lambda_is_chosen_first_and_then_the_rate():
 
 
 def test_over_photos_takes_one_more_each_time():
-    assert [trial.photos for trial in over_photos(FakeBench(), BASE)] == [1, 2, 3]
+    bench, full = FakeBench(), _trial(l2=0.35)
+    trials = over_photos(bench, BASE, [_trial(l2=0.1), full])
+    assert [trial.photos for trial in trials] == [1, 2, 3]
+    assert trials[-1] is full
+    assert bench.asked == [(0.35, 0.01)] * 2
 
 
 def test_without_validation_subjects_the_first_of_each_list_is_taken():
@@ -72,7 +76,7 @@ def test_without_validation_subjects_the_first_of_each_list_is_taken():
         identifier="sks", steps=7, tolerance=0.0, l2=(0.5, 0.1), learning_rate=(0.02, 0.01),
         max_caption_drop=0.01, rank=2, prompts_per_photo=3, pairs=1,
     )  # fmt: skip
-    bench = Bench(None, [], [], None, [], [], None, None, 1)
+    bench = Bench(None, [], [], None, [], None, 1)
     assert settle(bench, params) == (Settings(7, 0.02, 0.5, 0.0, 2, 3), [], [])
 
 
