@@ -67,7 +67,7 @@ def prepare(params: Params, cycle: str, team: Team) -> tuple[Distillation, State
     seed = derive_seed(params.seed, "distill", cycle)
     place = Place(cycle, names.index(cycle), len(names), seed)
     precision = resolve_precision(params.compute.precision, team.device)
-    if settings.train == "head":
+    if settings.train in ("head", "map"):
         precision = "fp32"  # a small product of matrices: casting would cost more
     return Distillation(student, preferences, settings, place, team, precision), before
 

@@ -105,13 +105,15 @@ class Distillation:
         """Leave the step's gradient in the parameters; both losses, and the pictures seen."""
         team, accumulate = self.team, self.settings.accumulate
         rng = np.random.default_rng([self.place.seed, step])
-        mirrored_P = torch.from_numpy(rng.integers(2, size=self.preferences.products))
+        products = self.preferences.products
+        mirrored_P = torch.from_numpy(rng.integers(2, size=products))
+        captions_P = torch.from_numpy(rng.random(products) < self.settings.caption_views)
         parts = self.preferences.parts(self.plan[step], team.size * accumulate)
         own = parts[team.rank * accumulate : (team.rank + 1) * accumulate]
         sums = torch.zeros(3, device=team.device)
         for batch in own:
             with autocast(team.device, self.precision):
-                loss, retention = self._losses(batch, mirrored_P)
+                loss, retention = self._losses(batch, mirrored_P, captions_P)
                 total = loss + self.settings.retention_weight * retention
             torch.autograd.backward(total)
             seen = loss.new_tensor(len(batch.products_U))
@@ -119,8 +121,12 @@ class Distillation:
         team.add_up([sums])
         return sums[:2], sums[2]
 
-    def _losses(self, batch: Batch, mirrored_P: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        images_UD = self.student.images(batch.products_U, mirrored_P[batch.products_U])
+    def _losses(
+        self, batch: Batch, mirrored_P: torch.Tensor, captions_P: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        images_UD = self.student.views(
+            batch.products_U, mirrored_P[batch.products_U], captions_P[batch.products_U]
+        )
         scale = self.student.encoder.model.logit_scale.exp()
         tau = self._log_tau.exp() if self.settings.learn_temperature else self.settings.temperature
         return self.preferences.losses(images_UD, batch, tau, scale)

@@ -194,9 +194,10 @@ class Distill(Section):
     """Section `distill`."""
 
     recipe: Literal["default", "published"]
-    train: Literal["head", "blocks", "lora", "whole"]
+    train: Literal["map", "head", "blocks", "lora", "whole"]
     blocks: PositiveInt
     rank: PositiveInt
+    caption_views: Share
     epochs: PositiveInt
     batch_groups: PositiveInt
     accumulate: PositiveInt

@@ -5,7 +5,7 @@ score, so their batch statistics are not the catalogue's, and BatchNorm keeps th
 last projection alone distorts the features least (arXiv 2202.10054).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipelines.params import Distill
+from pipelines.paths import CAPTION_VECTORS
 from pipelines.pictures import Pictures, frozen_features, read_pixels
+from retrieval.embedding_map import EmbeddingMap, last_projection
 from retrieval.encoder import Encoder
 from retrieval.image_tower import SplitTower, split_tower
 from retrieval.low_rank import LowRank
 from retrieval.tower_blocks import split_before_block
+from retrieval.vectors import read_vectors
 
 BATCH = 256
 Tensors = Mapping[str, torch.Tensor]
@@ -49,15 +52,22 @@ class Student:
         visual.load_state_dict(dict(base), strict=False)
         self._base = {name: tensor.clone() for name, tensor in visual.state_dict().items()}
         self._low_rank: LowRank | None = None
+        self._map: EmbeddingMap | None = None
         self._tower = self._split(settings)
         self.pictures = self._pictures(settings, products)
+        if settings.train == "map":
+            self._map = EmbeddingMap(encoder.width, settings.rank, encoder.device)
+            self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
+            self._captions_ND = torch.from_numpy(
+                read_vectors(CAPTION_VECTORS).rows([row["product_id"] for row in products])
+            ).to(encoder.device)
         if settings.train == "lora":
             self._low_rank = LowRank(visual, settings.blocks, settings.rank)
             self._tower = self._low_rank.tower()
         trained = {id(parameter) for parameter in self._tower.head_parameters}
         self.trained: dict[str, nn.Parameter] = {
             name: parameter.requires_grad_()
-            for name, parameter in visual.named_parameters()
+            for name, parameter in (self._map or visual).named_parameters()
             if id(parameter) in trained
         }
         self._products = len(products)
@@ -68,13 +78,31 @@ class Student:
             return SplitTower(lambda pixels: pixels, visual, [], list(visual.parameters()))
         if settings.train == "head":
             return split_tower(visual)
+        if settings.train == "map":
+            last_projection(visual)  # refuses a tower that could not take the map in
+            return SplitTower(_embed(visual), nn.Identity(), [], [])
         return split_before_block(visual, settings.blocks)
 
     def _pictures(self, settings: Distill, products: Sequence[dict[str, Any]]) -> Pictures:
         if settings.train == "whole":
             return read_pixels(self.encoder, products)
-        blocks = 0 if settings.train == "head" else settings.blocks
-        return frozen_features(self.encoder, self._tower, products, f"{blocks} blocks")
+        where = {"head": "0 blocks", "map": "whole"}.get(
+            settings.train, f"{settings.blocks} blocks"
+        )
+        return frozen_features(self.encoder, self._tower, products, where)
+
+    def views(
+        self, rows_U: torch.Tensor, mirrored_U: torch.Tensor, captions_U: torch.Tensor
+    ) -> torch.Tensor:
+        """Unit vectors (U, D) as `images`, but of the captions where `captions_U` is true.
+
+        Only a map of the embedding space has those: captions meet pictures there.
+        """
+        images_UD = self.images(rows_U, mirrored_U)
+        if self._map is None or not captions_U.any():
+            return images_UD
+        read_UD = self._map(self._captions_ND[rows_U])
+        return torch.where(captions_U[:, None].to(images_UD.device), read_UD, images_UD)
 
     def images(self, rows_U: torch.Tensor, mirrored_U: torch.Tensor) -> torch.Tensor:
         """Unit vectors (U, D) of products, by row, or of their mirror images where 1."""
@@ -109,6 +137,8 @@ class Student:
                 parameter.copy_(values[name])
             if self._low_rank is not None:
                 self._low_rank.merge()
+            if self._map is not None:
+                self._map.fold(self.encoder.model.visual)
             changed = {}
             for name, tensor in self.encoder.model.visual.state_dict().items():
                 base = self._base[name]
@@ -118,3 +148,7 @@ class Student:
                         tensor.copy_(torch.lerp(base, tensor, blend))
         self.encoder.model.requires_grad_(requires_grad=False)
         return changed
+
+
+def _embed(visual: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda pixels: F.normalize(visual(pixels).float(), dim=-1)

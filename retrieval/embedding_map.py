@@ -1,0 +1,68 @@
+"""A low-rank map of the embedding space, to train in place of an image tower's weights.
+
+g(u) = normalise(v + P Q v), v the base model's unit vector of a picture or of its caption: both lie
+in one space, so what is learned from the one holds for the other. Weight decay on P and Q penalises
+the nuclear norm of their product (Srebro et al. 2004), which needs few labels where preferences
+have few causes. In the end it is folded into the tower's last projection, which it follows.
+
+N vectors, D embedding width, r rank.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from open_clip.timm_model import TimmModel
+from torch import nn
+
+START = 0.05  # standard deviation of the factors at first
+
+
+class EmbeddingMap(nn.Module):
+    """v + P Q v, normalised; P is zero at first, so that nothing changes."""
+
+    def __init__(self, width: int, rank: int, device: str) -> None:
+        """Random Q, zero P.
+
+        Args:
+            width: D.
+            rank: r, above 0.
+            device: Where the factors live.
+        """
+        super().__init__()
+        self.map_down = nn.Parameter(START * torch.randn(rank, width, device=device))
+        self.map_up = nn.Parameter(torch.zeros(width, rank, device=device))
+
+    def forward(self, vectors_ND: torch.Tensor) -> torch.Tensor:
+        """Unit vectors (N, D) of unit vectors (N, D)."""
+        moved_ND = vectors_ND + vectors_ND @ self.map_down.T @ self.map_up.T
+        return F.normalize(moved_ND, dim=-1)
+
+    def fold(self, visual: Any) -> None:
+        """Put the map into the last projection of the tower that it follows.
+
+        Raises:
+            ValueError: The tower does not end in a linear projection without a bias.
+        """
+        weight_DF = last_projection(visual)
+        with torch.no_grad():
+            weight_DF += self.map_up @ (self.map_down @ weight_DF)
+
+
+def last_projection(visual: Any) -> torch.Tensor:
+    """The weights (D, F) that a tower ends with, to be changed in place.
+
+    Raises:
+        ValueError: The tower does not end in a linear projection without a bias.
+    """
+    if isinstance(getattr(visual, "proj", None), nn.Parameter):
+        transposed: torch.Tensor = visual.proj.data.T
+        return transposed
+    layers = [module for module in visual.modules() if isinstance(module, nn.Linear)]
+    if isinstance(visual, TimmModel) and len(visual.head) and layers and layers[-1].bias is None:
+        return layers[-1].weight.data
+    msg = (
+        f"got image tower {type(visual).__name__}, expected one that ends in a linear projection"
+        " without a bias, for distill.train: map; use head, blocks, lora or whole"
+    )
+    raise ValueError(msg)
