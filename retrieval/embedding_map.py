@@ -22,7 +22,7 @@ class EmbeddingMap(nn.Module):
     """v + P Q v, normalised; P is zero at first, so that nothing changes."""
 
     def __init__(self, width: int, rank: int, device: str) -> None:
-        """Random Q, zero P.
+        """Q at random, the same in every process and run; P zero.
 
         Args:
             width: D.
@@ -30,7 +30,8 @@ class EmbeddingMap(nn.Module):
             device: Where the factors live.
         """
         super().__init__()
-        self.map_down = nn.Parameter(START * torch.randn(rank, width, device=device))
+        drawn = torch.randn(rank, width, generator=torch.Generator().manual_seed(0))
+        self.map_down = nn.Parameter((START * drawn).to(device))
         self.map_up = nn.Parameter(torch.zeros(width, rank, device=device))
 
     def forward(self, vectors_ND: torch.Tensor) -> torch.Tensor:
