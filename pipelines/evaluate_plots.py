@@ -123,7 +123,7 @@ def _draw_histograms(histograms: Sequence[Histogram], title: str, path: Path) ->
         _draw_nothing(title, path)
         return
     others = [each.top for each in histograms if each.name != "ceiling"]
-    tallest = 100 * max(others, default=1.0)
+    tallest = 100 * max(others, default=1.0) or 100.0  # they may all lie in the cut bar's bin
     with _picture(path, 0.95 * len(histograms) + 0.9, title) as figure:
         rows = figure.subplots(len(histograms), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for histogram, axes in zip(histograms, rows, strict=True):

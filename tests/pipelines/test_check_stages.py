@@ -182,9 +182,9 @@ def make_champion() -> str:
         for i in range(30)
     ]
     write_rows(TOURNAMENTS_FILE, choices, TOURNAMENTS)
-    for stage in ("base", "c1", "c2", "concepts", "evaluate"):
+    for stage in ("base", *load_params().cycles, "concepts", "evaluate"):
         write_json(run_file(stage), {"run_id": f"{stage}-run"})
-    for cycle in ("c1", "c2"):
+    for cycle in load_params().cycles:
         verdict = {"gate": "labels", "passed": True, "reasons": []}
         write_json(Path(f"metrics/labels_{cycle}.json"), verdict)
     register.main()

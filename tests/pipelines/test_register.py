@@ -48,10 +48,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     BEST_MODEL.mkdir(parents=True)
     (BEST_MODEL / "weights").touch()
     write_json(register.EVALUATION, {})
-    for gate in ("retrieval_verdict", "labels_c1", "labels_c2"):
+    for gate in ("retrieval_verdict", *(f"labels_{cycle}" for cycle in load_params().cycles)):
         verdict = {"gate": gate, "passed": gate != "retrieval_verdict", "reasons": []}
         write_json(register.METRICS / f"{gate}.json", verdict)
-    for stage in ("base", "c1", "c2", "concepts", "evaluate"):
+    for stage in ("base", *load_params().cycles, "concepts", "evaluate"):
         write_json(run_file(stage), {"run_id": f"{stage}-run"})
     return tmp_path
 
