@@ -45,8 +45,9 @@ repro: install ## run the pipeline: from the catalogue to a registered model
 serve: install ## serve the champion at http://127.0.0.1:3000 (after `kindred promote`)
 	kindred serve
 
+# Two processes of one thread each: on two cores, threads of two processes wait for each other.
 test: install ## fast tests, with a tiny pipeline from end to end
-	pytest
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
 
 test-slow: install ## what takes long: kill tests, whole runs, real servers
 	pytest -m slow

@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TINY = {
+    "compute": {"threads": 1},
     "catalog": {"products": 240, "personas": 120, "subjects": 3},
     "base": {"epochs": 2, "batch_size": 32, "head_epochs": 20},
     "label": {"groups": 90},
@@ -31,6 +32,13 @@ TINY = {
         "max_slice_drop": 0.5,
     },
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests in one process: they share the run that `tiny` makes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("end_to_end"))
 
 
 class Project:
