@@ -7,7 +7,7 @@ mean percentile of the teacher's winner for test personas over test products. Al
 same number of teacher calls. Results are kept in var/ablation/results.jsonl, under a digest of all
 that they depend on: what is known is not run again, and a run that was ended goes on behind it.
 
-    python -m benchmarks.ablation --line plackett-luce --seeds 0 1 2
+    python -m benchmarks.ablation --line bradley-terry --seeds 0 1 2
     python -m benchmarks.ablation                      # every line, three seeds each
     python -m benchmarks.ablation --list
 """
@@ -56,14 +56,12 @@ INPUTS = (
 # A line: what it changes in params.yaml. `cycles` is a number; the calls are divided among them.
 LINES: dict[str, dict[str, Any]] = {
     "default": {},
-    "plackett-luce": {"distill": {"loss": "plackett-luce"}},
-    "margin-mse": {"distill": {"loss": "margin-mse"}},
+    "bradley-terry": {"distill": {"loss": "bradley-terry"}},
     "no-retention": {"distill": {"retention_weight": 0.0}},
-    "random-sampling": {"label": {"band_edges": [], "band_sizes": [5]}},
-    "one-cycle": {"cycles": 1},
+    "no-captions": {"distill": {"caption_views": 0.0}},
+    "random-sampling": {"label": {"band_edges": [], "band_sizes": [5], "candidates": 1}},
     "two-cycles": {"cycles": 2},
-    "four-cycles": {"cycles": 4},
-    "last-block": {"distill": {"train": "blocks", "blocks": 1}},
+    "head": {"distill": {"train": "head", "learning_rate": 0.002}},
     "published": {"distill": {"recipe": "published"}},
 }
 Result = dict[str, Any]
