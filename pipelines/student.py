@@ -65,9 +65,10 @@ class Student:
             self._low_rank = LowRank(visual, settings.blocks, settings.rank)
             self._tower = self._low_rank.tower()
         trained = {id(parameter) for parameter in self._tower.head_parameters}
+        holder: nn.Module = self._map or visual
         self.trained: dict[str, nn.Parameter] = {
             name: parameter.requires_grad_()
-            for name, parameter in (self._map or visual).named_parameters()
+            for name, parameter in holder.named_parameters()
             if id(parameter) in trained
         }
         self._products = len(products)
