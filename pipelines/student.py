@@ -67,10 +67,12 @@ class Student:
         trained = {id(parameter) for parameter in self._tower.head_parameters}
         holder: nn.Module = self._map or visual
         self.trained: dict[str, nn.Parameter] = {
-            name: parameter.requires_grad_()
+            name: parameter
             for name, parameter in holder.named_parameters()
             if id(parameter) in trained
         }
+        for parameter in self.trained.values():
+            parameter.requires_grad = True
         self._products = len(products)
 
     def _split(self, settings: Distill) -> SplitTower:
