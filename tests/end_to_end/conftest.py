@@ -34,6 +34,7 @@ TINY = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests in one process: they share the run that `tiny` makes."""
     for item in items:
