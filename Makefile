@@ -45,9 +45,12 @@ repro: install ## run the pipeline: from the catalogue to a registered model
 serve: install ## serve the champion at http://127.0.0.1:3000 (after `kindred promote`)
 	kindred serve
 
-# Two processes of one thread each: on two cores, threads of two processes wait for each other.
+# In two processes of one thread each: on two cores, threads of two processes wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: install ## fast tests, with a tiny pipeline from end to end
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
+	@log=$$(mktemp); pytest tests/end_to_end > "$$log" 2>&1 & end_to_end=$$!; status=0; \
+	pytest --ignore=tests/end_to_end || status=$$?; \
+	wait $$end_to_end || status=$$?; cat "$$log"; rm -f "$$log"; exit $$status
 
 test-slow: install ## what takes long: kill tests, whole runs, real servers
 	pytest -m slow

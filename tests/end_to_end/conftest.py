@@ -34,14 +34,6 @@ TINY = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one process: they share the run that `tiny` makes."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("end_to_end"))
-
-
 class Project:
     """A folder with the project in it."""
 
