@@ -46,14 +46,18 @@ serve: install ## serve the champion at http://127.0.0.1:3000 (after `kindred pr
 	kindred serve
 
 # In two processes of one thread each: on two cores, threads of two processes wait for each other.
-test: export OMP_NUM_THREADS = 1
+define in_two_processes
+@log=$$(mktemp); pytest $(1) tests/end_to_end > "$$log" 2>&1 & end_to_end=$$!; status=0; \
+pytest $(1) --ignore=tests/end_to_end || status=$$?; \
+wait $$end_to_end || status=$$?; cat "$$log"; rm -f "$$log"; exit $$status
+endef
+test test-slow: export OMP_NUM_THREADS = 1
+
 test: install ## fast tests, with a tiny pipeline from end to end
-	@log=$$(mktemp); pytest tests/end_to_end > "$$log" 2>&1 & end_to_end=$$!; status=0; \
-	pytest --ignore=tests/end_to_end || status=$$?; \
-	wait $$end_to_end || status=$$?; cat "$$log"; rm -f "$$log"; exit $$status
+	$(call in_two_processes,)
 
 test-slow: install ## what takes long: kill tests, whole runs, real servers
-	pytest -m slow
+	$(call in_two_processes,-m slow)
 
 check: install ## lint, formatting, types
 	ruff check .
