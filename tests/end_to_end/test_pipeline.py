@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 
 import pytest
 from PIL import Image
 
 from retrieval.schema import (
     PERSONAS,
+    PRODUCT_SPLITS,
     PRODUCTS,
     QUERIES,
     RANKINGS,
@@ -18,7 +20,7 @@ from retrieval.schema import (
 
 PERSONA_KEYS = {
     "mean_percentile", "ci95", "median_percentile", "within_kind_percentile", "recall@1",
-    "recall@10", "ndcg@10", "n",
+    "recall@10", "ndcg@10", "tau", "n",
 }  # fmt: skip
 
 
@@ -28,31 +30,44 @@ def metrics(tiny):
 
 
 def test_metrics_have_exactly_the_documented_keys(metrics):
-    assert set(metrics) == {"persona", "caption", "concept"}
+    assert set(metrics) == {
+        "persona", "persona_paraphrased", "comparison", "slices", "caption", "concept"
+    }  # fmt: skip
     assert set(metrics["persona"]) == {"random", "base", "text", "student", "ceiling"}
-    for row in metrics["persona"].values():
+    assert set(metrics["persona_paraphrased"]) == {"base", "text", "student"}
+    for row in (*metrics["persona"].values(), *metrics["persona_paraphrased"].values()):
         assert set(row) == PERSONA_KEYS
         low, high = row["ci95"]
         assert low <= row["mean_percentile"] <= high
+    for values in metrics["slices"].values():
+        for row in values.values():
+            assert set(row) == {"n", "base", "student", "gain", "ci95"}
     assert set(metrics["caption"]) == {"base", "student", "chance"}
     for row in metrics["caption"].values():
-        assert set(row) == {"recall@1", "recall@10"}
+        assert set(row) == {"recall@1", "recall@10", "image_to_text"}
     assert set(metrics["concept"]) == {"text_only", "kindred", "caption_recall@10"}
     for name in ("text_only", "kindred"):
         concept = metrics["concept"][name]
         assert set(concept["concept_only"]) == {"map", "mrr"}
         assert set(concept["context"]) == {"map", "mrr", "recall@1", "recall@5"}
-        assert set(concept["multi"]) == {"map", "mrr", "recall@1"}
+        assert set(concept["multi"]) == {"map", "mrr", "recall@1", "recall@5"}
     assert set(metrics["concept"]["caption_recall@10"]) == {"unmodified", "adapted"}
 
 
-def test_metrics_are_shares(metrics):
-    def walk(value):
+def test_metrics_are_shares_and_differences_of_shares(metrics):
+    def walk(value, path=""):
         if isinstance(value, dict):
-            return [leaf for key, part in value.items() if key != "n" for leaf in walk(part)]
-        return value if isinstance(value, list) else [value]
+            return [leaf for key, part in value.items() for leaf in walk(part, f"{path}/{key}")]
+        return [(path, leaf) for leaf in (value if isinstance(value, list) else [value])]
 
-    assert all(math.isfinite(leaf) and 0 <= leaf <= 1 for leaf in walk(metrics))
+    found = [(path, leaf) for path, leaf in walk(metrics) if leaf is not None]
+    found = [(path, leaf) for path, leaf in found if not path.endswith("/n")]
+    assert all(math.isfinite(leaf) for _, leaf in found)
+    signed = re.compile(r"/comparison/|/slices/.*/(gain|ci95)$|/tau$")
+    shares = [(path, leaf) for path, leaf in found if not signed.search(path)]
+    assert [(path, leaf) for path, leaf in shares if not 0 <= leaf <= 1] == []
+    gains = [(path, leaf) for path, leaf in found if path.endswith(("gain", "/tau"))]
+    assert [(path, leaf) for path, leaf in gains if not -1 <= leaf <= 1] == []
 
 
 def test_chance_and_ceiling_frame_the_models(metrics):
@@ -63,15 +78,15 @@ def test_chance_and_ceiling_frame_the_models(metrics):
 
 
 def test_no_content_stands_in_two_splits(tiny):
-    for path, schema, column in (
-        ("data/catalog/products.parquet", PRODUCTS, "image_sha256"),
-        ("data/personas.parquet", PERSONAS, "text"),
+    for path, schema, column, names in (
+        ("data/catalog/products.parquet", PRODUCTS, "image_sha256", set(PRODUCT_SPLITS)),
+        ("data/personas.parquet", PERSONAS, "text", {"train", "val", "test"}),
     ):
         splits: dict[str, set[str]] = {}
         for row in read_rows(tiny.folder / path, schema):
             splits.setdefault(row[column], set()).add(row["split"])
         assert all(len(found) == 1 for found in splits.values())
-        assert set().union(*splits.values()) == {"train", "val", "test"}
+        assert set().union(*splits.values()) == names
 
 
 def test_teachers_never_see_held_out_rows_in_training(tiny):
