@@ -128,9 +128,9 @@ def test_the_average_is_what_its_formula_says(project, decay):
 
 
 def test_a_learned_temperature_moves_and_a_fixed_one_does_not(project):
-    fixed = _prepare(project, epochs=3)
+    fixed = _prepare(project, epochs=3, temperature=20.0)
     fixed.run(None)
-    learned = _prepare(project, epochs=3, learn_temperature=True)
+    learned = _prepare(project, epochs=3, temperature=20.0, learn_temperature=True)
     learned.run(None)
     assert fixed.curves["temperature"] == pytest.approx([20.0] * len(fixed.plan))
     assert len(set(learned.curves["temperature"])) > 5

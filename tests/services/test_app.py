@@ -244,6 +244,17 @@ def test_when_the_service_ends_everything_is_let_go(live, engine):
     assert not engine.private.exists()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [{"filter": {"price": {"lte": "30"}}}, {"filter": {"price": {"gte": True}}}],
+)
+def test_a_word_is_no_number(live, content):
+    with TestClient(create_app(live)) as client:
+        assert client.post("/v1/search", json={"query": "mug", **content}).status_code == 422
+        whole = {"query": "mug", "filter": {"price": {"lte": 30}}}
+        assert client.post("/v1/search", json=whole).status_code == 200
+
+
 @pytest.fixture
 def described(live):
     app = create_app(live)
