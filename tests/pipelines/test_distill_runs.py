@@ -101,7 +101,10 @@ def _losses(folder):
 
 
 def test_two_processes_have_the_losses_of_one(make):
-    settings = {"epochs": 3, "train": "whole", "learning_rate": 0.001}
+    settings = {
+        "epochs": 3, "train": "whole", "learning_rate": 0.001,
+        "loss": "bradley-terry", "temperature": 20.0, "retention_weight": 0.1,
+    }  # fmt: skip
     alone, pair = make("alone", **settings), make("pair", **settings)
     _run(alone, *_stage())
     torchrun = str(Path(sys.executable).parent / "torchrun")
