@@ -22,6 +22,7 @@ from pipelines.contest import read_candidate
 from pipelines.params import load_params
 from pipelines.paths import (
     CAPTION_VECTORS,
+    EVALUATION,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
@@ -41,7 +42,6 @@ from validation.retrieval_champion import Comparison, Uncompared
 from validation.retrieval_champion_suites import IndexTrial
 from validation.retrieval_suites import RetrievalLimits
 
-EVALUATION = Path("metrics/evaluate.json")
 VERDICT = Path("metrics/retrieval_verdict.json")
 REPORT = Path("reports/retrieval")
 TRIED = 100  # queries that the index is tried with, evenly among the personas

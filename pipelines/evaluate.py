@@ -14,7 +14,6 @@ Tiny: python -m pipelines.evaluate, after a tiny run of the stages before
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pipelines.artifacts import write_run
@@ -30,7 +29,7 @@ from pipelines.evaluate_personas import (
     summarise,
 )
 from pipelines.evaluate_plots import PICTURES, draw_plots, write_percentiles
-from pipelines.evaluate_report import METRICS, REPORT, write_report
+from pipelines.evaluate_report import REPORT, write_report
 from pipelines.evaluate_slices import is_headline, slice_metrics, slice_personas
 from pipelines.evaluate_statistics import Resampling
 from pipelines.evaluate_tables import write_calibration, write_cycles, write_slices, write_worst
@@ -41,9 +40,11 @@ from pipelines.paths import (
     CALIBRATION_FILE,
     CONCEPTS,
     CYCLES_FILE,
+    EVALUATION,
     HELD_OUT_GROUPS_FILE,
     PERSONAS_FILE,
     PRODUCTS_FILE,
+    QUERIES_FILE,
     SLICES_FILE,
     SUBJECTS_FILE,
     TOURNAMENTS_FILE,
@@ -55,8 +56,7 @@ from retrieval.compute import make_repeatable, resolve_device
 from retrieval.files import sha256_file, sha256_folder, write_json
 from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, read_rows, write_rows
 
-QUERIES_FILE = Path("reports/queries.parquet")
-TABLES = (METRICS, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, CYCLES_FILE, WORST_FILE)
+TABLES = (EVALUATION, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, CYCLES_FILE, WORST_FILE)
 READERS = ("base", "text", "student")  # the models that read a persona's words
 
 Rows = list[dict[str, Any]]
@@ -137,7 +137,7 @@ def main() -> None:
         metrics["concept"] = concept_metrics(
             held_out.products, resolve_device(params.compute.device)
         )
-        write_json(METRICS, {**metrics, "slices": slices})
+        write_json(EVALUATION, {**metrics, "slices": slices})
         everything = [*rows.values(), *paraphrased.values()]
         write_rows(QUERIES_FILE, [row for model in everything for row in model], QUERIES)
         write_reports(held_out, rows, slices, params)

@@ -23,14 +23,13 @@ from pipelines.evaluate_series import (
 )
 from pipelines.evaluate_words import FILTERS, verdict
 from pipelines.evaluate_worst import read_worst
-from pipelines.paths import CYCLES_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
+from pipelines.paths import CYCLES_FILE, EVALUATION, PRODUCTS_FILE, TOURNAMENTS_FILE
 from registry.headlines import number
 from retrieval.files import atomic_file, read_json
 from retrieval.schema import PRODUCTS, TOURNAMENTS, read_rows
 
 REPORT = Path("reports/evaluation.html")
 TEMPLATES = Path(__file__).with_name("evaluation_page")
-METRICS = Path("metrics/evaluate.json")
 
 
 def write_report() -> None:
@@ -56,7 +55,7 @@ def render(facts: Mapping[str, Any]) -> str:
 
 
 def _facts() -> dict[str, Any]:
-    metrics = read_json(METRICS)
+    metrics = read_json(EVALUATION)
     persona = metrics["persona"]
     models = {model: title for model, title in TITLES.items() if model in persona}
     teachers = {row["teacher"] for row in read_rows(TOURNAMENTS_FILE, TOURNAMENTS)}

@@ -6,6 +6,7 @@ PRODUCTS_FILE = Path("data/catalog/products.parquet")
 PERSONAS_FILE = Path("data/personas.parquet")
 SUBJECTS_FILE = Path("data/subjects.parquet")
 TOURNAMENTS_FILE = Path("data/tournaments.parquet")
+EVALUATION = Path("metrics/evaluate.json")
 QUERIES_FILE = Path("reports/queries.parquet")  # how the evaluation's personas were answered
 HELD_OUT_GROUPS_FILE = Path("data/held_out_groups.parquet")  # rankings; no training sees them
 BASE_MODEL = Path("models/base")

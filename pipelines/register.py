@@ -21,6 +21,7 @@ from pipelines.params import Params, Teacher, load_params
 from pipelines.paths import (
     BEST_MODEL,
     CONCEPTS,
+    EVALUATION,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     QUERIES_FILE,
@@ -35,7 +36,6 @@ from registry.store import register_bundle
 from registry.versions import Version, champion_number
 from retrieval.files import read_json, sha256_file, write_json
 
-EVALUATION = Path("metrics/evaluate.json")
 RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
 METRICS = Path("metrics")
 WORK = Path("var/register")

@@ -7,7 +7,7 @@ import pandas as pd
 from retrieval.schema import RANKINGS
 from validation.label_tables import Catalogue, answered, coverage, newest
 from validation.own_expectations import own
-from validation.suite import Requirement, Suite
+from validation.suite import Requirement, Suite, all_rows
 
 SEE_JOURNAL = "look at the replies in var/teacher and at the stage `label`"
 
@@ -72,10 +72,10 @@ def groups_suite(groups: pd.DataFrame) -> Suite:
                 "each group_id once",
                 "a group was labelled twice: remove the copies",
             ),
-            Requirement(
+            all_rows(
                 "presented_distinct",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "presented_is_distinct", "value_set": [True]},
+                "presented_is_distinct",
+                True,
                 "no picture twice in one group",
                 "look at how the stage `label` draws its groups",
             ),
@@ -133,10 +133,10 @@ def rankings_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
                 f"at least {limits.min_personas} different personas",
                 "raise label.groups, add personas, or lower check_labels.min_personas",
             ),
-            Requirement(
+            all_rows(
                 "permutation",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "is_permutation", "value_set": [True]},
+                "is_permutation",
+                True,
                 "each ranking to hold what was presented, each picture once",
                 "such a reply is no label: the stage `label` must write an empty ranking for it",
             ),

@@ -15,7 +15,7 @@ from validation.label_tables import (
     winners_of_two_cycles,
 )
 from validation.own_expectations import own
-from validation.suite import Requirement, Suite
+from validation.suite import Requirement, Suite, all_rows
 
 _OTHER_TEACHER = "use another teacher, model or prompt"
 
@@ -66,17 +66,17 @@ def audits_suite(audits: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> S
                 "each audit_id once",
                 "an audit was asked twice: run the stage `label` again",
             ),
-            Requirement(
+            all_rows(
                 "of_its_group",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "of_its_group", "value_set": [True]},
+                "of_its_group",
+                True,
                 "each audit to ask its group's persona about its group's pictures",
                 "audits and rankings are of different runs: run the stage `label` again",
             ),
-            Requirement(
+            all_rows(
                 "permutation",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "well_formed", "value_set": [True]},
+                "well_formed",
+                True,
                 "each answer to hold what was presented, each picture once, or to be empty",
                 "such a reply is no label: the stage `label` must write an empty ranking for it",
             ),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from validation.retrieval_champion import ABOUT_CHAMPION, Regression, Uncompared
 from validation.retrieval_drops import Drop
-from validation.suite import Requirement, Suite
+from validation.suite import Requirement, Suite, all_rows
 
 _AGAIN = "run the stage `check_retrieval` again"
 _BETTER = "train a better one, or insist: kindred promote --force --reason"
@@ -38,10 +38,10 @@ def index_suite(trial: IndexTrial, min_agreement: float) -> Suite:
     """The ten nearest by the index against exact search."""
     if trial.fault:
         table = pd.DataFrame({"built": [False], "fault": [trial.fault]})
-        need = Requirement(
+        need = all_rows(
             "built",
-            "ExpectColumnValuesToBeInSet",
-            {"column": "built", "value_set": [True]},
+            "built",
+            True,
             "an index of the candidate's vectors to be built",
             "run the stage `select` again",
         )
@@ -66,10 +66,10 @@ def _uncompared_suite(found: Uncompared) -> Suite:
         min_rows=1,
         remedy=_AGAIN,
         requirements=[
-            Requirement(
+            all_rows(
                 "compared",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "compared", "value_set": [True]},
+                "compared",
+                True,
                 "the champion to answer the candidate's queries",
                 "restore it or make another version champion; promotion then compares anew",
             )
@@ -91,10 +91,10 @@ def _drops_suite(name: str, drops: list[Drop], what: str) -> Suite:
         min_rows=1,
         remedy=_AGAIN,
         requirements=[
-            Requirement(
+            all_rows(
                 "no_drop",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "is_worse", "value_set": [False]},
+                "is_worse",
+                False,
                 f"no {what} below the champion's by more than its limit and than chance explains",
                 _BETTER,
             )

@@ -7,7 +7,7 @@ import pandas as pd
 from retrieval.schema import QUERIES
 from validation.retrieval_champion import RegressionLimits
 from validation.retrieval_drops import Pair, judge, largest_first, mean_interval
-from validation.suite import Requirement, Suite
+from validation.suite import Requirement, Suite, all_rows
 
 MODELS = ("random", "base", "text", "student", "ceiling", "published")
 WORDINGS = ("original", "paraphrased")
@@ -92,10 +92,10 @@ def personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
         remedy="evaluate base and student on the same personas, enough of them"
         " (tournaments.max_test_personas), or lower check_retrieval.min_queries",
         requirements=[
-            Requirement(
+            all_rows(
                 "same_personas",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "in_both", "value_set": [True]},
+                "in_both",
+                True,
                 "each persona queried with base and with student",
                 _AGAIN,
             ),
@@ -144,18 +144,18 @@ def slices_suite(pairs: list[Pair], limits: RetrievalLimits) -> Suite | None:
         min_rows=1,
         remedy=_AGAIN,
         requirements=[
-            Requirement(
+            all_rows(
                 "floor",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "falls_below_floor", "value_set": [False]},
+                "falls_below_floor",
+                False,
                 f"no slice's mean percentile below {limits.min_slice_percentile} by more than"
                 " chance explains",
                 _TRAIN,
             ),
-            Requirement(
+            all_rows(
                 "no_drop",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "falls_below_base", "value_set": [False]},
+                "falls_below_base",
+                False,
                 f"no slice more than {limits.max_slice_drop} below the base model and by more than"
                 " chance explains",
                 "distillation harms it: label more of it, or train less",

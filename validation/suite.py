@@ -19,6 +19,12 @@ class Requirement:
     remedy: str  # what to do where it is not met
 
 
+def all_rows(name: str, column: str, value: bool, expected: str, remedy: str) -> Requirement:
+    """That a column of yes and no says `value` in every row; what is at fault was judged before."""
+    arguments = {"column": column, "value_set": [value]}
+    return Requirement(name, "ExpectColumnValuesToBeInSet", arguments, expected, remedy)
+
+
 @dataclass(frozen=True)
 class Suite:
     """A table and what it must meet; row count and not-null requirements come by themselves."""

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.evaluate_report import METRICS, REPORT, write_report
+from pipelines.evaluate_report import REPORT, write_report
 from pipelines.evaluate_series import PERCENTILES_TABLE
 from pipelines.evaluate_worst import SIDE
 from pipelines.paths import (
     CALIBRATION_FILE,
     CYCLES_FILE,
+    EVALUATION,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     SLICES_FILE,
@@ -146,7 +147,7 @@ def project(tmp_path, monkeypatch):
     ]
     write_rows(PERSONAS_FILE, personas, PERSONAS)
     _write_teacher("simulated")
-    write_json(METRICS, _full())
+    write_json(EVALUATION, _full())
     worst = {"percentile": 3 / 7, "base_percentile": 0.9365, "winner": "p0"}
     top = ["p1", "p2", "p3", "p4", "p7"]
     write_json(
@@ -288,7 +289,7 @@ def test_what_is_not_there_is_left_out(project):
     metrics["concept"] = None
     empty = {"ci95": None, "within_kind_percentile": None, "tau": None, "ndcg@10": None}
     metrics["persona"]["student"] |= empty
-    write_json(METRICS, metrics)
+    write_json(EVALUATION, metrics)
     for path in (PERCENTILES_TABLE, CYCLES_FILE, SLICES_FILE, CALIBRATION_FILE, WORST_FILE):
         path.unlink()
     html = _written()
@@ -308,7 +309,7 @@ def test_a_headline_without_personas_is_no_verdict(project):
     metrics["persona"] = dict.fromkeys(("base", "text", "student"), nothing)
     metrics["persona_paraphrased"] = metrics["persona"]
     metrics["comparison"] = dict.fromkeys(metrics["comparison"])
-    write_json(METRICS, metrics)
+    write_json(EVALUATION, metrics)
     text = Page(_written()).text
     assert "No persona was left to compare" in text
     assert "Unseen wording" not in text
@@ -325,7 +326,7 @@ def test_a_headline_without_personas_is_no_verdict(project):
     ],
 )
 def test_the_verdict_needs_an_interval_on_one_side_of_zero(project, comparison, said):
-    write_json(METRICS, {**_full(), "comparison": comparison})
+    write_json(EVALUATION, {**_full(), "comparison": comparison})
     assert said in Page(_written()).text
 
 

@@ -138,7 +138,7 @@ def run(tmp_path, monkeypatch):
             folder.mkdir(parents=True)
         Place(**place)
         evaluate.main()
-        metrics = json.loads(evaluate.METRICS.read_text())
+        metrics = json.loads(evaluate.EVALUATION.read_text())
         assert all(path.is_file() for path in logged["files"])
         return metrics, read_rows(evaluate.QUERIES_FILE, QUERIES), logged["metrics"]
 

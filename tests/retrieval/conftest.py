@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, BertConfig, RobertaConfig, XLMRo
 
 from retrieval.encoder import create_encoder
 from retrieval.minilm import minilm_folder
+from retrieval.text_tower import TextTower
 
 VISION = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 2}
@@ -112,3 +113,18 @@ def pictures():
         Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
         for width, height in sizes
     ]
+
+
+@pytest.fixture(scope="session")
+def make_tower(minilm, make_tiny):
+    """MiniLM's text tower, or open_clip's own of a form: keys of its text_cfg."""
+
+    def make(form=None):
+        return TextTower(minilm if form is None else make_tiny(seed=7, **form))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def clip_tower(make_tiny):
+    return TextTower(make_tiny(seed=8))

@@ -31,15 +31,8 @@ FORMS = {
 
 
 @pytest.fixture(scope="module", params=["minilm", *FORMS])
-def tower(request, minilm, make_tiny):
-    if request.param == "minilm":
-        return TextTower(minilm)
-    return TextTower(make_tiny(seed=7, **FORMS[request.param]))
-
-
-@pytest.fixture(scope="module")
-def clip_tower(make_tiny):
-    return TextTower(make_tiny(seed=8))
+def tower(request, make_tower):
+    return make_tower(FORMS.get(request.param))
 
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["rank-1", "rank-3"])

@@ -18,7 +18,6 @@ from retrieval.concepts import (
     place,
 )
 from retrieval.losses import concept_fit
-from retrieval.text_tower import TextTower
 from tests.retrieval.concept_cases import SETTINGS, learned, photos_of
 
 FORMS = {
@@ -30,15 +29,8 @@ FORMS = {
 
 
 @pytest.fixture(scope="module", params=["minilm", *FORMS])
-def tower(request, minilm, make_tiny):
-    if request.param == "minilm":
-        return TextTower(minilm)
-    return TextTower(make_tiny(seed=7, **FORMS[request.param]))
-
-
-@pytest.fixture(scope="module")
-def clip_tower(make_tiny):
-    return TextTower(make_tiny(seed=8))
+def tower(request, make_tower):
+    return make_tower(FORMS.get(request.param))
 
 
 def _reference(tower, start, photos_PD, settings):
