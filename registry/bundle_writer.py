@@ -134,7 +134,7 @@ def _card_facts(draft: Path, sources: BundleSources, rows: list[dict[str, Any]])
     splits = [row["split"] for row in rows]
     return CardFacts(
         name=sources.name,
-        products={split: splits.count(split) for split in schema.SPLITS},
+        products={split: splits.count(split) for split in schema.PRODUCT_SPLITS},
         categories=len({row["category"] for row in rows}),
         concepts=sorted(path.name for path in (draft / "concepts").glob("*") if path.is_dir()),
         metrics=read_json(sources.metrics),
