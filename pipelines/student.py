@@ -141,13 +141,14 @@ class Student:
             if self._low_rank is not None:
                 self._low_rank.merge()
             if self._map is not None:
+                self._map.map_up.mul_(blend)  # as good as blended weights, and `vectors` follows
                 self._map.fold(self.encoder.model.visual)
             changed = {}
             for name, tensor in self.encoder.model.visual.state_dict().items():
                 base = self._base[name]
                 if not torch.equal(tensor, base):
                     changed[name] = base
-                    if blend < 1:
+                    if blend < 1 and self._map is None:
                         tensor.copy_(torch.lerp(base, tensor, blend))
         self.encoder.model.requires_grad_(requires_grad=False)
         return changed
