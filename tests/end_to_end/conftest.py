@@ -13,7 +13,12 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TINY = {
     "compute": {"threads": 1},
-    "catalog": {"products": 240, "personas": 120, "subjects": 3},
+    "catalog": {
+        "products": 240,
+        "personas": 120,
+        "subjects": 3,
+        "split": {"train": 0.8, "val": 0.05, "test": 0.15},  # of so few, enough to be tested on
+    },
     "base": {"epochs": 2, "batch_size": 32, "head_epochs": 20},
     "label": {"groups": 90},
     "check_labels": {"min_rankings": 40, "min_personas": 15},
