@@ -52,9 +52,10 @@ class Settings:
     tolerance: float = 0.0  # a concept stops when `WINDOW` steps lower its loss by less; 0: never
     rank: int = 1
     prompts_per_photo: int = 1
-    # Of the large matrix products (bf16), or of everything (fp64): Adam amplifies rounding, over
-    # hundreds of steps to 1e-3 of a vector; in fp64 to 1e-9, at 2.5 times the time.
-    precision: Literal["fp64", "fp32", "bf16"] = "fp32"
+    # Of everything, or of the large matrix products (bf16). Adam amplifies rounding, over hundreds
+    # of steps to 1e-3 of a vector in fp32, so that what a concept comes out as depends on what is
+    # learned beside it; in fp64 to 1e-7, at 2.5 times the time.
+    precision: Literal["fp64", "fp32", "bf16"] = "fp64"
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -93,7 +94,7 @@ def learn_many(
 ) -> tuple[list[Concept], NDArray[np.float32]]:
     """Learn concepts from the image vectors of their photos, all together.
 
-    What a concept comes out as does not depend on the others, but for rounding.
+    What a concept comes out as does not depend on the others, but for rounding: see `precision`.
 
     Args:
         tower: The text tower; unchanged.
