@@ -2,14 +2,16 @@
 
 The subjects are rendered anew for each seed, into a temporary folder; nothing of the project
 changes. Each way learns from the same photos with the same prompts and steps, and is measured on
-the subjects on which no setting was chosen. Median and range over the seeds.
+the subjects on which no setting was chosen, with lambda and learning rate as stage `concepts` chose
+them. Median and range over the seeds.
 
-    python benchmarks/concept_baselines.py                    # three seeds
-    python benchmarks/concept_baselines.py --seeds 1 --steps 50
+    python benchmarks/concept_baselines.py                    # seeds 0, 1 and 2
+    python benchmarks/concept_baselines.py --seeds 5 --steps 50
     python benchmarks/concept_baselines.py --model models/student/best
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -51,6 +53,7 @@ from retrieval.schema import PRODUCTS, read_rows
 from retrieval.text_tower import TextTower
 from retrieval.vectors import read_vectors
 
+CHOICE = Path("metrics/concepts.json")  # of stage `concepts`
 BATCH = 64  # texts
 CAPTIONS = 300  # of the test split
 COLUMNS = ("alone: mAP", "scene: mRR", "scene: R@1", "two: mRR", "captions R@10")
@@ -302,17 +305,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--subjects", type=int, default=params.catalog.subjects)
     parser.add_argument("--steps", type=int, default=params.concepts.steps)
     parser.add_argument("--model", type=Path, default=BEST_MODEL)
     given = parser.parse_args()
     torch.set_num_threads(params.compute.threads)
-    rate, l2 = params.concepts.learning_rate[0], params.concepts.l2[0]
+    chosen = json.loads(CHOICE.read_text(encoding="utf-8"))["chosen"]
+    rate, l2 = chosen["learning_rate"], chosen["l2"]
     settings = Settings(given.steps, rate, l2, tolerance=params.concepts.tolerance)
     tower = TextTower(load_encoder(given.model))
     tables = []
-    for seed in range(given.seeds):
+    for seed in given.seeds:
         began = time.perf_counter()
         studio = make_studio(tower, given.subjects, seed, params.concepts.identifier)
         tables.append(run(tower, studio, settings))

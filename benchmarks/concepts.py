@@ -47,6 +47,7 @@ from retrieval.text_tower import TextTower
 TOWERS = ("ViT-B-32", "ViT-L-14", "ViT-B-16-SigLIP", "MiniLM")
 SETTINGS = Settings(steps=500, learning_rate=1e-3, l2=0.35, precision="fp32")  # as published
 QUERIES, BANK = 64, 10_000
+PRECISIONS = ("fp64", "fp32")  # the default, and the fast one
 OTHERS = 8  # concepts that are learned one by one and together
 SCENES = ("on a wooden table", "at the beach", "in the snow", "beside a window at night")
 SQUARE = 2048  # side of the bare matrix product
@@ -182,7 +183,7 @@ def show_learning(rows: Rows, options: argparse.Namespace) -> None:
         f" {options.concepts} concepts together; the plain loop learns one a repetition"
     )
     warm = replace(settings, steps=2)
-    precisions = dict.fromkeys(["fp32", options.precision])
+    precisions = dict.fromkeys([*PRECISIONS, options.precision])
     seconds: dict[str, list[float]] = {}
     ends: dict[str, np.ndarray] = {}
     plain_losses: list[float] = []
@@ -220,7 +221,7 @@ def show_learning(rows: Rows, options: argparse.Namespace) -> None:
         )
     flops = count_flops(tower, starts, photos, settings.steps)
     for precision in precisions:
-        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        dtype = {"fp64": torch.float64, "fp32": torch.float32}.get(precision, torch.bfloat16)
         bare = bare_speed(dtype)
         speed = [flops / (took * options.concepts) for took in seconds[precision]]
         rows.add(
@@ -236,9 +237,9 @@ def _print_learning(
     """Times, and how many times the plain loop's they are in each turn."""
     rows.add("plain loop: all positions", seconds["padded"], "s/concept")
     rows.add("plain loop: padding cut", seconds["cut"], "s/concept")
-    for precision in dict.fromkeys(["fp32", options.precision]):
+    for precision in dict.fromkeys([*PRECISIONS, options.precision]):
         rows.add(f"together, {precision}", seconds[precision], "s/concept")
-        bars = {"fp32": (60, 10), "bf16": (150, None)}[precision]
+        bars = {"fp64": (None, None), "fp32": (60, 10), "bf16": (150, None)}[precision]
         for form, bar in zip(("padded", "cut"), bars, strict=True):
             times = [
                 plain / ours for plain, ours in zip(seconds[form], seconds[precision], strict=True)
