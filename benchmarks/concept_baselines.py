@@ -12,6 +12,7 @@ them. Median and range over the seeds.
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -326,8 +327,9 @@ def main() -> None:
     for way in tables[0]:
         cells = []
         for column in zip(*(table[way] for table in tables), strict=True):
-            spread = f"{min(column):.3f}-{max(column):.3f}"
-            cells.append(f"{statistics.median(column):.3f} [{spread}]")
+            middle = statistics.median(column)
+            spread = f"{middle:.3f} [{min(column):.3f}-{max(column):.3f}]"
+            cells.append("-" if math.isnan(middle) else spread)
         print(f"| {way} | {' | '.join(cells)} |")
 
 
