@@ -11,7 +11,6 @@ them. Median and range over the seeds.
 """
 
 import argparse
-import json
 import math
 import statistics
 import tempfile
@@ -42,19 +41,19 @@ from pipelines.evaluate_concepts import (
     measure,
 )
 from pipelines.params import load_params
-from pipelines.paths import BEST_MODEL, PRODUCTS_FILE, product_vectors
+from pipelines.paths import BEST_MODEL, PRODUCTS_FILE, model_metrics, product_vectors
 from pipelines.stage import derive_seed
 from pipelines.studio.subjects import plan_subjects
 from retrieval.captions import caption_ranks
 from retrieval.concept_learning import prompts_for
 from retrieval.concepts import Settings, new_concept
 from retrieval.encoder import Encoder, load_encoder
+from retrieval.files import read_json
 from retrieval.metrics import recall_at
 from retrieval.schema import PRODUCTS, read_rows
 from retrieval.text_tower import TextTower
 from retrieval.vectors import read_vectors
 
-CHOICE = Path("metrics/concepts.json")  # of stage `concepts`
 BATCH = 64  # texts
 CAPTIONS = 300  # of the test split
 COLUMNS = ("alone: mAP", "scene: mRR", "scene: R@1", "two: mRR", "captions R@10")
@@ -312,7 +311,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=BEST_MODEL)
     given = parser.parse_args()
     torch.set_num_threads(params.compute.threads)
-    chosen = json.loads(CHOICE.read_text(encoding="utf-8"))["chosen"]
+    chosen = read_json(model_metrics("concepts"))["chosen"]
     rate, l2 = chosen["learning_rate"], chosen["l2"]
     settings = Settings(given.steps, rate, l2, tolerance=params.concepts.tolerance)
     tower = TextTower(load_encoder(given.model))
