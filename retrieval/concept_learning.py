@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.concept import Concept, ConceptWarning, directions, generator
-from retrieval.concept_objective import Adam, Data, Objective
+from retrieval.concept_objective import Adam, Data, Objective, prefix_of
+from retrieval.concept_rounding import steady_from
 from retrieval.text_tower import TextTower
 
 PROMPTS = (
@@ -53,9 +54,9 @@ class Settings:
     rank: int = 1
     prompts_per_photo: int = 1
     # Of everything, or of the large matrix products (bf16). Adam amplifies rounding, over hundreds
-    # of steps to 1e-3 of a vector in fp32, so that what a concept comes out as depends on what is
-    # learned beside it; in fp64 to 1e-7, at 2.5 times the time.
-    precision: Literal["fp64", "fp32", "bf16"] = "fp64"
+    # of steps from one bit of fp32 to 1e-3 of a vector. auto: fp32 where what a concept is learned
+    # beside changes no bit of it, see `concept_rounding`; else fp64, at about twice the time.
+    precision: Literal["auto", "fp64", "fp32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -70,8 +71,8 @@ class Settings:
             self.prompts_per_photo,
             f"1 to {len(PROMPTS)}",
         )
-        known = ("fp64", "fp32", "bf16")
-        _expect(self.precision in known, "precision", self.precision, "fp64, fp32 or bf16")
+        known = ("auto", "fp64", "fp32", "bf16")
+        _expect(self.precision in known, "precision", self.precision, "auto, fp64, fp32 or bf16")
 
 
 def learn(
@@ -94,7 +95,8 @@ def learn_many(
 ) -> tuple[list[Concept], NDArray[np.float32]]:
     """Learn concepts from the image vectors of their photos, all together.
 
-    What a concept comes out as does not depend on the others, but for rounding: see `precision`.
+    What a concept comes out as does not depend on the others (with `precision` fp32 where the
+    machine lets it, with bf16 but for rounding).
 
     Args:
         tower: The text tower; unchanged.
@@ -171,11 +173,12 @@ def _learn_together(
 ) -> tuple[list[Concept], NDArray[np.float32]]:
     device = tower.encoder.device
     wide = [_widened(start, settings.rank) for start in starts]
-    dtype = torch.float64 if settings.precision == "fp64" else torch.float32
-    a_CRd, b_CRd = (torch.stack(factors).to(device, dtype) for factors in zip(*wide, strict=True))
-    used = _in_precision(tower, settings.precision)
-    data = _gather(used, starts, photos, settings.prompts_per_photo)
-    losses_SC = _descend(used, data, a_CRd, b_CRd, settings)
+    means = _means(tower, settings)
+    a_CRd, b_CRd = (
+        torch.stack(factors).to(device, means.dtype) for factors in zip(*wide, strict=True)
+    )
+    data = _gather(means, starts, photos, settings.prompts_per_photo)
+    losses_SC = _descend(means, data, a_CRd, b_CRd, settings)
     unit_CRd = a_CRd / a_CRd.norm(dim=-1, keepdim=True)
     factors = zip(unit_CRd.float().cpu(), b_CRd.float().cpu(), strict=True)
     learned = [
@@ -186,19 +189,31 @@ def _learn_together(
     return learned, losses_SC.T.float().cpu().numpy()
 
 
-def _in_precision(tower: TextTower, precision: str) -> TextTower:
-    if precision == "fp64":
-        return tower.in_float64()
-    return tower.in_bfloat16() if precision == "bf16" else tower
+@dataclass(frozen=True)
+class _Means:
+    """What is computed with."""
+
+    tower: TextTower
+    dtype: torch.dtype  # of A and B
+    least: int = 1  # concepts that are computed together
+
+
+def _means(tower: TextTower, settings: Settings) -> _Means:
+    if settings.precision == "bf16":
+        return _Means(tower.in_bfloat16(), torch.float32)
+    least = None if settings.precision == "fp64" else steady_from(tower, settings.rank)
+    if least is None and settings.precision != "fp32":
+        return _Means(tower.in_float64(), torch.float64)
+    return _Means(tower, torch.float32, least or 1)
 
 
 def _descend(
-    tower: TextTower, data: Data, a_CRd: torch.Tensor, b_CRd: torch.Tensor, settings: Settings
+    means: _Means, data: Data, a_CRd: torch.Tensor, b_CRd: torch.Tensor, settings: Settings
 ) -> torch.Tensor:
     """Change A and B in place; returns the losses (steps, C)."""
     losses_SC = a_CRd.new_empty(settings.steps, len(a_CRd))
     active = torch.arange(len(a_CRd), device=a_CRd.device)
-    objective = Objective(tower, data, settings.l2)
+    objective = Objective(means.tower, data, settings.l2, means.least)
     adam = Adam([a_CRd.clone(), b_CRd.clone()], settings.learning_rate)
     for step in range(settings.steps):
         factors = [x.requires_grad_() for x, _, _ in adam.state]
@@ -216,7 +231,7 @@ def _descend(
                 break
             active = active[going_C]
             adam.keep(going_C)
-            objective = Objective(tower, data.of(active), settings.l2)
+            objective = Objective(means.tower, data.of(active), settings.l2, means.least)
     return losses_SC
 
 
@@ -230,7 +245,7 @@ def _going(losses_SC: torch.Tensor, tolerance: float) -> torch.Tensor | None:
 
 
 def _gather(
-    tower: TextTower,
+    means: _Means,
     starts: Sequence[Concept],
     photos: Sequence[NDArray[np.float32]],
     per_photo: int,
@@ -250,10 +265,10 @@ def _gather(
         valid_CP[row, : len(prompts)] = True
         target_CPD[row, : len(prompts)] = photos_PD.repeat(per_photo, axis=0)
     text, valid, target = (
-        torch.from_numpy(array).to(tower.encoder.device)
+        torch.from_numpy(array).to(means.tower.encoder.device)
         for array in (text_CP, valid_CP, target_CPD)
     )
-    return Data(tower.prefix(list(distinct)), text, valid, target)
+    return Data(prefix_of(means.tower, list(distinct), means.least), text, valid, target)
 
 
 def _widened(start: Concept, rank: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -62,8 +62,11 @@ class Form(ABC):
     value_path: str  # PEFT's name of the value projection, see `peft_base`
 
     @abstractmethod
-    def before(self, ids_BL: torch.Tensor) -> Before:
-        """Run everything before the last layer."""
+    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:
+        """Run everything before the last layer, on a number of positions that `multiple` divides.
+
+        Or on all that there are.
+        """
 
 
 class ClipForm(Form):
@@ -78,10 +81,11 @@ class ClipForm(Form):
         self.head = Head(tower.ln_final, _linear(tower.text_projection))
         self.value_path = f"transformer.resblocks.{self.layers - 1}.attn.v_proj"
 
-    def before(self, ids_BL: torch.Tensor) -> Before:
+    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:
         """Only positions that the pooled token sees are computed: all that it sees, see no more.
 
         True of a causal mask, of a padding mask and of both; without a mask it sees everything.
+        Positions that are added for the sake of `multiple` are seen by none of these.
         """
         x_BLd, mask = self._tower._embeds(ids_BL)
         picked_B = self._pooled(ids_BL, x_BLd.shape[1])
@@ -92,7 +96,7 @@ class ClipForm(Form):
             mask_BL = mask_BLL.expand(len(ids_BL), -1, -1)[every, picked_B]
             seen_BL = mask_BL == 0
             seen_BL[every, picked_B] = True
-            kept_l = seen_BL.any(dim=0).nonzero()[:, 0]
+            kept_l = _kept(seen_BL.any(dim=0), multiple)
             mask_BQHL = mask_BL[:, None, None, kept_l]
             picked_B = torch.searchsorted(kept_l, picked_B)
             x_BLd, mask = x_BLd[:, kept_l], mask[..., kept_l, :][..., kept_l]
@@ -129,8 +133,8 @@ class BertForm(Form):
         self.head = Head(norm, tower.proj)
         self.value_path = f"encoder.layer.{self.layers - 1}.attention.self.value"
 
-    def before(self, ids_BL: torch.Tensor) -> Before:
-        """Padding is hidden by a mask; `Encoder.tokens` has cut what is more than the longest."""
+    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:  # noqa: ARG002
+        """Padding is hidden by a mask; `Encoder.tokens` has cut what is more than was asked for."""
         kept_BL = ids_BL != self._pad
         x_BLd = self._encoder.embeddings(input_ids=ids_BL)
         mask_B11L = torch.zeros_like(kept_BL, dtype=x_BLd.dtype)
@@ -190,6 +194,13 @@ def _bert_fault(tower: Any) -> str | None:
     if type(tower.pooler) not in (MeanPooler, ClsPooler, ClsLastHiddenStatePooler):
         return f"{type(tower.pooler).__name__}, which open_clip 3.3 cannot run itself"
     return None
+
+
+def _kept(seen_L: torch.Tensor, multiple: int) -> torch.Tensor:
+    """The positions that are seen, and of the others the first ones up to a multiple."""
+    more = -int(seen_L.sum()) % multiple
+    added = (~seen_L).nonzero()[:more, 0]
+    return torch.cat([seen_L.nonzero()[:, 0], added]).sort().values
 
 
 def _linear(projection: nn.Module | torch.Tensor | None) -> nn.Module:
