@@ -211,6 +211,8 @@ def show_learning(rows: Rows, options: argparse.Namespace) -> None:
             took, result = timed(lambda chosen=chosen: learn_many(tower, starts, photos, chosen))
             seconds.setdefault(precision, []).append(took / options.concepts)
             ends[precision] = final_losses(tower, result[0], photos)
+            took, _ = timed(lambda chosen=chosen: learn_many(tower, starts[:1], photos[:1], chosen))
+            seconds.setdefault(f"{precision} alone", []).append(took)
         at = turn % options.concepts
         for form in ("padded", "cut"):
             took, result = timed(
@@ -246,6 +248,7 @@ def _print_learning(
     rows.add("plain loop: padding cut", seconds["cut"], "s/concept")
     for precision in options.precisions:
         rows.add(f"together, {named(tower, precision)}", seconds[precision], "s/concept")
+        rows.add("   one concept alone", seconds[f"{precision} alone"], "s")
         for form in ("padded", "cut"):
             bar = FASTER.get((precision, form))
             times = [

@@ -3,7 +3,8 @@
 The benchmark's files (`pipelines/conconchi.py`, `pipelines/perval.py` say which) and a model
     -> the row, on standard output and, with --output, as JSON
 
-Not a stage: the data are the user's to download. docs/concepts.md has the published rows.
+Stage `concepts` does the same with the base model where `concepts.benchmark` names a benchmark. The
+data are the user's to download. docs/concepts.md has the published rows.
 
     python -m pipelines.concept_benchmark conconchi PATH --model ViT-L-14 --pretrained openai
     python -m pipelines.concept_benchmark deepfashion2 PATH --model models/student/best
@@ -52,6 +53,26 @@ COLUMNS = {
     ),
 }
 LAMBDA = {"conconchi": 0.35, "deepfashion2": 0.1}  # as published
+STEPS, LEARNING_RATE = 500, 0.001  # likewise
+NOUN = "object"  # what ConCon-Chi's concepts are called: its annotations have no nouns
+
+
+def run(
+    benchmark: str, data: Benchmark, encoder: Encoder, settings: Settings | None = None
+) -> dict[str, dict[str, Any]]:
+    """Measure and print the paper's row.
+
+    Args:
+        benchmark: `conconchi` or `deepfashion2`.
+        data: What `read` gave.
+        encoder: The model.
+        settings: How concepts are learned; None: as published.
+    """
+    say(f"{len(data.photos)} concepts, {len(data.gallery)} pictures, {len(data.queries)} queries")
+    published = Settings(STEPS, LEARNING_RATE, LAMBDA[benchmark])
+    metrics = evaluate(encoder, data, settings or published)
+    say(table(benchmark, metrics))
+    return metrics
 
 
 def evaluate(encoder: Encoder, data: Benchmark, settings: Settings) -> dict[str, dict[str, Any]]:
@@ -82,7 +103,7 @@ def table(benchmark: str, metrics: dict[str, dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def read(benchmark: str, path: Path, noun: str) -> Benchmark:
+def read(benchmark: str, path: Path, noun: str = NOUN) -> Benchmark:
     """Read a benchmark in its published form.
 
     Raises:
@@ -110,9 +131,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("path", type=Path, help="the folder of the benchmark's files")
     parser.add_argument("--model", required=True, help="an open_clip model, or a model folder")
     parser.add_argument("--pretrained", help="an open_clip tag or a file of weights")
-    parser.add_argument("--noun", default="object", help="conconchi: what concepts are called")
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--learning-rate", type=float, default=0.001)
+    parser.add_argument("--noun", default=NOUN, help="conconchi: what concepts are called")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
     parser.add_argument("--l2", type=float, help="lambda; by default the published one")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, help="a JSON file for every metric")
@@ -123,7 +144,6 @@ def main() -> None:
     """Read, learn, measure, print."""
     given = _arguments()
     data = read(given.benchmark, given.path, given.noun)
-    say(f"{len(data.photos)} concepts, {len(data.gallery)} pictures, {len(data.queries)} queries")
     device = resolve_device(given.device)
     folder = Path(given.model)
     encoder = (
@@ -132,10 +152,10 @@ def main() -> None:
         else create_encoder(given.model, given.pretrained, device)
     )
     l2 = LAMBDA[given.benchmark] if given.l2 is None else given.l2
-    metrics = evaluate(encoder, data, Settings(given.steps, given.learning_rate, l2))
+    settings = Settings(given.steps, given.learning_rate, l2)
+    metrics = run(given.benchmark, data, encoder, settings)
     if given.output:
         write_json(given.output, metrics)
-    say(table(given.benchmark, metrics))
 
 
 if __name__ == "__main__":

@@ -227,6 +227,15 @@ class Concepts(Section):
     rank: PositiveInt
     prompts_per_photo: Annotated[int, Field(ge=1, le=13)]
     pairs: Annotated[int, Field(ge=0)]
+    benchmark: Literal["conconchi", "deepfashion2"] | None
+    path: Path | None
+
+    @model_validator(mode="after")
+    def _benchmark_has_files(self) -> "Concepts":
+        if self.benchmark is not None and self.path is None:
+            msg = f"got benchmark {self.benchmark} and no path, expected the folder of its files"
+            raise ValueError(msg)
+        return self
 
 
 class Evaluate(Section):

@@ -91,6 +91,7 @@ def test_an_unknown_key_is_named_with_what_was_got(load, section):
         ("distill.patience", 0),
         ("concepts.identifier", "two words"),
         ("concepts.l2", -0.1),
+        ("concepts.benchmark", "imagenet"),
         ("evaluate.bootstrap_samples", 99),
         ("check_retrieval.min_mean_percentile", 1.5),
         ("register.name", "no/slash"),
@@ -129,6 +130,11 @@ def test_every_fault_is_named_at_once(tmp_path):
         load_params(tmp_path / "p.yaml")
     assert "seed" in str(error.value)
     assert "label.groups" in str(error.value)
+
+
+def test_a_benchmark_needs_its_files(load):
+    with pytest.raises(SystemExit, match=r"concepts: .*conconchi and no path, expected the folder"):
+        load("concepts.benchmark", "conconchi")
 
 
 @pytest.mark.parametrize(

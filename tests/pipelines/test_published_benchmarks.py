@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import concept_benchmark
+from pipelines import concept_benchmark, concepts
 from pipelines.concept_benchmark import COLUMNS, evaluate, table
 from pipelines.conconchi import read_conconchi
 from pipelines.evaluate_concepts import measure
+from pipelines.params import PARAMS, load_params
 from pipelines.perval import read_perval
 from retrieval.concepts import Settings
-from retrieval.encoder import create_encoder
+from retrieval.encoder import create_encoder, save_encoder
 
 
 def _picture(path):
@@ -280,3 +281,35 @@ def test_a_benchmark_comes_out_as_a_row(name, request, monkeypatch):
         for _, kind, metric in COLUMNS[benchmark]:
             assert 0 <= found[kind][metric] <= 1
     assert len(table(benchmark, metrics).splitlines()) == 4
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "base"
+    save_encoder(create_encoder("minilm-resnet10t", None), folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::retrieval.concepts.ConceptWarning")  # few photos
+@pytest.mark.parametrize("name", ["conconchi", "perval"])
+def test_the_stage_measures_the_benchmark_that_is_named(
+    name, request, monkeypatch, tmp_path, base_model, capsys
+):
+    """On the base model, as published; the row is printed."""
+    request.getfixturevalue(name)()
+    monkeypatch.setattr(concept_benchmark, "STEPS", 3)
+    monkeypatch.setattr(concepts, "BASE_MODEL", base_model)
+    benchmark = "deepfashion2" if name == "perval" else name
+    asked = {"benchmark": benchmark, "path": tmp_path}
+    params = load_params(PARAMS).concepts.model_copy(update=asked)
+    found = concepts.measure_benchmark(params, "cpu")
+    assert found.pop("name") == benchmark
+    assert list(found) == ["text only", "kindred"]
+    printed = capsys.readouterr().out
+    assert table(benchmark, found) in printed
+    assert "2 concepts" in printed
+
+
+def test_without_a_benchmark_the_stage_asks_for_no_model(monkeypatch, tmp_path):
+    monkeypatch.setattr(concepts, "BASE_MODEL", tmp_path / "none")
+    assert concepts.measure_benchmark(load_params(PARAMS).concepts, "cpu") is None
