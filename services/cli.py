@@ -4,11 +4,14 @@ Libraries are imported by the verb that needs them, so that `kindred --help` ans
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from services.errors import CommandError, Exit
+
+NOBODY_READS = 141  # what a shell says of a program that SIGPIPE ended
 
 _EXIT_CODES = "exit codes: 0 done, 1 refused, 2 wrong usage, 3 conflict, 4 something unreachable"
 _EXAMPLES = f"""\
@@ -94,10 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `kindred status | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
     except CommandError as error:
         print(f"kindred {options.verb}: {' '.join(str(error).split())}", file=sys.stderr)
         return error.code
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

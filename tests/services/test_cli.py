@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -114,6 +115,23 @@ def test_status(registered, capsys) -> None:
     words = ["3", "challenger", "passed", "failed", "95.6", "%", "-", "-", "-", "2026-01-02"]
     assert row.split()[:-1] == words
     assert "No version is champion yet" in out
+
+
+def test_a_reader_that_has_enough_ends_it_without_a_word() -> None:
+    """As in `kindred status | head -1`."""
+    code = (
+        "import sys\n"
+        "from services import cli\n"
+        "cli._status = lambda options: print('a line\\n' * 50_000) or 0\n"
+        "sys.exit(cli.main(['status']))\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_status_as_json(registered, capsys) -> None:
