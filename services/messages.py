@@ -2,13 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from retrieval.collection import Filter
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]  # "30" is no number
+
+
+def _a_number(value: object) -> object:
+    """Pydantic would read "5" and true as numbers, which the description does not say."""
+    if isinstance(value, str | bool):
+        msg = f"got {value!r}, expected a number"
+        raise ValueError(msg)
+    return value
 
 
 class Message(BaseModel):
@@ -49,7 +57,9 @@ class SearchMessage(Message):
         list[Word],
         Field(max_length=0, description="Personal concepts; none can be taught in this release."),
     ] = []
-    k: Annotated[int, Field(ge=1, le=100, description="How many products.")] = 10
+    k: Annotated[
+        int, Field(ge=1, le=100, description="How many products."), BeforeValidator(_a_number)
+    ] = 10
     filter: FilterMessage = FilterMessage()
     model: Annotated[
         Literal["champion", "base"],

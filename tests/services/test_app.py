@@ -159,6 +159,8 @@ BAD = [
     ({"query": "x" * 1001}, "query"),
     ({"query": "x", "k": 0}, "k"),
     ({"query": "x", "k": 101}, "k"),
+    ({"query": "x", "k": "5"}, "k"),
+    ({"query": "x", "k": True}, "k"),
     ({"query": "x", "model": "other"}, "model"),
     ({"query": "x", "concepts": ["fido"]}, "concepts"),
     ({"query": "x", "filter": {"price": {"lte": -1}}}, "price"),
