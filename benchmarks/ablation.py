@@ -58,11 +58,11 @@ LINES: dict[str, dict[str, Any]] = {
     "default": {},
     "bradley-terry": {"distill": {"loss": "bradley-terry"}},
     "no-retention": {"distill": {"retention_weight": 0.0}},
-    "no-captions": {"distill": {"caption_views": 0.0}},
-    "random-sampling": {"label": {"band_edges": [], "band_sizes": [5], "candidates": 1}},
+    "groups-of-five": {"label": {"band_sizes": [1, 1, 1, 2]}},
+    "random-sampling": {"label": {"band_edges": [], "band_sizes": [10], "candidates": 1}},
     "two-cycles": {"cycles": 2},
     "head": {"distill": {"train": "head", "learning_rate": 0.002}},
-    "published": {"distill": {"recipe": "published"}},
+    "published": {"distill": {"recipe": "published"}, "label": {"band_sizes": [1, 1, 1, 2]}},
 }
 Result = dict[str, Any]
 
