@@ -74,7 +74,7 @@ def test_over_photos_takes_one_more_each_time():
 def test_without_validation_subjects_the_first_of_each_list_is_taken():
     params = Concepts(
         identifier="sks", steps=7, tolerance=0.0, l2=(0.5, 0.1), learning_rate=(0.02, 0.01),
-        max_caption_drop=0.01, rank=2, prompts_per_photo=3, pairs=1,
+        max_caption_drop=0.01, rank=2, prompts_per_photo=3, pairs=1, benchmark=None, path=None,
     )  # fmt: skip
     bench = Bench(None, [], [], None, [], None, 1)
     assert settle(bench, params) == (Settings(7, 0.02, 0.5, 0.0, 2, 3), [], [])
