@@ -59,7 +59,7 @@ LINES: dict[str, dict[str, Any]] = {
     "bradley-terry": {"distill": {"loss": "bradley-terry"}},
     "no-retention": {"distill": {"retention_weight": 0.0}},
     "groups-of-five": {"label": {"band_sizes": [1, 1, 1, 2]}},
-    "random-sampling": {"label": {"band_edges": [], "band_sizes": [10], "candidates": 1}},
+    "random-sampling": {"label": {"band_edges": [], "candidates": 1}},
     "two-cycles": {"cycles": 2},
     "head": {"distill": {"train": "head", "learning_rate": 0.002}},
     "published": {"distill": {"recipe": "published"}, "label": {"band_sizes": [1, 1, 1, 2]}},
@@ -81,6 +81,8 @@ def change(params: dict[str, Any], line: str, seed: int, personas: int) -> dict[
     changes = LINES[line]
     for section in changes.keys() - {"cycles"}:
         changed[section].update(changes[section])
+    if not changed["label"]["band_edges"]:  # one band has as many pictures as all had
+        changed["label"]["band_sizes"] = [sum(params["label"]["band_sizes"])]
     calls = params["label"]["groups"] * len(params["cycles"])
     cycles = changes.get("cycles", len(params["cycles"]))
     names = ["base", *(f"c{number}" for number in range(1, cycles + 1))]
