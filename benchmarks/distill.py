@@ -5,7 +5,7 @@ clipped AdamW step, the running average. Its limit is a bare loop over the same 
 pictures, already normalised, forward, and backward of the vectors' sum. Both run in turns in one
 process, after a warm-up; median and range over the turns.
 
-    python benchmarks/distill.py                  # after `dvc repro label@c1`; two minutes
+    python benchmarks/distill.py                  # after `dvc repro label@c1`; over five minutes
     python benchmarks/distill.py --steps 2 --turns 3 --batch-groups 16
 """
 
