@@ -13,21 +13,16 @@ vectors. Everything is warmed up; peers take turns. Median and range over the re
 """
 
 import argparse
-import platform
-import statistics
 import sys
-import tempfile
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from peft import PeftModel
-from plain_concepts import NOUNS, PHOTOS, PlainLoop, make_concepts, make_tower
+from concept_encoding import show_encoding
+from measured import Rows, describe_machine, timed
+from plain_concepts import PHOTOS, SCENES, PlainLoop, make_concepts, make_tower
 from torch.utils.flop_counter import FlopCounterMode
 
 from retrieval.compute import resolve_precision
@@ -39,54 +34,16 @@ from retrieval.concepts import (
     encode_queries,
     finish_with,
     learn_many,
-    new_concept,
-    save_concept,
 )
-from retrieval.peft_base import peft_base
 from retrieval.text_tower import TextTower
 
 TOWERS = ("ViT-B-32", "ViT-L-14", "ViT-B-16-SigLIP", "MiniLM")
 SETTINGS = Settings(steps=500, learning_rate=1e-3, l2=0.35)  # as published
-QUERIES, BANK = 64, 10_000
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
 # How many times as fast as the plain loop is asked for.
 FASTER = {("auto", "padded"): 60, ("auto", "cut"): 10, ("bf16", "padded"): 150}
 OTHERS = 8  # concepts that are learned one by one and together
-SCENES = ("on a wooden table", "at the beach", "in the snow", "beside a window at night")
 SQUARE = 2048  # side of the bare matrix product
-
-
-class Rows:
-    """The table that is printed: what was measured, its spread, and what was promised."""
-
-    def __init__(self, judged: bool) -> None:
-        """Start without a row; promises are held to or left out."""
-        self.missed, self._judged = False, judged
-
-    def add(
-        self,
-        what: str,
-        values: Sequence[float],
-        unit: str,
-        promise: tuple[str, float] | None = None,
-    ) -> None:
-        """Print a row; a median beyond what is promised is a miss."""
-        middle = statistics.median(values)
-        verdict = ""
-        if promise is not None and self._judged:
-            word, bar = promise
-            met = middle <= bar if word == "at most" else middle >= bar
-            verdict = f"   {word} {bar:g}: {'met' if met else 'MISSED'}"
-            self.missed |= not met
-        spread = f"({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
-        print(f"{what:<66} {middle:9.3g} {unit:<9} {spread:<20}{verdict}", flush=True)
-
-
-def timed(function: Callable[[], object]) -> tuple[float, object]:
-    """Seconds, and what came of it."""
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
 
 
 def relative(got: Sequence[float], expected: Sequence[float]) -> float:
@@ -262,81 +219,6 @@ def _print_learning(
             )
 
 
-def show_encoding(rows: Rows, options: argparse.Namespace) -> None:
-    """What a concept of its own costs each query of a batch."""
-    tower = make_tower(options.tower)
-    concepts = make_bank(tower, BANK)
-    scenes = [SCENES[number % len(SCENES)] for number in range(QUERIES)]
-    texts = [f"{concepts[number].phrase} {scenes[number]}" for number in range(QUERIES)]
-    print(f"\nencoding: {options.tower}'s text tower, {QUERIES} queries, another concept in each")
-    picks = np.random.default_rng(0).integers(BANK, size=(options.encodings, QUERIES))
-    none: list[list[Concept]] = [[]] * QUERIES
-    for row in (none, [[concept] for concept in concepts[:QUERIES]]):
-        encode_queries(tower, [f"{number} {scene}" for number, scene in enumerate(scenes)], row)
-    with_, without = [], []
-    for turn in range(options.encodings):
-        own = [[concepts[number]] for number in picks[turn]]
-        queries = [f"{{{row[0].name}}} {scene}" for row, scene in zip(own, scenes, strict=True)]
-        same = [f"{row[0].phrase} {scene}" for row, scene in zip(own, scenes, strict=True)]
-        with_.append(timed(lambda q=queries, own=own: encode_queries(tower, q, own))[0])
-        without.append(timed(lambda s=same: encode_queries(tower, s, none))[0])
-    rows.add("without concepts", [1000 * took for took in without], "ms")
-    rows.add("each with its own concept", [1000 * took for took in with_], "ms")
-    shares = [one / other for one, other in zip(with_, without, strict=True)]
-    rows.add("   in terms of the batch without", shares, "x", ("at most", 1.10))
-    peft = time_peft(tower, concepts[:QUERIES], texts, options.peft_encodings)
-    rows.add(
-        "PEFT, one adapter a row (`adapter_names`), context not cut",
-        [1000 * took for took in peft],
-        "ms",
-    )
-    held = sum(c.a_Rd.nbytes + c.b_Rd.nbytes for c in concepts) / len(concepts)
-    rows.add(
-        f"{BANK:,} concepts in use at once: memory each, in d floats",
-        [held / 4 / tower.width],
-        "",
-        ("at most", 2),
-    )
-
-
-def make_bank(tower: TextTower, count: int) -> list[Concept]:
-    """Concepts with random updates."""
-    b_CRd = 0.1 * torch.randn(count, 1, tower.width)
-    return [
-        replace(new_concept(f"c{n}", NOUNS[n % len(NOUNS)], "sks", tower.width), b_Rd=b_Rd.clone())
-        for n, b_Rd in enumerate(b_CRd)
-    ]
-
-
-def time_peft(
-    tower: TextTower, concepts: Sequence[Concept], texts: list[str], repetitions: int
-) -> list[float]:
-    """Seconds for the same batch by PEFT's own mixed batches; checks that it gives the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        for concept in concepts:
-            save_concept(concept, tower, Path(folder) / concept.name)
-        first, *others = [concept.name for concept in concepts]
-        model = PeftModel.from_pretrained(peft_base(tower), f"{folder}/{first}", first)
-        for name in others:
-            model.load_adapter(f"{folder}/{name}", name)
-    model.eval()
-    ids_BL = tower.encoder.tokens(texts)
-    names = [concept.name for concept in concepts]
-
-    def run() -> np.ndarray:
-        with torch.no_grad():
-            return F.normalize(model(ids_BL, adapter_names=names), dim=-1).numpy()
-
-    ours = np.stack(
-        [
-            finish_with(tower, tower.prefix([text]), [c])[0]
-            for text, c in zip(texts[:3], concepts[:3], strict=True)
-        ]
-    )
-    np.testing.assert_allclose(run()[:3], ours, atol=1e-4)
-    return [timed(run)[0] for _ in range(repetitions)]
-
-
 def read_options() -> argparse.Namespace:
     """What to measure."""
     parser = argparse.ArgumentParser(
@@ -370,20 +252,6 @@ def read_options() -> argparse.Namespace:
         options.concepts, options.steps, options.exact_steps = 8, 10, 10
         options.repetitions, options.encodings, options.peft_encodings = 2, 3, 1
     return options
-
-
-def describe_machine() -> str:
-    """Processor, threads and library."""
-    model = platform.processor() or platform.machine()
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        lines = facts.read_text().splitlines()
-        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
-    units = [name for name, has in torch.cpu.get_capabilities().items() if has is True]
-    return (
-        f"{model}, {torch.get_num_threads()} threads, torch {torch.__version__};"
-        f" {', '.join(units) or 'no vector units named'}"
-    )
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from retrieval.peft_base import peft_base
 from retrieval.text_tower import TextTower
 
 PHOTOS = 5  # a concept
+SCENES = ("on a wooden table", "at the beach", "in the snow", "beside a window at night")
 NOUNS = ("mug", "dog", "toy car", "umbrella", "armchair", "teapot", "backpack", "garden gnome")
 
 

@@ -29,6 +29,7 @@ from typing import TypeVar
 
 import httpx
 import numpy as np
+from measured import Rows
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -49,24 +50,6 @@ CLIENTS, REQUESTS = 32, 2_000
 WARM_UP = 20
 SEARCHES = 200  # a repetition
 PATIENCE = 120.0  # seconds
-
-
-class Rows:
-    """The table that is printed: what was measured, its spread, and what was promised."""
-
-    def __init__(self) -> None:
-        """Start without a row."""
-        self.missed = False
-
-    def add(self, what: str, values: Sequence[float], unit: str, bar: float | None = None) -> None:
-        """Print a row; a median above its bar is a miss."""
-        middle = statistics.median(values)
-        spread = f"{min(values):.2f} to {max(values):.2f}, n = {len(values)}"
-        verdict = (
-            "" if bar is None else f"   at most {bar:g}: {'met' if middle <= bar else 'MISSED'}"
-        )
-        self.missed |= bar is not None and middle > bar
-        print(f"{what:<52} {middle:8.2f} {unit:<8} ({spread}){verdict}", flush=True)
 
 
 def kindred(*arguments: str) -> float:
@@ -247,23 +230,23 @@ def measure_verbs(rows: Rows, repetitions: int) -> None:
     for _ in range(repetitions):
         promotions.append(kindred("promote", "2", "--force", "--reason", "benchmark"))
         rollbacks.append(kindred("rollback"))
-    rows.add("kindred promote, compared with the champion", promotions, "s", 25)
-    rows.add("kindred rollback", rollbacks, "s", 8)
-    rows.add("kindred status", [kindred("status") for _ in range(repetitions)], "s", 8)
+    rows.add("kindred promote, compared with the champion", promotions, "s", ("at most", 25))
+    rows.add("kindred rollback", rollbacks, "s", ("at most", 8))
+    rows.add("kindred status", [kindred("status") for _ in range(repetitions)], "s", ("at most", 8))
 
     ready = []
     for _ in range(repetitions):
         service = Service()
         ready.append(service.ready_seconds)
         service.stop()
-    rows.add("kindred serve, until ready", ready, "s", 20)
+    rows.add("kindred serve, until ready", ready, "s", ("at most", 20))
 
 
 def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
     """Measure, print it, and say whether every promise was kept."""
     rows = Rows()
     register_two(bundle)
-    rows.add("kindred promote, the first", [kindred("promote", "1")], "s", 25)
+    rows.add("kindred promote, the first", [kindred("promote", "1")], "s", ("at most", 25))
     if not latency_only:
         measure_verbs(rows, repetitions)
     service = Service()
@@ -283,7 +266,7 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
         rows.add("one client: search over HTTP, p50", search, "ms")
         rows.add("   bare encode, p50", encode, "ms")
         rows.add("   bare search in the index, p50", index, "ms")
-        rows.add("   the service's own share", over, "ms", 6)
+        rows.add("   the service's own share", over, "ms", ("at most", 6))
         collection.close()
         if latency_only:
             return not rows.missed
@@ -301,8 +284,8 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
         )
         rows.add("   latency", [answer["ms"] for answer in answers], "ms")
         rows.add("   promote, then rollback, beside the load", seconds, "s")
-        rows.add("   failed", [failed], "", 0)
-        rows.add("   mixed versions", [mixed], "", 0)
+        rows.add("   failed", [failed], "", ("at most", 0))
+        rows.add("   mixed versions", [mixed], "", ("at most", 0))
     finally:
         service.stop()
     return not rows.missed

@@ -10,7 +10,6 @@ same personas; nothing of the project changes. Median and range over the seeds.
 """
 
 import argparse
-import statistics
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from measured import Rows
 
 from pipelines.knockout import Entry, Outcome, Rules, hold
 from pipelines.params import Params, load_params
@@ -163,45 +163,28 @@ def measure_repeats(studio: Studio, rules: Rules, seed: int, personas: int) -> d
     }
 
 
-class Rows:
-    """The table that is printed: what was measured, its spread, and what was promised."""
-
-    def __init__(self, found: Sequence[dict[str, float]]) -> None:
-        """Take the numbers of every seed."""
-        self.missed = False
-        self._found = found
-
-    def add(self, what: str, name: str, scale: float = 1, promise: tuple[str, float] | None = None):
-        """Print a row; a median beyond what is promised is a miss."""
-        values = [scale * numbers[name] for numbers in self._found]
-        middle = statistics.median(values)
-        verdict = ""
-        if promise is not None:
-            word, bar = promise
-            met = middle <= bar if word == "at most" else middle >= bar
-            verdict = f"   {word} {bar:g}: {'met' if met else 'MISSED'}"
-            self.missed |= not met
-        print(f"{what:<58} {middle:8.2f}   ({min(values):.2f} to {max(values):.2f}){verdict}")
-
-
 def show(found: Sequence[dict[str, float]], size: int) -> bool:
     """Print the table; whether every promise was kept."""
-    rows = Rows(found)
+    rows = Rows()
+
+    def add(what: str, name: str, scale: float = 1, promise: tuple[str, float] | None = None):
+        rows.add(what, [scale * numbers[name] for numbers in found], promise=promise)
+
     for form, words in (("pairs", "pairs"), ("groups", f"groups of {size}")):
-        rows.add(f"{words}: calls a tournament", f"{form} calls")
-        rows.add("   in the 2(N - 1) that pairs need without noise, %", f"{form} of least", 100)
-        rows.add("   matches that a coin decided", f"{form} undecided")
-        rows.add("   winners that are the true best, %", f"{form} best", 100)
-        rows.add("   mean percentile of the winner's true utility, %", f"{form} percentile", 100)
-    rows.add("groups' calls in those of pairs, %", "share", 100, ("at most", 100 * SHARE))
-    rows.add("groups minus pairs: true best, % points", "gain", 100, ("at least", 0))
-    rows.add("both forms: the same winner (several may be best), %", "same winner", 100)
-    rows.add("   a winner of the same true utility, %", "same utility", 100)
-    rows.add(f"groups, {REPEATS} tournaments a persona: mean confidence", "repeats confidence")
-    rows.add("   winners that are the true best, %", "repeats best", 100)
-    rows.add("   personas with confidence 1, %", "sure", 100)
-    rows.add("   of these, the true best, %", "sure best", 100)
-    rows.add("   of the others, the true best, %", "unsure best", 100)
+        add(f"{words}: calls a tournament", f"{form} calls")
+        add("   in the 2(N - 1) that pairs need without noise, %", f"{form} of least", 100)
+        add("   matches that a coin decided", f"{form} undecided")
+        add("   winners that are the true best, %", f"{form} best", 100)
+        add("   mean percentile of the winner's true utility, %", f"{form} percentile", 100)
+    add("groups' calls in those of pairs, %", "share", 100, ("at most", 100 * SHARE))
+    add("groups minus pairs: true best, % points", "gain", 100, ("at least", 0))
+    add("both forms: the same winner (several may be best), %", "same winner", 100)
+    add("   a winner of the same true utility, %", "same utility", 100)
+    add(f"groups, {REPEATS} tournaments a persona: mean confidence", "repeats confidence")
+    add("   winners that are the true best, %", "repeats best", 100)
+    add("   personas with confidence 1, %", "sure", 100)
+    add("   of these, the true best, %", "sure best", 100)
+    add("   of the others, the true best, %", "unsure best", 100)
     return not rows.missed
 
 
