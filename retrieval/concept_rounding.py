@@ -9,7 +9,6 @@ C concepts, P prompts each at most, d width of the tower, D of the embedding, R 
 """
 
 import weakref
-from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -51,7 +50,7 @@ def _steady(tower: TextTower, rank: int, least: int) -> bool:
     data = _data(tower, crowd, least, generator)
     factors = [torch.randn(crowd, rank, tower.width, generator=generator) for _ in range(2)]
     whole = _step(tower, data, factors, least)
-    for few in _sizes(least):
+    for few in (1, 2, 3, 5, 8, *range(least - 1, least + 8)):
         some = torch.arange(few, device=data.text_CP.device)
         part = _step(tower, data.of(some), [factor[:few] for factor in factors], least)
         if not all(torch.equal(one, other[:few]) for one, other in zip(part, whole, strict=True)):
@@ -60,11 +59,6 @@ def _steady(tower: TextTower, rank: int, least: int) -> bool:
     return torch.equal(alone.inputs_BLd[0], data.prefix.inputs_BLd[0]) and torch.equal(
         alone.weights_BQHL[0], data.prefix.weights_BQHL[0]
     )
-
-
-def _sizes(least: int) -> Iterator[int]:
-    yield from (1, 2, 3, 5, 8)
-    yield from range(least - 1, least + 8)
 
 
 def _data(tower: TextTower, concepts: int, least: int, generator: torch.Generator) -> Data:

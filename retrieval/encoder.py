@@ -81,16 +81,12 @@ class Encoder:
             ]
         return self._stack(batches)
 
-    def tokens(self, texts: Sequence[str], multiple: int = 1) -> torch.Tensor:
-        """Token ids (N, L) on the model's device; padding that a mask hides is cut: it is exact.
-
-        What is left has a length that divides by `multiple`, or is the whole context.
-        """
+    def tokens(self, texts: Sequence[str]) -> torch.Tensor:
+        """Token ids (N, L) on the model's device; padding that a mask hides is cut: it is exact."""
         ids: torch.Tensor = self.tokenize(list(texts))
         if "hf_model_name" in self.config["text_cfg"]:
             pad = self.model.text.config.pad_token_id
-            longest = int((ids != pad).sum(dim=1).max())
-            ids = ids[:, : longest + -longest % multiple]
+            ids = ids[:, : int((ids != pad).sum(dim=1).max())]
         return ids.to(self.device)
 
     def pixels(self, image: Image.Image) -> torch.Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
 from open_clip.transformer import (
     Attention,
@@ -122,6 +123,7 @@ class BertForm(Form):
         """Take a tower without `bert_fault`."""
         self._encoder = tower.transformer
         self._pad = tower.config.pad_token_id
+        self._positions = tower.config.max_position_embeddings
         self._mean = type(tower.pooler) is MeanPooler
         self._blocks = tower.transformer.encoder.layer
         self.layers = len(self._blocks)
@@ -133,8 +135,11 @@ class BertForm(Form):
         self.head = Head(norm, tower.proj)
         self.value_path = f"encoder.layer.{self.layers - 1}.attention.self.value"
 
-    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:  # noqa: ARG002
-        """Padding is hidden by a mask; `Encoder.tokens` has cut what is more than was asked for."""
+    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:
+        """Padding is hidden by a mask; `Encoder.tokens` has cut what is more than the longest."""
+        length = ids_BL.shape[1]
+        more = min(-length % multiple, self._positions - length)
+        ids_BL = F.pad(ids_BL, (0, more), value=self._pad)
         kept_BL = ids_BL != self._pad
         x_BLd = self._encoder.embeddings(input_ids=ids_BL)
         mask_B11L = torch.zeros_like(kept_BL, dtype=x_BLd.dtype)

@@ -81,7 +81,7 @@ class TextTower:
             multiple: Their number of positions is rounded up to a multiple of this.
         """
         with torch.no_grad():
-            before = self._form.before(self.encoder.tokens(texts, multiple), multiple)
+            before = self._form.before(self.encoder.tokens(texts), multiple)
             attended = self.layer.attend(before.x_BLd, before.mask_BQHL, before.picked_B)
         picked_N = owner_N = None
         rows_Nd, residual_Nd = attended.rows_BQd.flatten(0, 1), attended.residual_BQd.flatten(0, 1)
