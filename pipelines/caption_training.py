@@ -30,6 +30,7 @@ from retrieval.losses import alignment, caption_choice
 MAX_SCALE = 100.0  # of the contrast's inverse temperature, as CLIP caps it
 GRAD_CLIP = 1.0
 HEAD_BATCH = 128
+HEAD_NOISE = 0.3  # standard deviations of each feature
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,22 @@ def train_trunk(encoder: Encoder, captioned: Captioned, params: Params) -> list[
 
 
 def train_head(encoder: Encoder, captioned: Captioned, params: Params) -> list[float]:
-    """Train the head on the trunk's features, computed once; returns the loss of every step."""
+    """Train the head on the trunk's features, computed once; returns the loss of every step.
+
+    The trunk knows these pictures: noise on its features keeps the head from relying on that.
+    """
     rng = np.random.default_rng(derive_seed(params.seed, "base", "head"))
     batches = captioned.batches(HEAD_BATCH, params.base.head_epochs, rng)
     tower = split_tower(encoder.model.visual)
     features_2NF = mirrored_features(encoder, tower, captioned.pixels_N3SS)
+    noise_F = HEAD_NOISE * features_2NF.std(dim=(0, 1), correction=0)
     own_ND = captioned.captions_CD[captioned.number_N]
 
     def loss_of_step(step: int) -> torch.Tensor:
         batch = batches[step]
         features_BF = features_2NF[rng.integers(2, size=len(batch)), batch]
+        drawn_BF = torch.from_numpy(rng.standard_normal(features_BF.shape, dtype=np.float32))
+        features_BF = features_BF + noise_F * drawn_BF.to(noise_F.device)
         return alignment(F.normalize(tower.head(features_BF).float(), dim=-1), own_ND[batch])
 
     loop = _loop("head", len(batches), params.base.head_learning_rate, encoder, params)

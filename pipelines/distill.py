@@ -20,6 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipelines.artifacts import read_parent_run, write_curves, write_run
 from pipelines.distill_plot import percentile_figure
 from pipelines.distillation import CURVES, Curves, Distillation, Place
@@ -28,6 +31,7 @@ from pipelines.params import Params, load_params
 from pipelines.paths import (
     CAPTION_VECTORS,
     PERSONA_VECTORS,
+    PERSONAS_FILE,
     PRODUCTS_FILE,
     TOURNAMENTS_FILE,
     model_metrics,
@@ -46,7 +50,7 @@ from registry.tracking import log_curve, log_figure, parent_run, training_run
 from retrieval.compute import make_repeatable, resolve_device, resolve_precision
 from retrieval.encoder import WEIGHTS, load_encoder, save_encoder
 from retrieval.files import atomic_folder, read_json, sha256_file, write_json
-from retrieval.schema import PRODUCTS, RANKINGS, read_rows
+from retrieval.schema import PERSONAS, PRODUCTS, RANKINGS, read_rows
 from retrieval.vectors import read_vectors, write_vectors
 
 CODE = Path(__file__).parents[1]
@@ -62,7 +66,7 @@ def prepare(params: Params, cycle: str, team: Team) -> tuple[Distillation, State
     encoder = load_encoder(prev.prev_model, team.device)
     preferences = Preferences(rankings, products, settings, team.device)
     with team.leader_first():
-        student = Student(encoder, settings, products, before.get("base", {}))
+        student = Student(encoder, settings, products, before.get("base", {}), mean_text())
     names = list(params.cycles)
     seed = derive_seed(params.seed, "distill", cycle)
     place = Place(cycle, names.index(cycle), len(names), seed)
@@ -70,6 +74,14 @@ def prepare(params: Params, cycle: str, team: Team) -> tuple[Distillation, State
     if settings.train in ("head", "map"):
         precision = "fp32"  # a small product of matrices: casting would cost more
     return Distillation(student, preferences, settings, place, team, precision), before
+
+
+def mean_text() -> NDArray[np.float32]:
+    """The mean vector (D,) of the training personas' texts."""
+    personas = read_rows(PERSONAS_FILE, PERSONAS)
+    ids = [persona["persona_id"] for persona in personas if persona["split"] == "train"]
+    mean_D: NDArray[np.float32] = read_vectors(PERSONA_VECTORS).rows(ids).mean(axis=0)
+    return mean_D
 
 
 def train(params: Params, cycle: str, team: Team, checkpoint: Checkpoint | None) -> Distillation:
@@ -143,8 +155,8 @@ def lead(params: Params, cycle: str, team: Team) -> None:
     """Train with the team, and write and log all there is to write."""
     prev, stage = params.cycles[cycle], f"distill@{cycle}"
     inputs = (
-        rankings_file(cycle), PRODUCTS_FILE, CAPTION_VECTORS, PERSONA_VECTORS, TOURNAMENTS_FILE,
-        training_state(prev.prev), prev.prev_model / WEIGHTS,
+        rankings_file(cycle), PRODUCTS_FILE, PERSONAS_FILE, CAPTION_VECTORS, PERSONA_VECTORS,
+        TOURNAMENTS_FILE, training_state(prev.prev), prev.prev_model / WEIGHTS,
     )  # fmt: skip
     digests = {str(path): sha256_file(path) for path in inputs}
     settings = {

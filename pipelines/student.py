@@ -32,7 +32,12 @@ class Student:
     """An encoder whose image tower learns in part. U pictures, N products, D embedding width."""
 
     def __init__(
-        self, encoder: Encoder, settings: Distill, products: Sequence[dict[str, Any]], base: Tensors
+        self,
+        encoder: Encoder,
+        settings: Distill,
+        products: Sequence[dict[str, Any]],
+        base: Tensors,
+        mean_text_D: NDArray[np.float32],
     ) -> None:
         """Freeze, split and compute what is frozen.
 
@@ -42,6 +47,7 @@ class Student:
             products: Rows of the products table.
             base: Tensors in which the base model's image tower differs from that model's; training
                 goes on from the base model and the state of the last cycle.
+            mean_text_D: Mean vector of the texts that train: a map adds nothing along it.
 
         Raises:
             ValueError: The image tower has no such part; the message names it.
@@ -56,7 +62,7 @@ class Student:
         self._tower = self._split(settings)
         self.pictures = self._pictures(settings, products)
         if settings.train == "map":
-            self._map = EmbeddingMap(encoder.width, settings.rank, encoder.device)
+            self._map = EmbeddingMap(torch.from_numpy(mean_text_D), settings.rank, encoder.device)
             self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
             self._captions_ND = torch.from_numpy(
                 read_vectors(CAPTION_VECTORS).rows([row["product_id"] for row in products])

@@ -5,6 +5,9 @@ in one space, so what is learned from the one holds for the other. Weight decay 
 the nuclear norm of their product (Srebro et al. 2004), which needs few labels where preferences
 have few causes. In the end it is folded into the tower's last projection, which it follows.
 
+Texts have a direction c in common. What a map adds along it is the same for whoever asks: it makes
+kinds of product popular, and what was in no group falls behind them. So P is used as P - c c^T P.
+
 N vectors, D embedding width, r rank.
 """
 
@@ -21,22 +24,30 @@ START = 0.05  # standard deviation of the factors at first
 class EmbeddingMap(nn.Module):
     """v + P Q v, normalised; P is zero at first, so that nothing changes."""
 
-    def __init__(self, width: int, rank: int, device: str) -> None:
+    shared_D: torch.Tensor
+
+    def __init__(self, shared_D: torch.Tensor, rank: int, device: str) -> None:
         """Q at random, the same in every process and run; P zero.
 
         Args:
-            width: D.
+            shared_D: What texts have in common, their mean; of any length, and 0 restricts nothing.
             rank: r, above 0.
             device: Where the factors live.
         """
         super().__init__()
+        width = len(shared_D)
+        self.register_buffer("shared_D", F.normalize(shared_D, dim=0).to(device))
         drawn = torch.randn(rank, width, generator=torch.Generator().manual_seed(0))
         self.map_down = nn.Parameter((START * drawn).to(device))
         self.map_up = nn.Parameter(torch.zeros(width, rank, device=device))
 
+    def up_DR(self) -> torch.Tensor:
+        """P without what it would add for everybody."""
+        return self.map_up - torch.outer(self.shared_D, self.shared_D @ self.map_up)
+
     def forward(self, vectors_ND: torch.Tensor) -> torch.Tensor:
         """Unit vectors (N, D) of unit vectors (N, D)."""
-        moved_ND = vectors_ND + vectors_ND @ self.map_down.T @ self.map_up.T
+        moved_ND = vectors_ND + vectors_ND @ self.map_down.T @ self.up_DR().T
         return F.normalize(moved_ND, dim=-1)
 
     def fold(self, visual: Any) -> None:
@@ -47,7 +58,7 @@ class EmbeddingMap(nn.Module):
         """
         weight_DF = last_projection(visual)
         with torch.no_grad():
-            weight_DF += self.map_up @ (self.map_down @ weight_DF)
+            weight_DF += self.up_DR() @ (self.map_down @ weight_DF)
 
 
 def last_projection(visual: Any) -> torch.Tensor:

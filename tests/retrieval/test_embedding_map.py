@@ -11,23 +11,40 @@ from retrieval.encoder import create_encoder
 @pytest.fixture
 def filled():
     torch.manual_seed(0)
-    found = EmbeddingMap(384, 4, "cpu")
+    found = EmbeddingMap(torch.randn(384), 4, "cpu")
     torch.nn.init.normal_(found.map_up, std=0.3)
     return found
 
 
 def test_at_first_nothing_changes():
     vectors = F.normalize(torch.randn(5, 12), dim=-1)
-    torch.testing.assert_close(EmbeddingMap(12, 3, "cpu")(vectors), vectors)
+    torch.testing.assert_close(EmbeddingMap(torch.ones(12), 3, "cpu")(vectors), vectors)
 
 
 def test_a_map_worked_by_hand():
     """(1, 0) + P Q (1, 0) = (1, 0) + (0, 2) * 0.5 = (1, 1)."""
-    found = EmbeddingMap(2, 1, "cpu")
+    found = EmbeddingMap(torch.zeros(2), 1, "cpu")
     found.map_down.data = torch.tensor([[0.5, 7.0]])
     found.map_up.data = torch.tensor([[0.0], [2.0]])
     got = found(torch.tensor([[1.0, 0.0]]))
     torch.testing.assert_close(got, torch.full((1, 2), 2**-0.5))
+
+
+def test_what_all_texts_share_gains_nothing_from_it():
+    """Before the length is normalised, whoever asks along c finds every vector where it was."""
+    shared = torch.tensor([3.0, 0.0, 4.0])
+    found = EmbeddingMap(shared, 2, "cpu")
+    torch.nn.init.normal_(found.map_up)
+    vectors = F.normalize(torch.randn(6, 3), dim=-1)
+    moved = found(vectors)
+    # The lengths are unknown: what is left beside c has changed, along c only the length did.
+    lengths = (vectors @ shared) / (moved @ shared)
+    added = moved * lengths[:, None] - vectors
+    torch.testing.assert_close(added @ shared, torch.zeros(6), atol=1e-5, rtol=0)
+    expected = vectors @ found.map_down.T @ found.map_up.T
+    unit = shared / 5
+    expected -= torch.outer(expected @ unit, unit)
+    torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_folded_into_the_tower_it_gives_the_same_vectors(filled):
@@ -46,7 +63,7 @@ def test_it_folds_into_a_vision_transformer_s_projection():
     visual = open_clip.transformer.VisionTransformer(
         image_size=32, patch_size=16, width=32, layers=1, heads=2, mlp_ratio=2, output_dim=12
     ).eval()
-    found = EmbeddingMap(12, 2, "cpu")
+    found = EmbeddingMap(torch.randn(12), 2, "cpu")
     torch.nn.init.normal_(found.map_up, std=0.3)
     pictures = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
