@@ -30,21 +30,15 @@ def test_a_map_worked_by_hand():
     torch.testing.assert_close(got, torch.full((1, 2), 2**-0.5))
 
 
-def test_what_all_texts_share_gains_nothing_from_it():
-    """Before the length is normalised, whoever asks along c finds every vector where it was."""
-    shared = torch.tensor([3.0, 0.0, 4.0])
-    found = EmbeddingMap(shared, 2, "cpu")
+def test_it_adds_nothing_along_what_texts_share():
+    torch.manual_seed(0)
+    found = EmbeddingMap(torch.tensor([3.0, 0.0, 4.0]), 2, "cpu")
     torch.nn.init.normal_(found.map_up)
     vectors = F.normalize(torch.randn(6, 3), dim=-1)
-    moved = found(vectors)
-    # The lengths are unknown: what is left beside c has changed, along c only the length did.
-    lengths = (vectors @ shared) / (moved @ shared)
-    added = moved * lengths[:, None] - vectors
-    torch.testing.assert_close(added @ shared, torch.zeros(6), atol=1e-5, rtol=0)
-    expected = vectors @ found.map_down.T @ found.map_up.T
-    unit = shared / 5
-    expected -= torch.outer(expected @ unit, unit)
-    torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
+    added = vectors @ found.map_down.T @ found.map_up.T
+    shared = torch.tensor([0.6, 0.0, 0.8])
+    expected = F.normalize(vectors + added - torch.outer(added @ shared, shared), dim=-1)
+    torch.testing.assert_close(found(vectors), expected)
 
 
 def test_folded_into_the_tower_it_gives_the_same_vectors(filled):
