@@ -54,7 +54,6 @@ TITLES = {
     "random": "random order",
     "text": "caption → text embedding",
     "base": "base model",
-    "published": "student, the paper's own recipe",
     "student": "student, distilled",
     "ceiling": "ceiling: the truth behind the teacher",
 }

@@ -9,7 +9,7 @@ from validation.retrieval_champion import RegressionLimits
 from validation.retrieval_drops import Pair, judge, largest_first, mean_interval
 from validation.suite import Requirement, Suite, all_rows
 
-MODELS = ("random", "base", "text", "student", "ceiling", "published")
+MODELS = ("random", "base", "text", "student", "ceiling")
 WORDINGS = ("original", "paraphrased")
 MAY_BE_UNKNOWN = ("within_kind_percentile", "ndcg@10", "tau")
 
