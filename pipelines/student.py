@@ -17,7 +17,7 @@ from torch import nn
 from pipelines.params import Distill
 from pipelines.paths import CAPTION_VECTORS
 from pipelines.pictures import Pictures, frozen_features, read_pixels
-from retrieval.embedding_map import EmbeddingMap, last_projection
+from retrieval.embedding_map import EmbeddingMap, favoured, last_projection
 from retrieval.encoder import Encoder
 from retrieval.image_tower import SplitTower, split_tower
 from retrieval.low_rank import LowRank
@@ -62,11 +62,18 @@ class Student:
         self._tower = self._split(settings)
         self.pictures = self._pictures(settings, products)
         if settings.train == "map":
-            self._map = EmbeddingMap(torch.from_numpy(mean_text_D), settings.rank, encoder.device)
-            self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
-            self._captions_ND = torch.from_numpy(
+            captions_ND = torch.from_numpy(
                 read_vectors(CAPTION_VECTORS).rows([row["product_id"] for row in products])
-            ).to(encoder.device)
+            )
+            trains_N = torch.tensor([row["split"] == "train" for row in products])
+            self._map = EmbeddingMap(
+                torch.from_numpy(mean_text_D),
+                favoured(captions_ND[trains_N]),
+                settings.rank,
+                encoder.device,
+            )
+            self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
+            self._captions_ND = captions_ND.to(encoder.device)
         if settings.train == "lora":
             self._low_rank = LowRank(visual, settings.blocks, settings.rank)
             self._tower = self._low_rank.tower()
