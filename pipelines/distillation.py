@@ -139,6 +139,15 @@ class Distillation:
             for name, parameter in self.student.trained.items():
                 self._average[name].lerp_(parameter, 1 - memory)
 
+    @property
+    def blend(self) -> float:
+        """How far the student lies towards the trained weights: all the way before the last cycle.
+
+        Groups of the next cycle are best drawn by all that is known.
+        """
+        last = self.place.cycle == self.place.cycles - 1
+        return self.settings.blend if last else 1.0
+
     def averaged(self) -> dict[str, torch.Tensor]:
         """The trained weights, averaged over steps if `ema_decay` is above 0."""
         return self._average
