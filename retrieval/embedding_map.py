@@ -92,7 +92,8 @@ def favoured(vectors_ND: torch.Tensor) -> torch.Tensor:
     mean = variance_D.mean().clamp(min=torch.finfo(variance_D.dtype).tiny)
     stretch_D = (variance_D.clamp(min=0) / mean + FLOOR) ** FAVOUR
     stretch_D = stretch_D / stretch_D.square().mean().sqrt()
-    return ((axes_DD * stretch_D) @ axes_DD.T).float()
+    stretch_DD: torch.Tensor = (axes_DD * stretch_D) @ axes_DD.T
+    return stretch_DD.float()
 
 
 def last_projection(visual: Any) -> torch.Tensor:
