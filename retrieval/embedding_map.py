@@ -1,16 +1,17 @@
 """A low-rank map of the embedding space, to train in place of an image tower's weights.
 
-g(u) = normalise(v + P Q v), v the base model's unit vector of a picture or of its caption: both lie
-in one space, so what is learned from the one holds for the other. Weight decay on P and Q penalises
-the nuclear norm of their product (Srebro et al. 2004), which needs few labels where preferences
-have few causes. In the end it is folded into the tower's last projection, which it follows.
+g(u) = normalise(v + P Q S v), v the base model's unit vector of a picture or of its caption: both
+lie in one space, so what is learned from the one holds for the other. Weight decay on P and Q
+penalises the nuclear norm of their product (Srebro et al. 2004), which needs few labels where
+preferences have few causes. In the end it is folded into the tower's last projection, which it
+follows.
 
 Texts have a direction c in common. What a map adds along it is the same for whoever asks: it makes
 kinds of product popular, and what was in no group falls behind them. So P is used as P - c c^T P.
 
-And Q is used as Q S, where S grows with how much the vectors vary along a direction: what many
-things share is cheaper to learn from than what tells one kind from all others, which says nothing
-of a kind that was in no group.
+S is fixed and grows with how much the vectors vary along a direction: what many things share is
+cheaper to learn from than what tells one kind from all others, which says nothing of a kind that
+was in no group.
 
 N vectors, D embedding width, r rank.
 """
@@ -28,7 +29,7 @@ FLOOR = 0.01  # of a variance, in mean variances: directions in which nothing va
 
 
 class EmbeddingMap(nn.Module):
-    """v + P Q v, normalised; P is zero at first, so that nothing changes."""
+    """v + P Q S v, normalised; P is zero at first, so that nothing changes."""
 
     shared_D: torch.Tensor
     favoured_DD: torch.Tensor
