@@ -20,7 +20,8 @@ def test_a_line_has_valid_parameters_and_spends_the_same_calls(line):
     assert params.seed == 7
     cycles = len(params.cycles)
     assert CALLS - cycles < params.label.groups * cycles <= CALLS
-    assert sum(params.label.band_sizes) == (5 if line in ("groups-of-five", "published") else 10)
+    pictures = 5 if line in ("groups-of-five", "published") else sum(PARAMS["label"]["band_sizes"])
+    assert sum(params.label.band_sizes) == pictures
     models = [str(cycle.prev_model) for cycle in params.cycles.values()]
     assert models == ["models/base", *(f"models/student/c{n}" for n in range(1, cycles))]
     assert params.label.min_coverage * 300 <= params.label.groups
