@@ -193,10 +193,13 @@ def measure(line: str, seed: int) -> Result:
 
 
 def table(results: Sequence[Sequence[Result]]) -> str:
-    """A row a line: mean and standard deviation over its seeds, in percent."""
+    """A row a line: mean and standard deviation over its seeds, in percent.
+
+    Percentiles are the winners' mean ones, of test and of validation personas.
+    """
     rows = [
-        "| line | winner's mean percentile, test | minus base | caption recall@1 | calls | s |",
-        "|---|---|---|---|---|---|",
+        "| line | test percentile | minus base | caption recall@1 | validation | calls | s |",
+        "|---|---|---|---|---|---|---|",
     ]
     for found in results:
         gains = [result["percentile"] - result["base"] for result in found]
@@ -205,6 +208,7 @@ def table(results: Sequence[Sequence[Result]]) -> str:
             _spread([result["percentile"] for result in found]),
             _spread(gains),
             _spread([result["caption_recall"] for result in found]),
+            _spread([result["validation"] for result in found]),
             f"{statistics.mean(result['calls'] for result in found):,.0f}",
             f"{statistics.mean(result['seconds'] for result in found):.0f}",
         ]
