@@ -89,7 +89,11 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # killed while it sent: no question arrived
+                    self.close_connection = True
+                    return
                 digest = hashlib.sha256(body).hexdigest()
                 server.asked.append(digest)
                 time.sleep(seconds)
