@@ -73,9 +73,10 @@ def train_on_captions(
 
 
 def embed_personas(encoder: Encoder, personas: Rows) -> None:
-    """Write the vectors of the texts, and of the paraphrases of those who have one."""
+    """Write the vectors of the texts, and of the paraphrases that held-out personas have."""
     texts = {row["persona_id"]: row["text"] for row in personas}
-    paraphrases = {row["persona_id"]: row["paraphrase"] for row in personas if row["paraphrase"]}
+    held_out = [row for row in personas if row["split"] != "train"]
+    paraphrases = {row["persona_id"]: row["paraphrase"] for row in held_out if row["paraphrase"]}
     texts_PD = encoder.encode_texts(list(texts.values()))
     paraphrases_PD = encoder.encode_texts(list(paraphrases.values()))
     write_vectors(PERSONA_VECTORS, list(texts), texts_PD)

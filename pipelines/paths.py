@@ -13,7 +13,7 @@ BASE_MODEL = Path("models/base")
 BEST_MODEL = Path("models/student/best")
 CONCEPTS = Path("models/concepts")
 PERSONA_VECTORS = Path("data/vectors/base/personas.parquet")  # the text tower is frozen
-PARAPHRASE_VECTORS = Path("data/vectors/base/paraphrases.parquet")  # of personas that have one
+PARAPHRASE_VECTORS = Path("data/vectors/base/paraphrases.parquet")  # of held-out personas
 CAPTION_VECTORS = Path("data/vectors/base/captions.parquet")
 
 # What `evaluate` writes for the report, beside metrics/evaluate.json and reports/queries.parquet.

@@ -26,8 +26,8 @@ def encoder(tmp_path, monkeypatch):
     return SimpleNamespace(encode_texts=_encode, device="cpu")
 
 
-def _persona(name, text, paraphrase=""):
-    return {"persona_id": name, "text": text, "paraphrase": paraphrase}
+def _persona(name, text, paraphrase="", split="test"):
+    return {"persona_id": name, "text": text, "paraphrase": paraphrase, "split": split}
 
 
 def test_texts_and_paraphrases_are_embedded_under_the_personas_ids(encoder):
@@ -37,6 +37,16 @@ def test_texts_and_paraphrases_are_embedded_under_the_personas_ids(encoder):
     assert (texts.ids, paraphrases.ids) == (["a", "b"], ["b"])
     np.testing.assert_array_equal(texts.vectors, _encode(TEXTS[:2]))
     np.testing.assert_array_equal(paraphrases.vectors, _encode(TEXTS[3:]))
+
+
+def test_of_paraphrases_those_of_training_personas_are_left_out(encoder):
+    people = [
+        _persona("a", TEXTS[0], TEXTS[2], split="train"),
+        _persona("b", TEXTS[1], TEXTS[3], split="val"),
+    ]
+    base.embed_personas(encoder, people)
+    assert read_vectors(PERSONA_VECTORS).ids == ["a", "b"]
+    assert read_vectors(PARAPHRASE_VECTORS).ids == ["b"]
 
 
 def test_no_paraphrase_makes_an_empty_table(encoder):
