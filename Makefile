@@ -46,18 +46,19 @@ serve: install ## serve the champion at http://127.0.0.1:3000 (after `kindred pr
 	kindred serve
 
 # In two processes of one thread each: on two cores, threads of two processes wait for each other.
+# $(2): the folders of the first; the second takes the rest, and both should take as long.
 define in_two_processes
-@log=$$(mktemp); pytest $(1) tests/end_to_end > "$$log" 2>&1 & end_to_end=$$!; status=0; \
-pytest $(1) --ignore=tests/end_to_end || status=$$?; \
-wait $$end_to_end || status=$$?; cat "$$log"; rm -f "$$log"; exit $$status
+@log=$$(mktemp); pytest $(1) $(2) > "$$log" 2>&1 & first=$$!; status=0; \
+pytest $(1) $(addprefix --ignore=,$(2)) || status=$$?; \
+wait $$first || status=$$?; cat "$$log"; rm -f "$$log"; exit $$status
 endef
 test test-slow: export OMP_NUM_THREADS = 1
 
 test: install ## fast tests, with a tiny pipeline from end to end
-	$(call in_two_processes,)
+	$(call in_two_processes,,tests/end_to_end tests/registry tests/services tests/validation)
 
 test-slow: install ## what takes long: kill tests, whole runs, real servers
-	$(call in_two_processes,-m slow)
+	$(call in_two_processes,-m slow,tests/end_to_end)
 
 check: install ## lint, formatting, types
 	ruff check .
