@@ -90,7 +90,8 @@ def personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
         key="persona_id",
         min_rows=limits.min_queries,
         remedy="evaluate base and student on the same personas, enough of them"
-        " (tournaments.max_test_personas), or lower check_retrieval.min_queries",
+        " (test in catalog.split, tournaments.max_test_personas), or lower"
+        " check_retrieval.min_queries",
         requirements=[
             all_rows(
                 "same_personas",
