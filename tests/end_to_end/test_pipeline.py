@@ -143,6 +143,9 @@ def test_a_subject_has_references_gallery_and_queries(tiny):
 
 
 def test_again_with_nothing_changed_runs_nothing(tiny):
+    """Nor after a word in the README of the folder for photos, which git brings."""
+    with (tiny.folder / "photos/README.md").open("a") as readme:
+        readme.write("A word more.\n")
     done = tiny.repro()
     assert "Data and pipelines are up to date" in done.stdout
     assert "Running stage" not in done.stdout
