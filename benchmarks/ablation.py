@@ -91,10 +91,9 @@ def change(params: dict[str, Any], line: str, seed: int, personas: int) -> dict[
         for prev, name in pairwise(names)
     }
     groups = calls // cycles
-    covered = min(params["label"]["min_coverage"], groups // personas)
     # The gate on labels does not run here, so nothing is asked twice for it.
     audits = {"audit_fraction": 0.0, "pair_fraction": 0.0}
-    changed["label"].update({"groups": groups, "min_coverage": covered, **audits})
+    changed["label"].update({"groups": groups, **audits})
     return changed
 
 

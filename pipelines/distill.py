@@ -100,7 +100,7 @@ def leave(training: Distillation, cycle: str) -> None:
     """Write the model, the state that the next cycle goes on from, and all products' vectors."""
     state = {**training.state(), "curves": {name: [] for name in CURVES}}
     student = training.student
-    base = student.settle(training.averaged(), training.blend)
+    base = student.settle(training.blend)
     write_state(training_state(cycle), {**state, "base": base})
     save_encoder(student.encoder, student_model(cycle))
     ids = [product["product_id"] for product in read_rows(PRODUCTS_FILE, PRODUCTS)]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from pipelines.params import Distill
@@ -25,7 +24,7 @@ from retrieval.compute import autocast
 
 Curves = dict[str, list[float]]  # name -> its value at every step
 CURVES = (
-    "preference", "retention", "learning_rate", "grad_norm", "temperature", "pictures_per_second",
+    "preference", "retention", "learning_rate", "grad_norm", "pictures_per_second",
 )  # fmt: skip
 
 
@@ -56,15 +55,8 @@ class Distillation:
         settings = self.settings
         steps = -(-settings.epochs * len(self.preferences) // settings.batch_groups)
         self.plan = self.preferences.plan(steps, settings.batch_groups, self.place.seed)
-        log_tau = torch.tensor(settings.temperature, device=self.team.device).log()
-        self._log_tau = nn.Parameter(log_tau, requires_grad=settings.learn_temperature)
-        weights = list(self.student.trained.values())
-        decayed = {"params": weights, "weight_decay": settings.weight_decay}
-        taus = [self._log_tau] if settings.learn_temperature else []
-        self._parameters = [*weights, *taus]
-        self._optimizer = torch.optim.AdamW([decayed, {"params": taus, "weight_decay": 0.0}])
-        self._updates = 0  # steps of all cycles, for the average
-        self._average = {n: p.detach().clone() for n, p in self.student.trained.items()}
+        self._parameters = list(self.student.trained.values())
+        self._optimizer = torch.optim.AdamW(self._parameters, weight_decay=settings.weight_decay)
 
     def run(self, checkpoint: Checkpoint | None) -> None:
         """Take every step that has not been taken.
@@ -95,9 +87,8 @@ class Distillation:
             group["lr"] = rate
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        self._follow()
         speed = pictures.item() / (time.perf_counter() - start)
-        values = (*losses.tolist(), rate, norm.item(), self._log_tau.exp().item(), speed)
+        values = (*losses.tolist(), rate, norm.item(), speed)
         for name, value in zip(CURVES, values, strict=True):
             self.curves[name].append(value)
 
@@ -128,16 +119,7 @@ class Distillation:
             batch.products_U, mirrored_P[batch.products_U], captions_P[batch.products_U]
         )
         scale = self.student.encoder.model.logit_scale.exp()
-        tau = self._log_tau.exp() if self.settings.learn_temperature else self.settings.temperature
-        return self.preferences.losses(images_UD, batch, tau, scale)
-
-    def _follow(self) -> None:
-        """The running average follows; early on with a shorter memory, or the start would stay."""
-        self._updates += 1
-        memory = min(self.settings.ema_decay, self._updates / (self._updates + 10))
-        with torch.no_grad():
-            for name, parameter in self.student.trained.items():
-                self._average[name].lerp_(parameter, 1 - memory)
+        return self.preferences.losses(images_UD, batch, self.settings.temperature, scale)
 
     @property
     def blend(self) -> float:
@@ -148,18 +130,11 @@ class Distillation:
         last = self.place.cycle == self.place.cycles - 1
         return self.settings.blend if last else 1.0
 
-    def averaged(self) -> dict[str, torch.Tensor]:
-        """The trained weights, averaged over steps if `ema_decay` is above 0."""
-        return self._average
-
     def state(self) -> State:
         """All that the next steps, or the next cycle, depend on."""
         state: State = {
             "trained": {name: p.detach().clone() for name, p in self.student.trained.items()},
-            "average": self._average,
-            "log_tau": self._log_tau.detach().clone(),
             "optimizer": self._optimizer.state_dict(),
-            "updates": self._updates,
             "curves": self.curves,
             "rng": torch.get_rng_state(),
         }
@@ -172,10 +147,7 @@ class Distillation:
         with torch.no_grad():
             for name, parameter in self.student.trained.items():
                 parameter.copy_(state["trained"][name])
-                self._average[name].copy_(state["average"][name])
-            self._log_tau.copy_(state["log_tau"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._updates = state["updates"]
         self.curves = {name: list(values) for name, values in state["curves"].items()}
         torch.set_rng_state(state["rng"])
         if "cuda_rng" in state:

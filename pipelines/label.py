@@ -8,7 +8,7 @@ Every reply is in the journal, var/teacher/label.jsonl, before it counts: a run 
 only for what is missing. `kindred labels cost` sums it up; docs/labelling.md.
 
 Run:  dvc repro label@c1
-Tiny: python -m pipelines.label c1, after label.groups: 20 and label.min_coverage: 0 in params.yaml
+Tiny: python -m pipelines.label c1, after label.groups: 20 in params.yaml
 """
 
 from collections import Counter

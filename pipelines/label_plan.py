@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.params import Label
-from pipelines.sampling import Group, Look, cover, sample_group
+from pipelines.sampling import Look, sample_group
 from pipelines.teachers.protocol import Request
 
 Kind = Literal["label", "group", "pair"]
+Group = tuple[int, list[int]]  # a persona and its products: row and columns of the scores
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def plan_groups(
     """Persona and products of each group, in order of presentation.
 
     Personas that were asked about least so far come first, so that over all cycles they come up
-    equally often, to within one. Every product comes up `min_coverage` times at least.
+    equally often, to within one.
 
     Args:
         label: How many groups, and how they are drawn.
@@ -44,17 +45,16 @@ def plan_groups(
         rng: Draws.
 
     Raises:
-        SystemExit: There are too few groups for that, or too few products for a group.
+        SystemExit: There are too few products for a group.
     """
     order = np.lexsort([rng.permutation(len(asked_P)), asked_P])
     edges, sizes = label.band_edges, label.band_sizes
     look = Look(vectors_ND, label.candidates) if label.candidates > 1 else None
     people = [int(order[number % len(order)]) for number in range(label.groups)]
     try:
-        drawn = [
+        return [
             (who, sample_group(scores_PN[who], edges, sizes, rng, look).tolist()) for who in people
         ]
-        return cover(drawn, scores_PN, edges, label.min_coverage, rng)
     except ValueError as error:
         raise SystemExit(str(error)) from error
 

@@ -151,7 +151,6 @@ class Label(Section):
     band_edges: tuple[Share, ...]
     band_sizes: tuple[Annotated[int, Field(ge=0)], ...]
     candidates: PositiveInt
-    min_coverage: Annotated[int, Field(ge=0)]
     audit_fraction: Share
     pair_fraction: Share
 
@@ -194,23 +193,19 @@ class Distill(Section):
     """Section `distill`."""
 
     recipe: Literal["default", "published"]
-    train: Literal["map", "head", "blocks", "lora", "whole"]
-    blocks: PositiveInt
+    train: Literal["map", "head", "whole"]
     rank: PositiveInt
     caption_views: Share
     epochs: PositiveInt
     batch_groups: PositiveInt
     accumulate: PositiveInt
-    loss: Literal["bradley-terry", "bradley-terry-sum", "plackett-luce", "margin-mse"]
+    loss: Literal["bradley-terry", "bradley-terry-sum", "plackett-luce"]
     temperature: PositiveFloat
-    learn_temperature: bool
     retention_weight: NonNegativeFloat
-    inverse_frequency: bool
     schedule: Literal["one-cycle", "decay"]
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat
     grad_clip: PositiveFloat
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
     blend: Share
     patience: PositiveInt
 

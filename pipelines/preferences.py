@@ -16,12 +16,9 @@ from pipelines.params import Distill
 from pipelines.paths import CAPTION_VECTORS, PERSONA_VECTORS
 from retrieval.captions import number_captions
 from retrieval.losses import (
-    Temperature,
     bradley_terry,
     bradley_terry_sum,
     caption_choice,
-    inverse_frequency,
-    margin_mse,
     plackett_luce,
 )
 from retrieval.vectors import read_vectors
@@ -31,7 +28,6 @@ LOSSES = {
     "bradley-terry": bradley_terry,
     "bradley-terry-sum": bradley_terry_sum,
     "plackett-luce": plackett_luce,
-    "margin-mse": margin_mse,
 }
 
 
@@ -42,7 +38,6 @@ class Batch:
     products_U: torch.Tensor  # rows of the products table, on the CPU
     place_GK: torch.Tensor  # row in U of each group's products, in the teacher's order
     personas_GD: torch.Tensor
-    weight_G: torch.Tensor  # what each group's loss is multiplied by
     caption_U: torch.Tensor  # row in `Preferences.captions_CD` of each product's caption
     retained_V: torch.Tensor  # rows in U whose captions this part answers for
     group_share: float  # 1 / groups of the whole step
@@ -59,7 +54,7 @@ class Preferences:
             rankings: Rows of the rankings table; those without a label are left out.
             products: Rows of the products table; captions of products that no group ranks are no
                 candidates.
-            settings: Loss and weights.
+            settings: The loss.
             device: Where tensors live.
 
         Raises:
@@ -73,9 +68,6 @@ class Preferences:
         self.products = len(products)
         row = {product["product_id"]: number for number, product in enumerate(products)}
         self._groups_NK = np.array([[row[p] for p in group["ranking"]] for group in labelled])
-        self._weight_N = torch.ones(len(labelled))
-        if settings.inverse_frequency:
-            self._weight_N = inverse_frequency(torch.from_numpy(self._groups_NK))
         personas = [group["persona_id"] for group in labelled]
         self._personas_ND = torch.from_numpy(read_vectors(PERSONA_VECTORS).rows(personas))
         self._read_captions(products)
@@ -118,7 +110,6 @@ class Preferences:
                 products_U=torch.from_numpy(rows_U),
                 place_GK=torch.from_numpy(place.reshape(len(part), -1)).to(self._device),
                 personas_GD=self._personas_ND[part].to(self._device),
-                weight_G=self._weight_N[part].to(self._device),
                 caption_U=torch.from_numpy(self._caption_P[rows_U]).to(self._device),
                 retained_V=torch.from_numpy(new_V).to(self._device),
                 group_share=1 / len(groups),
@@ -128,7 +119,7 @@ class Preferences:
         return batches
 
     def losses(
-        self, images_UD: torch.Tensor, batch: Batch, tau: Temperature, scale: torch.Tensor
+        self, images_UD: torch.Tensor, batch: Batch, tau: float, scale: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """A part's share in the step's loss on the teacher's orders, and in that on captions.
 
@@ -140,7 +131,7 @@ class Preferences:
         """
         scores_GK = (images_UD[batch.place_GK] * batch.personas_GD[:, None]).sum(dim=-1)
         loss_G = LOSSES[self._settings.loss](scores_GK, tau)
-        preference = (batch.weight_G * loss_G).sum() * batch.group_share
+        preference = loss_G.sum() * batch.group_share
         if not len(batch.retained_V):
             return preference, torch.zeros_like(preference)
         own_VD, right_V = images_UD[batch.retained_V], batch.caption_U[batch.retained_V]

@@ -13,14 +13,11 @@ PUBLISHED = {
     "epochs": 1,
     "loss": "bradley-terry-sum",
     "temperature": 1.0,
-    "learn_temperature": False,
     "retention_weight": 0.0,
-    "inverse_frequency": False,
     "schedule": "decay",
     "learning_rate": 1e-6,
     "weight_decay": 0.01,
     "grad_clip": 1.0,
-    "ema_decay": 0.0,
     "blend": 1.0,
 }
 DECAY = 0.95  # a cycle

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Group = tuple[int, list[int]]  # a persona and its products: row and columns of the scores
-
 
 @dataclass(frozen=True)
 class Look:
@@ -80,64 +78,3 @@ def bands(scores_N: NDArray[np.floating], edges: Sequence[float]) -> NDArray[np.
     low, high = scores_N.min(), scores_N.max()
     cut: NDArray[np.intp] = np.digitize(scores_N, low + np.asarray(edges) * (high - low))
     return cut
-
-
-def cover(
-    groups: Sequence[Group],
-    scores_PN: NDArray[np.floating],
-    edges: Sequence[float],
-    least: int,
-    rng: np.random.Generator,
-) -> list[Group]:
-    """The groups, with products exchanged so that each comes up `least` times at least.
-
-    A product that comes up too seldom takes the place of one that comes up more often than it must,
-    of the same band where there is such a place, else of any.
-
-    Args:
-        groups: As drawn.
-        scores_PN: The student's scores.
-        edges: Of the bands.
-        least: Times, at least.
-        rng: Draws the groups that give way.
-
-    Raises:
-        ValueError: The groups have too few places.
-    """
-    count_N = np.bincount([c for _, group in groups for c in group], minlength=scores_PN.shape[1])
-    needed = least * len(count_N)
-    if needed > count_N.sum():
-        msg = (
-            f"got {count_N.sum()} places in {len(groups)} groups, expected {needed} at least, for"
-            f" {len(count_N)} products {least} times each; raise label.groups or lower"
-            " label.min_coverage"
-        )
-        raise ValueError(msg)
-    covered = [(who, list(group)) for who, group in groups]
-    for same_band in (True, False):
-        for number in rng.permutation(len(covered)):
-            if count_N.min() >= least:
-                return covered
-            who, group = covered[number]
-            band_N = bands(scores_PN[who], edges) if same_band else np.zeros_like(count_N)
-            _exchange(group, band_N, count_N, least, rng)
-    return covered
-
-
-def _exchange(
-    group: list[int],
-    band_N: NDArray[np.intp],
-    count_N: NDArray[np.intp],
-    least: int,
-    rng: np.random.Generator,
-) -> None:
-    """Let seldom items take places of frequent ones of their band; group and counts change."""
-    for place, old in enumerate(group):
-        if count_N[old] <= least:
-            continue
-        short = np.flatnonzero((count_N < least) & (band_N == band_N[old]))
-        fits = np.setdiff1d(short, group)
-        if len(fits):
-            group[place] = int(rng.choice(fits))
-            count_N[old] -= 1
-            count_N[group[place]] += 1

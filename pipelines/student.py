@@ -20,8 +20,6 @@ from pipelines.pictures import Pictures, frozen_features, read_pixels
 from retrieval.embedding_map import EmbeddingMap, favoured, last_projection
 from retrieval.encoder import Encoder
 from retrieval.image_tower import SplitTower, split_tower
-from retrieval.low_rank import LowRank
-from retrieval.tower_blocks import split_before_block
 from retrieval.vectors import read_vectors
 
 BATCH = 256
@@ -57,7 +55,6 @@ class Student:
         visual = encoder.model.visual
         visual.load_state_dict(dict(base), strict=False)
         self._base = {name: tensor.clone() for name, tensor in visual.state_dict().items()}
-        self._low_rank: LowRank | None = None
         self._map: EmbeddingMap | None = None
         self._tower = self._split(settings)
         self.pictures = self._pictures(settings, products)
@@ -74,9 +71,6 @@ class Student:
             )
             self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
             self._captions_ND = captions_ND.to(encoder.device)
-        if settings.train == "lora":
-            self._low_rank = LowRank(visual, settings.blocks, settings.rank)
-            self._tower = self._low_rank.tower()
         trained = {id(parameter) for parameter in self._tower.head_parameters}
         holder: nn.Module = self._map or visual
         self.trained: dict[str, nn.Parameter] = {
@@ -94,18 +88,13 @@ class Student:
             return SplitTower(lambda pixels: pixels, visual, [], list(visual.parameters()))
         if settings.train == "head":
             return split_tower(visual)
-        if settings.train == "map":
-            last_projection(visual)  # refuses a tower that could not take the map in
-            return SplitTower(_embed(visual), nn.Identity(), [], [])
-        return split_before_block(visual, settings.blocks)
+        last_projection(visual)  # refuses a tower that could not take the map in
+        return SplitTower(_embed(visual), nn.Identity(), [], [])
 
     def _pictures(self, settings: Distill, products: Sequence[dict[str, Any]]) -> Pictures:
         if settings.train == "whole":
             return read_pixels(self.encoder, products)
-        where = {"head": "0 blocks", "map": "whole"}.get(
-            settings.train, f"{settings.blocks} blocks"
-        )
-        return frozen_features(self.encoder, self._tower, products, where)
+        return frozen_features(self.encoder, self._tower, products, settings.train)
 
     def views(
         self, rows_U: torch.Tensor, mirrored_U: torch.Tensor, captions_U: torch.Tensor
@@ -135,24 +124,19 @@ class Student:
             ]
         return np.concatenate(parts)
 
-    def settle(self, values: Tensors, blend: float) -> dict[str, torch.Tensor]:
-        """End training: the model gets these weights, blended with the base model's.
+    def settle(self, blend: float) -> dict[str, torch.Tensor]:
+        """End training: the trained weights are blended with the base model's.
 
         W = W_base + blend * (W_trained - W_base), a weight-space ensemble (WiSE-FT, arXiv
-        2109.01903); updates of low rank are added to the weights first.
+        2109.01903).
 
         Args:
-            values: Of `trained`, by name.
             blend: In [0, 1]: 0 gives the base model, 1 the trained weights.
 
         Returns:
             The base model's tensors in the places where training changed something.
         """
         with torch.no_grad():
-            for name, parameter in self.trained.items():
-                parameter.copy_(values[name])
-            if self._low_rank is not None:
-                self._low_rank.merge()
             if self._map is not None:
                 self._map.map_up.mul_(blend)  # as good as blended weights, and `vectors` follows
                 self._map.fold(self.encoder.model.visual)

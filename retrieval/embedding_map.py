@@ -111,6 +111,6 @@ def last_projection(visual: Any) -> torch.Tensor:
         return layers[-1].weight.data
     msg = (
         f"got image tower {type(visual).__name__}, expected one that ends in a linear projection"
-        " without a bias, for distill.train: map; use head, blocks, lora or whole"
+        " without a bias, for distill.train: map; use head or whole"
     )
     raise ValueError(msg)

@@ -1,17 +1,14 @@
 """The losses, one function each.
 
 B groups or queries, C candidates, D embedding width. What learns from a teacher's order takes the
-scores of a group's candidates best first and gives one value a group: whoever trains weighs and
-adds them. tau is a number, or a tensor that is itself trained.
+scores of a group's candidates best first and gives one value a group.
 """
 
 import torch
 import torch.nn.functional as F
 
-Temperature = float | torch.Tensor
 
-
-def bradley_terry(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+def bradley_terry(scores_BC: torch.Tensor, temperature: float) -> torch.Tensor:
     """Negative log-likelihood of a teacher's order under Bradley-Terry, a mean over pairs.
 
     L = -mean_{i<j} log sigmoid(tau * (s_i - s_j)), candidates best first (Bradley and Terry 1952;
@@ -31,7 +28,7 @@ def bradley_terry(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Te
     return -F.logsigmoid(temperature * _margins(scores_BC)).mean(dim=1)
 
 
-def bradley_terry_sum(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+def bradley_terry_sum(scores_BC: torch.Tensor, temperature: float) -> torch.Tensor:
     """The same as published, a sum over the C (C - 1) / 2 pairs: L = -sum_{i<j} log sigmoid(...).
 
     arXiv 2510.12014, with tau = 1. Equal scores give C (C - 1) / 2 * ln 2. Arguments, result and
@@ -40,7 +37,7 @@ def bradley_terry_sum(scores_BC: torch.Tensor, temperature: Temperature) -> torc
     return -F.logsigmoid(temperature * _margins(scores_BC)).sum(dim=1)
 
 
-def plackett_luce(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+def plackett_luce(scores_BC: torch.Tensor, temperature: float) -> torch.Tensor:
     """Negative log-likelihood of a teacher's order, drawn one after the other without replacement.
 
     L = -sum_i log( exp(tau s_i) / sum_{j>=i} exp(tau s_j) ), candidates best first (Plackett 1975;
@@ -51,39 +48,6 @@ def plackett_luce(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Te
     logits_BC = temperature * scores_BC
     rest_BC = logits_BC.flip(1).logcumsumexp(dim=1).flip(1)
     return (rest_BC - logits_BC).sum(dim=1)
-
-
-def margin_mse(scores_BC: torch.Tensor, temperature: Temperature) -> torch.Tensor:
-    """Squared error of score margins against those of the teacher's places, a mean over pairs.
-
-    L = mean_{i<j} (tau * (s_i - s_j) - (t_i - t_j))^2 with t_i = 1 - 2 i / (C - 1) for the place
-    i = 0 .. C - 1, so that the first has 1 and the last -1 (margin MSE, arXiv 2010.02666, whose
-    teacher gives scores; this one gives places, taken as evenly spaced). Unlike the likelihoods it
-    has a finite minimum: it does not push apart what is in order already. Equal scores give the
-    mean of squared (t_i - t_j). Arguments, result and errors are those of `bradley_terry`.
-    """
-    margins_BP = temperature * _margins(scores_BC)
-    places_C = torch.linspace(1, -1, scores_BC.shape[1], device=scores_BC.device)
-    return (margins_BP - _margins(places_C[None])).square().mean(dim=1)
-
-
-def inverse_frequency(items_BC: torch.Tensor) -> torch.Tensor:
-    """Weights of groups by which products that stand in many of them do not dominate.
-
-    w_b proportional to mean_c 1 / n(item_bc), where n counts the groups that the item stands in;
-    scaled to mean 1, so that the learning rate keeps its meaning. Inverse propensity weighting
-    (arXiv 1608.04468) with the sampling frequency in the propensity's place: what
-    preference-aligned sampling draws often counts less each time.
-
-    Args:
-        items_BC: Numbers of each group's items, at least 0, distinct within a group.
-
-    Returns:
-        (B,), float32, above 0, of mean 1.
-    """
-    count = torch.bincount(items_BC.flatten())
-    weight_B = (1 / count[items_BC].double()).mean(dim=1)
-    return (weight_B / weight_B.mean()).float()
 
 
 def caption_choice(

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 MODEL = "models/student/c1/open_clip_model.safetensors"
 STATE = "models/training/c1/state.pt"
 PATIENCE = 240  # seconds
-LONG = {"epochs": 400, "ema_decay": 0.9, "train": "blocks", "learning_rate": 0.001}
+LONG = {"epochs": 400, "train": "whole", "learning_rate": 0.001}
 
 
 def _environment(folder):

@@ -9,7 +9,7 @@ from pipelines import distill
 from pipelines.distillation import Distillation
 from pipelines.params import Distill, load_params
 from pipelines.processes import Team
-from pipelines.recipe import PUBLISHED, learning_rate, resolve_recipe
+from pipelines.recipe import learning_rate, resolve_recipe
 from pipelines.training_state import Checkpoint
 from tests.pipelines.distill_project import ROOT, make_distill_project, set_distill
 
@@ -35,7 +35,7 @@ def _gradient(training, step=0):
 @pytest.mark.parametrize("parts", [2, 3, 16, 100])
 @pytest.mark.parametrize("train", ["map", "head", "whole"])
 def test_an_accumulated_gradient_is_the_large_batchs(project, parts, train):
-    settings = {"train": train, "inverse_frequency": True, "retention_weight": 0.5}
+    settings = {"train": train, "retention_weight": 0.5}
     whole = _gradient(_prepare(project, **settings))
     summed = _gradient(_prepare(project, **settings, accumulate=parts))
     for name, gradient in whole.items():
@@ -74,7 +74,7 @@ def test_a_process_with_nothing_to_do_adds_nothing(project):
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(project):
-    settings = {"epochs": 4, "ema_decay": 0.8, "learn_temperature": True}
+    settings = {"epochs": 4}
     unbroken = _prepare(project, **settings)
     unbroken.run(None)
     broken = _prepare(project, **settings)
@@ -87,8 +87,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(project):
         resumed.run(checkpoint)
     for name, parameter in unbroken.student.trained.items():
         assert torch.equal(parameter, resumed.student.trained[name])
-        assert torch.equal(unbroken.averaged()[name], resumed.averaged()[name])
-    for name in ("preference", "retention", "learning_rate", "grad_norm", "temperature"):
+    for name in ("preference", "retention", "learning_rate", "grad_norm"):
         assert unbroken.curves[name] == resumed.curves[name]
     assert len(unbroken.curves["preference"]) == 4 * 60 // 16
 
@@ -111,29 +110,6 @@ def test_the_optimiser_and_the_schedule_go_on_in_the_next_cycle(project):
     assert rates[:peak] == sorted(rates[:peak])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert peak < len(first.plan)
-
-
-@pytest.mark.parametrize("decay", [0.0, 0.3, 0.95])
-def test_the_average_is_what_its_formula_says(project, decay):
-    """The memory of step n is min(decay, n / (n + 10)); with decay 0 the last weights remain."""
-    training = _prepare(project, train="head", epochs=6, ema_decay=decay)
-    [(name, weight)] = training.student.trained.items()
-    average = weight.detach().double().clone()
-    for step in range(len(training.plan)):
-        training.step(step)
-        memory = min(decay, (step + 1) / (step + 11))
-        average = memory * average + (1 - memory) * weight.detach().double()
-    torch.testing.assert_close(training.averaged()[name].double(), average, atol=1e-6, rtol=1e-6)
-    assert torch.equal(training.averaged()[name], weight) == (decay == 0)
-
-
-def test_a_learned_temperature_moves_and_a_fixed_one_does_not(project):
-    fixed = _prepare(project, epochs=3, temperature=20.0)
-    fixed.run(None)
-    learned = _prepare(project, epochs=3, temperature=20.0, learn_temperature=True)
-    learned.run(None)
-    assert fixed.curves["temperature"] == pytest.approx([20.0] * len(fixed.plan))
-    assert len(set(learned.curves["temperature"])) > 5
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(project):
@@ -164,13 +140,16 @@ def test_the_schedule_has_no_step_between_cycles():
 
 def test_the_published_recipe_is_the_papers():
     published = resolve_recipe(_settings(recipe="published", train="head", temperature=50.0))
-    for name, value in PUBLISHED.items():
-        assert getattr(published, name) == value
+    assert published.train == "whole"
+    assert (published.loss, published.temperature) == ("bradley-terry-sum", 1.0)
+    assert published.retention_weight == 0.0
+    assert published.grad_clip == 1.0
+    assert (published.epochs, published.blend) == (1, 1.0)
     rates = [learning_rate(published, cycle, 30, share) for cycle in (0, 1, 29) for share in (0, 1)]
     expected = [1e-6, 1e-6, 0.95e-6, 0.95e-6, 1e-6 * 0.95**29, 1e-6 * 0.95**29]
     assert rates == pytest.approx(expected)
 
 
 def test_the_default_recipe_is_what_the_file_says():
-    settings = _settings(temperature=50.0, train="blocks")
+    settings = _settings(temperature=50.0, train="whole")
     assert resolve_recipe(settings) == settings

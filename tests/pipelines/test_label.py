@@ -20,7 +20,7 @@ def server():
 def project(tmp_path, monkeypatch, server):
     """40 products, 12 personas, 30 groups a cycle; a fifth of them are audited."""
     monkeypatch.chdir(tmp_path)
-    limits = {"groups": 30, "min_coverage": 1, "audit_fraction": 0.2, "pair_fraction": 0.1}
+    limits = {"groups": 30, "audit_fraction": 0.2, "pair_fraction": 0.1}
     return make_label_project(tmp_path, server.url, **limits)
 
 

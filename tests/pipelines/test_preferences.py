@@ -91,7 +91,7 @@ def test_equal_captions_have_one_number(preferences, groups):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
-@pytest.mark.parametrize("changes", [{}, {"inverse_frequency": True, "loss": "plackett-luce"}])
+@pytest.mark.parametrize("changes", [{}, {"loss": "bradley-terry-sum"}])
 def test_the_losses_of_parts_add_up(preferences, count, changes):
     made = preferences(**changes)
     images = torch.from_numpy(_unit(10, 6, 5))
@@ -107,15 +107,6 @@ def test_the_losses_of_parts_add_up(preferences, count, changes):
     assert losses(parts) == pytest.approx(losses(made.parts(groups, 1)), abs=1e-6)
     retained = [part.products_U[part.retained_V].tolist() for part in parts]
     assert sorted(row for rows in retained for row in rows) == [1, 2, 3, 5, 7]
-
-
-def test_rare_products_weigh_more_when_asked_to(preferences):
-    # Groups in the table: p1 3 times, p2 2, p3 3, p5 2, p7 2.
-    even = _whole(preferences(), range(4)).weight_G
-    weighed = _whole(preferences(inverse_frequency=True), range(4)).weight_G
-    assert even.tolist() == [1, 1, 1, 1]
-    raw = np.array([1 / 3 + 1 / 3 + 1 / 2, 1 / 2 + 1 / 3 + 1 / 2, 3 / 2 - 1 / 6, 2 / 3 + 1 / 2])
-    assert weighed.tolist() == pytest.approx((raw / raw.mean()).tolist())
 
 
 def test_groups_without_a_label_are_left_out(preferences):

@@ -12,7 +12,7 @@ from retrieval.vectors import read_vectors
 from tests.pipelines.distill_project import make_distill_project, set_distill
 
 ALONE = Team(0, 1, "cpu")
-MODES = ["map", "head", "blocks", "lora", "whole"]
+MODES = ["map", "head", "whole"]
 
 
 @pytest.fixture
@@ -23,7 +23,6 @@ def project(tmp_path, monkeypatch):
 
 def _train(project, cycle="c1", cycles=2, **changes):
     set_distill(project, changes, cycles)
-    torch.manual_seed(0)  # as the stage does: updates of low rank start at random
     training = distill.train(load_params(), cycle, ALONE, None)
     distill.leave(training, cycle)
     return training
@@ -41,23 +40,15 @@ def test_only_the_part_that_is_named_changes_and_it_learns(project, train):
     old, new = _tensors(project / "models/base"), _tensors(student_model("c1"))
     assert new.keys() == old.keys()
     changed = {name for name in new if not torch.equal(new[name], old[name])}
-    block = {name for name in new if name.startswith("visual.transformer.resblocks.1.")}
-    after = {"visual.ln_post.weight", "visual.ln_post.bias", "visual.proj"}
     if train in ("map", "head"):
         assert changed == {"visual.proj"}
-    elif train == "blocks":
-        assert after < changed <= after | block
-    elif train == "lora":
-        assert {name.rsplit(".", 1)[1] for name in changed} <= {"weight", "in_proj_weight"}
-        assert changed
-        assert changed <= block
     else:
         assert {name for name in new if name.startswith("visual.")} - changed == set()
 
 
 @pytest.mark.parametrize("train", MODES)
 def test_the_vectors_on_disk_are_those_of_the_model_on_disk(project, train):
-    _train(project, cycles=1, train=train, blend=0.7, ema_decay=0.5)
+    _train(project, cycles=1, train=train, blend=0.7)
     encoder = load_encoder(student_model("c1"))
     products = sorted((project / "data/catalog/images").iterdir())
     vectors = encoder.encode_pixels(encoder.read_pixels(products))
@@ -68,24 +59,23 @@ def test_the_vectors_on_disk_are_those_of_the_model_on_disk(project, train):
 
 
 @pytest.mark.parametrize("train", MODES)
-def test_the_next_cycle_goes_on_from_the_raw_weights_whatever_the_average(project, train):
-    """What c2 trains does not depend on how c1's model was averaged from its weights."""
-    starts = []
-    for ema_decay in (0.0, 0.9):
-        _train(project, train=train, ema_decay=ema_decay, rank=2)
-        training, before = distill.prepare(load_params(), "c2", ALONE)
-        training.restore(before)
-        starts.append({name: p.detach().clone() for name, p in training.student.trained.items()})
-        rows = torch.arange(5)
-        starts[-1]["images"] = training.student.images(rows, torch.zeros_like(rows)).detach()
-    for name, tensor in starts[0].items():
-        torch.testing.assert_close(tensor, starts[1][name], msg=name)
+def test_the_next_cycle_goes_on_from_the_trained_weights(project, train):
+    first = _train(project, train=train, rank=2)
+    trained = {name: p.detach().clone() for name, p in first.student.trained.items()}
+    rows = torch.arange(5)
+    seen = first.student.images(rows, torch.zeros_like(rows)).detach()
+    second, before = distill.prepare(load_params(), "c2", ALONE)
+    second.restore(before)
+    for name, parameter in second.student.trained.items():
+        torch.testing.assert_close(parameter.detach(), trained[name], msg=name)
+    again = second.student.images(rows, torch.zeros_like(rows)).detach()
+    torch.testing.assert_close(again, seen, atol=1e-5, rtol=0)
 
 
 def test_blending_is_linear_in_the_weights(project):
-    _train(project, cycles=1, train="blocks", blend=1.0)
+    _train(project, cycles=1, train="whole", blend=1.0)
     trained = _tensors(student_model("c1"))
-    _train(project, cycles=1, train="blocks", blend=0.25)
+    _train(project, cycles=1, train="whole", blend=0.25)
     base, blended = _tensors(project / "models/base"), _tensors(student_model("c1"))
     for name, tensor in blended.items():
         expected = base[name] + 0.25 * (trained[name] - base[name])
@@ -93,7 +83,7 @@ def test_blending_is_linear_in_the_weights(project):
 
 
 def test_a_blend_of_zero_is_the_base_model(project):
-    _train(project, cycles=1, train="lora", blend=0.0)
+    _train(project, cycles=1, train="head", blend=0.0)
     base, blended = _tensors(project / "models/base"), _tensors(student_model("c1"))
     assert all(torch.equal(tensor, base[name]) for name, tensor in blended.items())
 
