@@ -26,7 +26,6 @@ from plain_concepts import PHOTOS, SCENES, PlainLoop, make_concepts, make_tower
 from torch.utils.flop_counter import FlopCounterMode
 
 from retrieval.compute import resolve_precision
-from retrieval.concept_rounding import steady_from
 from retrieval.concepts import (
     Concept,
     ConceptWarning,
@@ -41,7 +40,7 @@ TOWERS = ("ViT-B-32", "ViT-L-14", "ViT-B-16-SigLIP", "MiniLM")
 SETTINGS = Settings(steps=500, learning_rate=1e-3, l2=0.35)  # as published
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
 # How many times as fast as the plain loop is asked for.
-FASTER = {("auto", "padded"): 60, ("auto", "cut"): 10, ("bf16", "padded"): 150}
+FASTER = {("fp32", "padded"): 60, ("fp32", "cut"): 10, ("bf16", "padded"): 150}
 OTHERS = 8  # concepts that are learned one by one and together
 SQUARE = 2048  # side of the bare matrix product
 
@@ -82,26 +81,14 @@ def show_exactness(rows: Rows, options: argparse.Namespace) -> None:
             "",
             ("at most", 1e-4),
         )
-        for precision in ("auto", "fp64"):
+        for precision, bar in (("fp32", 1e-3), ("fp64", 1e-5)):
             chosen = replace(settings, precision=precision)
             rows.add(
-                f"{name}: embedding, alone against beside others, {named(tower, precision)}",
+                f"{name}: embedding, alone against beside others, {precision}",
                 [beside_others(tower, chosen)],
                 "",
-                ("at most", 1e-5),
+                ("at most", bar),
             )
-
-
-def resolved(tower: TextTower, precision: str) -> str:
-    """What `auto` is for this tower on this machine."""
-    if precision != "auto":
-        return precision
-    return "fp64" if steady_from(tower, SETTINGS.rank) is None else "fp32"
-
-
-def named(tower: TextTower, precision: str) -> str:
-    """A precision as the table says it."""
-    return f"auto ({resolved(tower, precision)})" if precision == "auto" else precision
 
 
 def beside_others(tower: TextTower, settings: Settings) -> float:
@@ -177,34 +164,34 @@ def show_learning(rows: Rows, options: argparse.Namespace) -> None:
             )
             seconds.setdefault(form, []).append(took)
         plain_losses.append(float(final_losses(tower, [result[0]], [photos[at]])[0]))
-    _print_learning(rows, options, tower, seconds)
+    _print_learning(rows, options, seconds)
     turns = len(plain_losses)
     for precision in options.precisions:
         rows.add(
-            f"final loss, {named(tower, precision)}, relative difference to the plain loop's",
+            f"final loss, {precision}, relative difference to the plain loop's",
             [relative(ends[precision][:turns], plain_losses[: options.concepts])],
             "",
             ("at most", 1e-3 if precision == "bf16" else 1e-5),
         )
     flops = count_flops(tower, starts, photos, settings.steps)
     for precision in options.precisions:
-        bare = bare_speed(DTYPES[resolved(tower, precision)])
+        bare = bare_speed(DTYPES[precision])
         speed = [flops / (took * options.concepts) for took in seconds[precision]]
         rows.add(
-            f"{named(tower, precision)}: share of a bare matrix product's {bare / 1e9:.0f} GFLOP/s",
+            f"{precision}: share of a bare matrix product's {bare / 1e9:.0f} GFLOP/s",
             [100 * one / bare for one in speed],
             "%",
         )
 
 
 def _print_learning(
-    rows: Rows, options: argparse.Namespace, tower: TextTower, seconds: dict[str, list[float]]
+    rows: Rows, options: argparse.Namespace, seconds: dict[str, list[float]]
 ) -> None:
     """Times, and how many times the plain loop's they are in each turn."""
     rows.add("plain loop: all positions", seconds["padded"], "s/concept")
     rows.add("plain loop: padding cut", seconds["cut"], "s/concept")
     for precision in options.precisions:
-        rows.add(f"together, {named(tower, precision)}", seconds[precision], "s/concept")
+        rows.add(f"together, {precision}", seconds[precision], "s/concept")
         rows.add("   one concept alone", seconds[f"{precision} alone"], "s")
         for form in ("padded", "cut"):
             bar = FASTER.get((precision, form))
@@ -243,7 +230,7 @@ def read_options() -> argparse.Namespace:
     )
     options = parser.parse_args()
     options.parts = (options.only,) if options.only else parts
-    options.precisions = ["auto", "fp64"]
+    options.precisions = ["fp32", "fp64"]
     if resolve_precision(options.precision, "cpu") == "bf16":
         options.precisions.append("bf16")
     options.towers = TOWERS

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.concept import Concept, ConceptWarning, directions, generator
-from retrieval.concept_objective import Adam, Data, Objective, prefix_of
-from retrieval.concept_rounding import steady_from
+from retrieval.concept_objective import Adam, Data, Objective
 from retrieval.text_tower import TextTower
 
 PROMPTS = (
@@ -53,10 +52,10 @@ class Settings:
     tolerance: float = 0.0  # a concept stops when `WINDOW` steps lower its loss by less; 0: never
     rank: int = 1
     prompts_per_photo: int = 1
-    # Of everything, or of the large matrix products (bf16). Adam amplifies rounding, over hundreds
-    # of steps from one bit of fp32 to 1e-3 of a vector. auto: fp32 where what a concept is learned
-    # beside changes no bit of it, see `concept_rounding`; else fp64, at about twice the time.
-    precision: Literal["auto", "fp64", "fp32", "bf16"] = "auto"
+    # Of everything, or of the large matrix products (bf16). Adam amplifies rounding: in fp32 a
+    # concept learned alone and the same one learned beside others end up to 1e-3 of a vector apart
+    # after 300 steps at rate 0.01 (1e-5 after 60); in fp64, at about twice the time, 1e-7.
+    precision: Literal["fp32", "fp64", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -71,8 +70,8 @@ class Settings:
             self.prompts_per_photo,
             f"1 to {len(PROMPTS)}",
         )
-        known = ("auto", "fp64", "fp32", "bf16")
-        _expect(self.precision in known, "precision", self.precision, "auto, fp64, fp32 or bf16")
+        known = ("fp32", "fp64", "bf16")
+        _expect(self.precision in known, "precision", self.precision, "fp32, fp64 or bf16")
 
 
 def learn(
@@ -95,8 +94,8 @@ def learn_many(
 ) -> tuple[list[Concept], NDArray[np.float32]]:
     """Learn concepts from the image vectors of their photos, all together.
 
-    What a concept comes out as does not depend on the others (with `precision` fp32 where the
-    machine lets it, with bf16 but for rounding).
+    What a concept comes out as does not depend on the others but for rounding
+    (`Settings.precision` says how far).
 
     Args:
         tower: The text tower; unchanged.
@@ -173,12 +172,10 @@ def _learn_together(
 ) -> tuple[list[Concept], NDArray[np.float32]]:
     device = tower.encoder.device
     wide = [_widened(start, settings.rank) for start in starts]
-    means = _means(tower, settings)
-    a_CRd, b_CRd = (
-        torch.stack(factors).to(device, means.dtype) for factors in zip(*wide, strict=True)
-    )
-    data = _gather(means, starts, photos, settings.prompts_per_photo)
-    losses_SC = _descend(means, data, a_CRd, b_CRd, settings)
+    rounded, dtype = _in_precision(tower, settings)
+    a_CRd, b_CRd = (torch.stack(factors).to(device, dtype) for factors in zip(*wide, strict=True))
+    data = _gather(rounded, starts, photos, settings.prompts_per_photo)
+    losses_SC = _descend(rounded, data, a_CRd, b_CRd, settings)
     unit_CRd = a_CRd / a_CRd.norm(dim=-1, keepdim=True)
     factors = zip(unit_CRd.float().cpu(), b_CRd.float().cpu(), strict=True)
     learned = [
@@ -189,31 +186,22 @@ def _learn_together(
     return learned, losses_SC.T.float().cpu().numpy()
 
 
-@dataclass(frozen=True)
-class _Means:
-    """What is computed with."""
-
-    tower: TextTower
-    dtype: torch.dtype  # of A and B
-    least: int = 1  # concepts that are computed together
-
-
-def _means(tower: TextTower, settings: Settings) -> _Means:
+def _in_precision(tower: TextTower, settings: Settings) -> tuple[TextTower, torch.dtype]:
+    """The tower to compute with, and the type of A and B."""
     if settings.precision == "bf16":
-        return _Means(tower.in_bfloat16(), torch.float32)
-    least = None if settings.precision == "fp64" else steady_from(tower, settings.rank)
-    if least is None and settings.precision != "fp32":
-        return _Means(tower.in_float64(), torch.float64)
-    return _Means(tower, torch.float32, least or 1)
+        return tower.in_bfloat16(), torch.float32
+    if settings.precision == "fp64":
+        return tower.in_float64(), torch.float64
+    return tower, torch.float32
 
 
 def _descend(
-    means: _Means, data: Data, a_CRd: torch.Tensor, b_CRd: torch.Tensor, settings: Settings
+    tower: TextTower, data: Data, a_CRd: torch.Tensor, b_CRd: torch.Tensor, settings: Settings
 ) -> torch.Tensor:
     """Change A and B in place; returns the losses (steps, C)."""
     losses_SC = a_CRd.new_empty(settings.steps, len(a_CRd))
     active = torch.arange(len(a_CRd), device=a_CRd.device)
-    objective = Objective(means.tower, data, settings.l2, means.least)
+    objective = Objective(tower, data, settings.l2)
     adam = Adam([a_CRd.clone(), b_CRd.clone()], settings.learning_rate)
     for step in range(settings.steps):
         factors = [x.requires_grad_() for x, _, _ in adam.state]
@@ -231,7 +219,7 @@ def _descend(
                 break
             active = active[going_C]
             adam.keep(going_C)
-            objective = Objective(means.tower, data.of(active), settings.l2, means.least)
+            objective = Objective(tower, data.of(active), settings.l2)
     return losses_SC
 
 
@@ -245,7 +233,7 @@ def _going(losses_SC: torch.Tensor, tolerance: float) -> torch.Tensor | None:
 
 
 def _gather(
-    means: _Means,
+    tower: TextTower,
     starts: Sequence[Concept],
     photos: Sequence[NDArray[np.float32]],
     per_photo: int,
@@ -265,10 +253,10 @@ def _gather(
         valid_CP[row, : len(prompts)] = True
         target_CPD[row, : len(prompts)] = photos_PD.repeat(per_photo, axis=0)
     text, valid, target = (
-        torch.from_numpy(array).to(means.tower.encoder.device)
+        torch.from_numpy(array).to(tower.encoder.device)
         for array in (text_CP, valid_CP, target_CPD)
     )
-    return Data(prefix_of(means.tower, list(distinct), means.least), text, valid, target)
+    return Data(tower.prefix(list(distinct)), text, valid, target)
 
 
 def _widened(start: Concept, rank: int) -> tuple[torch.Tensor, torch.Tensor]:

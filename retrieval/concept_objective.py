@@ -11,20 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 
 from retrieval.losses import concept_fits
 from retrieval.text_tower import Prefix, TextTower, Updates, shift
-
-FEWEST_PROMPTS = 4  # with fewer, libraries sum a concept's small products in another order
-POSITIONS = 16  # a prompt's number of positions is a multiple of it, whatever is beside it
 
 
 @dataclass(frozen=True)
 class Data:
     """What concepts are learned from: prompts as numbers of distinct texts, padded."""
 
-    prefix: Prefix  # of the distinct texts; the last is the shortest there is
+    prefix: Prefix  # of the distinct texts
     text_CP: torch.Tensor
     valid_CP: torch.Tensor
     target_CPD: torch.Tensor
@@ -38,42 +34,19 @@ class Data:
             target_CPD=self.target_CPD[concepts],
         )
 
-    def filled(self, concepts: int) -> "Data":
-        """With concepts of the last text and no picture up to a number, and prompts likewise."""
-        count, prompts = self.text_CP.shape
-        more = max(0, concepts - count)
-        wider = (0, max(0, FEWEST_PROMPTS - prompts), 0, more)
-        valid_CP = F.pad(self.valid_CP, wider)
-        valid_CP[count:, 0] = True
-        return replace(
-            self,
-            text_CP=F.pad(self.text_CP, wider, value=len(self.prefix) - 1),
-            valid_CP=valid_CP,
-            target_CPD=F.pad(self.target_CPD, (0, 0, *wider)),
-        )
-
-
-def prefix_of(tower: TextTower, texts: Sequence[str], least: int) -> Prefix:
-    """The prefix of some texts, and of empty ones behind them: one at least, `least` in all."""
-    return tower.prefix([*texts, *[""] * max(1, least - len(texts))], POSITIONS)
-
 
 class Objective:
     """The loss of each concept as a function of its A and B."""
 
-    def __init__(self, tower: TextTower, data: Data, l2: float, least: int = 1) -> None:
+    def __init__(self, tower: TextTower, data: Data, l2: float) -> None:
         """Gather what is constant while A and B change.
 
         Args:
             tower: The text tower.
             data: What to learn from.
             l2: lambda.
-            least: As many concepts are computed at least, fillers if need be: see
-                `concept_rounding`.
         """
         self._tower, self._l2 = tower, l2
-        self._fillers = max(0, least - len(data.text_CP))
-        data = data.filled(least)
         prefix, valid_CP = data.prefix, data.valid_CP
         weights_BQHL = prefix.weights_BQHL
         queries = weights_BQHL.shape[1]
@@ -100,8 +73,6 @@ class Objective:
 
     def __call__(self, a_CRd: torch.Tensor, b_CRd: torch.Tensor) -> torch.Tensor:
         """`losses.concept_fit` of each concept (C,), A's rows renormalised as the paper does."""
-        count, more = len(a_CRd), (0, 0, 0, 0, 0, self._fillers)
-        a_CRd, b_CRd = F.pad(a_CRd, more, value=1.0), F.pad(b_CRd, more)
         unit_CRd = a_CRd / a_CRd.norm(dim=-1, keepdim=True)
         shift_CXd = shift(
             self._tower.layer, self._inputs_CXd, self._weights_CPQHL, Updates(unit_CRd, b_CRd)
@@ -110,8 +81,7 @@ class Objective:
         texts_TD = self._tower.embed(
             rows_Nd, self._residual_Nd, self._owner_N, len(self._concept_T)
         )
-        losses_C = concept_fits(texts_TD, self._target_TD, self._concept_T, b_CRd, self._l2)
-        return losses_C[:count]
+        return concept_fits(texts_TD, self._target_TD, self._concept_T, b_CRd, self._l2)
 
 
 class Adam:

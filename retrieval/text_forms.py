@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
 from open_clip.transformer import (
     Attention,
@@ -63,11 +62,8 @@ class Form(ABC):
     value_path: str  # PEFT's name of the value projection, see `peft_base`
 
     @abstractmethod
-    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:
-        """Run everything before the last layer, on a number of positions that `multiple` divides.
-
-        Or on all that there are.
-        """
+    def before(self, ids_BL: torch.Tensor) -> Before:
+        """Run everything before the last layer."""
 
 
 class ClipForm(Form):
@@ -82,11 +78,10 @@ class ClipForm(Form):
         self.head = Head(tower.ln_final, _linear(tower.text_projection))
         self.value_path = f"transformer.resblocks.{self.layers - 1}.attn.v_proj"
 
-    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:
+    def before(self, ids_BL: torch.Tensor) -> Before:
         """Only positions that the pooled token sees are computed: all that it sees, see no more.
 
         True of a causal mask, of a padding mask and of both; without a mask it sees everything.
-        Positions that are added for the sake of `multiple` are seen by none of these.
         """
         x_BLd, mask = self._tower._embeds(ids_BL)
         picked_B = self._pooled(ids_BL, x_BLd.shape[1])
@@ -97,7 +92,7 @@ class ClipForm(Form):
             mask_BL = mask_BLL.expand(len(ids_BL), -1, -1)[every, picked_B]
             seen_BL = mask_BL == 0
             seen_BL[every, picked_B] = True
-            kept_l = _kept(seen_BL.any(dim=0), multiple)
+            kept_l = seen_BL.any(dim=0).nonzero()[:, 0]
             mask_BQHL = mask_BL[:, None, None, kept_l]
             picked_B = torch.searchsorted(kept_l, picked_B)
             x_BLd, mask = x_BLd[:, kept_l], mask[..., kept_l, :][..., kept_l]
@@ -123,7 +118,6 @@ class BertForm(Form):
         """Take a tower without `bert_fault`."""
         self._encoder = tower.transformer
         self._pad = tower.config.pad_token_id
-        self._positions = tower.config.max_position_embeddings
         self._mean = type(tower.pooler) is MeanPooler
         self._blocks = tower.transformer.encoder.layer
         self.layers = len(self._blocks)
@@ -135,11 +129,8 @@ class BertForm(Form):
         self.head = Head(norm, tower.proj)
         self.value_path = f"encoder.layer.{self.layers - 1}.attention.self.value"
 
-    def before(self, ids_BL: torch.Tensor, multiple: int = 1) -> Before:
+    def before(self, ids_BL: torch.Tensor) -> Before:
         """Padding is hidden by a mask; `Encoder.tokens` has cut what is more than the longest."""
-        length = ids_BL.shape[1]
-        more = min(-length % multiple, self._positions - length)
-        ids_BL = F.pad(ids_BL, (0, more), value=self._pad)
         kept_BL = ids_BL != self._pad
         x_BLd = self._encoder.embeddings(input_ids=ids_BL)
         mask_B11L = torch.zeros_like(kept_BL, dtype=x_BLd.dtype)
@@ -199,13 +190,6 @@ def _bert_fault(tower: Any) -> str | None:
     if type(tower.pooler) not in (MeanPooler, ClsPooler, ClsLastHiddenStatePooler):
         return f"{type(tower.pooler).__name__}, which open_clip 3.3 cannot run itself"
     return None
-
-
-def _kept(seen_L: torch.Tensor, multiple: int) -> torch.Tensor:
-    """The positions that are seen, and of the others the first ones up to a multiple."""
-    more = -int(seen_L.sum()) % multiple
-    added = (~seen_L).nonzero()[:more, 0]
-    return torch.cat([seen_L.nonzero()[:, 0], added]).sort().values
 
 
 def _linear(projection: nn.Module | torch.Tensor | None) -> nn.Module:

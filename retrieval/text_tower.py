@@ -73,15 +73,10 @@ class TextTower:
         """SHA-256 of the text tower's tensors with their names: what a concept belongs to."""
         return _digest(self.encoder.model.text)
 
-    def prefix(self, texts: Sequence[str], multiple: int = 1) -> Prefix:
-        """Everything before the last layer's value, on no more positions than matter.
-
-        Args:
-            texts: The texts.
-            multiple: Their number of positions is rounded up to a multiple of this.
-        """
+    def prefix(self, texts: Sequence[str]) -> Prefix:
+        """Everything before the last layer's value, on no more positions than matter."""
         with torch.no_grad():
-            before = self._form.before(self.encoder.tokens(texts), multiple)
+            before = self._form.before(self.encoder.tokens(texts))
             attended = self.layer.attend(before.x_BLd, before.mask_BQHL, before.picked_B)
         picked_N = owner_N = None
         rows_Nd, residual_Nd = attended.rows_BQd.flatten(0, 1), attended.residual_BQd.flatten(0, 1)

@@ -100,21 +100,6 @@ def test_a_text_has_one_vector_whatever_it_is_batched_with(encoder):
     np.testing.assert_allclose(_finish(tower, TEXTS), alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("multiple", [3, 8])
-def test_positions_can_be_rounded_up(encoder, multiple):
-    """Those that are added are padding, which nothing sees."""
-    tower = TextTower(encoder)
-    least, rounded = tower.prefix(TEXTS), tower.prefix(TEXTS, multiple)
-    length, before = rounded.inputs_BLd.shape[1], least.inputs_BLd.shape[1]
-    assert before <= length < before + multiple
-    assert length % multiple == 0 or length == _context(encoder)
-    updates = _updates(tower, len(TEXTS))
-    for some in (None, updates):
-        with torch.no_grad():
-            one, other = tower.finish(rounded, some), tower.finish(least, some)
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
-
-
 def _context(encoder):
     """All the positions that the text tower has."""
     context = encoder.config["text_cfg"].get("context_length", 77)
