@@ -39,7 +39,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $@
 
 repro: install ## run the pipeline: from the catalogue to a registered model
-	@python -m pipelines.mend
+	@python -m pipelines.run.mend
 	dvc repro
 
 serve: install ## serve the champion at http://127.0.0.1:3000 (after `kindred promote`)

@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +30,26 @@ import numpy as np
 import yaml
 
 from pipelines import distill, label, select
-from pipelines.held_out import HeldOut, read_held_out
-from pipelines.params import PARAMS
-from pipelines.paths import CAPTION_VECTORS, PERSONAS_FILE, product_vectors
-from pipelines.pictures import FEATURES
+from pipelines.held_out.winners import HeldOut, read_held_out
+from pipelines.run.params import PARAMS
+from pipelines.run.paths import BASE, CAPTION_VECTORS, product_vectors
+from pipelines.training.features import FEATURES
 from registry.tracking import connect
 from retrieval.captions import caption_ranks
-from retrieval.files import sha256_file
 from retrieval.metrics import recall_at
-from retrieval.schema import PERSONAS, read_rows
-from retrieval.vectors import read_vectors
+from retrieval.storage.files import sha256_file
+from retrieval.storage.vectors import read_vectors
 
 RESULTS = Path("var/ablation/results.jsonl")
 # Of the finished run: read, never written.
 BORROWED = (
-    "data/catalog", "data/personas.parquet", "data/tournaments.parquet", "data/vectors/base",
-    "data/labels/base", "models/base", "models/training/base", "metrics/base.json",
+    "data/catalog", "data/personas.parquet", "data/tournaments.parquet", "data/vectors/texts",
+    "data/vectors/cycles/c0", "data/labels/c0", "models/cycles/c0", "metrics/cycles/c0.json",
     "pipelines",
 )  # fmt: skip
 INPUTS = (
     "data/catalog/products.parquet", "data/personas.parquet", "data/tournaments.parquet",
-    "data/vectors/base/products.parquet", "models/base/open_clip_model.safetensors",
+    "data/vectors/cycles/c0/products.parquet", "models/cycles/c0/model/open_clip_model.safetensors",
 )  # fmt: skip
 # A line: what it changes in params.yaml. `cycles` is a number; the calls are divided among them.
 LINES: dict[str, dict[str, Any]] = {
@@ -67,14 +65,13 @@ LINES: dict[str, dict[str, Any]] = {
 Result = dict[str, Any]
 
 
-def change(params: dict[str, Any], line: str, seed: int, personas: int) -> dict[str, Any]:
+def change(params: dict[str, Any], line: str, seed: int) -> dict[str, Any]:
     """The parameters of a line and seed.
 
     Args:
         params: Content of params.yaml.
         line: One of `LINES`.
         seed: The run's; the catalogue, the base model and the tournaments keep theirs.
-        personas: How many train; more groups than that a cycle, or they are not all covered.
     """
     changed = copy.deepcopy(params)
     changed["seed"] = seed
@@ -85,11 +82,7 @@ def change(params: dict[str, Any], line: str, seed: int, personas: int) -> dict[
         changed["label"]["band_sizes"] = [sum(params["label"]["band_sizes"])]
     calls = params["label"]["groups"] * len(params["cycles"])
     cycles = changes.get("cycles", len(params["cycles"]))
-    names = ["base", *(f"c{number}" for number in range(1, cycles + 1))]
-    changed["cycles"] = {
-        name: {"prev": prev, "prev_model": f"models/{'student/' * (prev != 'base')}{prev}"}
-        for prev, name in pairwise(names)
-    }
+    changed["cycles"] = {f"c{number}": f"c{number - 1}" for number in range(1, cycles + 1)}
     groups = calls // cycles
     # The gate on labels does not run here, so nothing is asked twice for it.
     audits = {"audit_fraction": 0.0, "pair_fraction": 0.0}
@@ -130,15 +123,15 @@ def run(params: dict[str, Any]) -> Result:
             distill.main(cycle)
         select.main()
         held_out = read_held_out("test")
-        scores = {model: held_out.scores(model) for model in ("base", "best")}
+        scores = {model: held_out.scores(model) for model in (BASE, "student")}
         percentiles = {model: held_out.percentiles(found) for model, found in scores.items()}
         ledgers = [Path(f"data/labels/{cycle}/ledger.json") for cycle in params["cycles"]]
         calls = sum(json.loads(path.read_text(encoding="utf-8"))["calls"] for path in ledgers)
         best = json.loads(Path("metrics/select.json").read_text(encoding="utf-8"))
         recall = caption_recall(held_out)
     return {
-        "percentile": float(percentiles["best"].mean()),
-        "base": float(percentiles["base"].mean()),
+        "percentile": float(percentiles["student"].mean()),
+        "base": float(percentiles[BASE].mean()),
         "caption_recall": recall,
         "validation": best["mean_percentile"][best["cycle"]],
         "cycle": best["cycle"],
@@ -150,7 +143,7 @@ def run(params: dict[str, Any]) -> Result:
 def caption_recall(held_out: HeldOut) -> float:
     """Share of held-out products that their own caption finds first: what was forgotten."""
     texts_ND = read_vectors(CAPTION_VECTORS).rows(held_out.product_ids)
-    images_ND = read_vectors(product_vectors("best")).rows(held_out.product_ids)
+    images_ND = read_vectors(product_vectors("student")).rows(held_out.product_ids)
     captions = [product["caption"] for product in held_out.products]
     return recall_at(caption_ranks(texts_ND, images_ND, captions), 1)
 
@@ -179,9 +172,8 @@ def known_results() -> dict[str, Result]:
 def measure(line: str, seed: int) -> Result:
     """The result of a line and seed: known, or run now and kept."""
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    personas = sum(row["split"] == "train" for row in read_rows(PERSONAS_FILE, PERSONAS))
-    changed = change(params, line, seed, personas)
-    digest = distill.digest_of({path: sha256_file(Path(path)) for path in INPUTS}, changed)
+    changed = change(params, line, seed)
+    digest = distill.checkpoint_key({path: sha256_file(Path(path)) for path in INPUTS}, changed)
     known = known_results().get(digest)
     if known is None:
         known = {"line": line, "seed": seed, "digest": digest, **run(changed)}

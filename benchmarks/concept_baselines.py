@@ -5,9 +5,9 @@ changes. Each way learns from the same photos with the same prompts and steps, a
 the subjects on which no setting was chosen, with lambda and learning rate as stage `concepts` chose
 them. Median and range over the seeds.
 
-    python benchmarks/concept_baselines.py                    # seeds 0, 1 and 2
-    python benchmarks/concept_baselines.py --seeds 5 --steps 50
-    python benchmarks/concept_baselines.py --model models/student/best
+    python -m benchmarks.concept_baselines                    # seeds 0, 1 and 2
+    python -m benchmarks.concept_baselines --seeds 5 --steps 50
+    python -m benchmarks.concept_baselines --model models/student
 """
 
 import argparse
@@ -25,34 +25,34 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipelines.catalog import render_all
-from pipelines.concept_subjects import (
+from pipelines.run.params import load_params
+from pipelines.run.paths import PRODUCTS_FILE, STUDENT_MODEL, product_vectors, stage_metrics
+from pipelines.run.stage import derive_seed
+from pipelines.studio.catalogue import render_all
+from pipelines.studio.subjects import plan_subjects
+from pipelines.subjects.lessons import (
     Lesson,
     queries_of,
     references_by_concept,
     reported_subjects,
     teach,
 )
-from pipelines.evaluate_concepts import (
+from pipelines.subjects.measure import (
     caption_recall,
     encode_kindred,
     encode_text_only,
     fill,
     measure,
 )
-from pipelines.params import load_params
-from pipelines.paths import BEST_MODEL, PRODUCTS_FILE, model_metrics, product_vectors
-from pipelines.stage import derive_seed
-from pipelines.studio.subjects import plan_subjects
 from retrieval.captions import caption_ranks
-from retrieval.concept_learning import prompts_for
-from retrieval.concepts import Settings, new_concept
+from retrieval.concepts.concept import new_concept
+from retrieval.concepts.learning import Settings, prompts_for
 from retrieval.encoder import Encoder, load_encoder
-from retrieval.files import read_json
 from retrieval.metrics import recall_at
-from retrieval.schema import PRODUCTS, read_rows
-from retrieval.text_tower import TextTower
-from retrieval.vectors import read_vectors
+from retrieval.storage.files import read_json
+from retrieval.storage.schema import PRODUCTS, read_rows
+from retrieval.storage.vectors import read_vectors
+from retrieval.text.tower import TextTower
 
 BATCH = 64  # texts
 CAPTIONS = 300  # of the test split
@@ -267,7 +267,7 @@ def run(tower: TextTower, studio: Studio, settings: Settings) -> Numbers:
     products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] == "test"]
     products = products[:CAPTIONS]
     captions = [row["caption"] for row in products]
-    images = read_vectors(product_vectors("best")).rows([row["product_id"] for row in products])
+    images = read_vectors(product_vectors("student")).rows([row["product_id"] for row in products])
     nouns = {lesson.start.name: lesson.start.noun for lesson in studio.lessons}
     plain = recall_at(caption_ranks(encoder.encode_texts(captions), images, captions), 10)
     table = {
@@ -308,10 +308,10 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--subjects", type=int, default=params.catalog.subjects)
     parser.add_argument("--steps", type=int, default=params.concepts.steps)
-    parser.add_argument("--model", type=Path, default=BEST_MODEL)
+    parser.add_argument("--model", type=Path, default=STUDENT_MODEL)
     given = parser.parse_args()
     torch.set_num_threads(params.compute.threads)
-    chosen = read_json(model_metrics("concepts"))["chosen"]
+    chosen = read_json(stage_metrics("concepts"))["chosen"]
     rate, l2 = chosen["learning_rate"], chosen["l2"]
     settings = Settings(given.steps, rate, l2, tolerance=params.concepts.tolerance)
     tower = TextTower(load_encoder(given.model))

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from measured import Rows, timed
 from peft import PeftModel
-from plain_concepts import NOUNS, SCENES, make_tower
 
-from retrieval.concepts import Concept, encode_queries, finish_with, new_concept, save_concept
-from retrieval.peft_base import peft_base
-from retrieval.text_tower import TextTower
+from benchmarks.measured import Rows, timed
+from benchmarks.plain_concepts import NOUNS, SCENES, make_tower
+from retrieval.concepts.adapter import save_concept
+from retrieval.concepts.concept import Concept, new_concept
+from retrieval.concepts.peft_base import peft_base
+from retrieval.concepts.queries import encode_queries, finish_with
+from retrieval.text.tower import TextTower
 
 QUERIES, BANK = 64, 10_000
 

@@ -6,10 +6,10 @@ Adam amplifies rounding, of concepts learned alone against the same learned besi
 are random (their values change no time), but MiniLM's are the published ones; pictures are random
 vectors. Everything is warmed up; peers take turns. Median and range over the repetitions.
 
-    python benchmarks/concepts.py                     # the table: a quarter of an hour on two cores
-    python benchmarks/concepts.py --quick             # a small tower, a few steps: does it run?
-    python benchmarks/concepts.py --only encoding --repetitions 9
-    python benchmarks/concepts.py --precision bf16    # also where `auto` would not choose it
+    python -m benchmarks.concepts                     # the table: a quarter of an hour on two cores
+    python -m benchmarks.concepts --quick             # a small tower, a few steps: does it run?
+    python -m benchmarks.concepts --only encoding --repetitions 9
+    python -m benchmarks.concepts --precision bf16    # also where `auto` would not choose it
 """
 
 import argparse
@@ -20,21 +20,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from concept_encoding import show_encoding
-from measured import Rows, describe_machine, timed
-from plain_concepts import PHOTOS, SCENES, PlainLoop, make_concepts, make_tower
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.concept_encoding import show_encoding
+from benchmarks.measured import Rows, describe_machine, timed
+from benchmarks.plain_concepts import PHOTOS, SCENES, PlainLoop, make_concepts, make_tower
 from retrieval.compute import resolve_precision
-from retrieval.concepts import (
-    Concept,
-    ConceptWarning,
-    Settings,
-    encode_queries,
-    finish_with,
-    learn_many,
-)
-from retrieval.text_tower import TextTower
+from retrieval.concepts.concept import Concept, ConceptWarning
+from retrieval.concepts.learning import Settings, learn_many
+from retrieval.concepts.queries import encode_queries, finish_with
+from retrieval.text.tower import TextTower
 
 TOWERS = ("ViT-B-32", "ViT-L-14", "ViT-B-16-SigLIP", "MiniLM")
 SETTINGS = Settings(steps=500, learning_rate=1e-3, l2=0.35)  # as published

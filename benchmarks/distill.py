@@ -5,8 +5,8 @@ clipped AdamW step, the running average. Its limit is a bare loop over the same 
 pictures, already normalised, forward, and backward of the vectors' sum. Both run in turns in one
 process, after a warm-up; median and range over the turns.
 
-    python benchmarks/distill.py                  # after `dvc repro label@c1`; over five minutes
-    python benchmarks/distill.py --steps 2 --turns 3 --batch-groups 16
+    python -m benchmarks.distill                  # after `dvc repro label@c1`; over five minutes
+    python -m benchmarks.distill --steps 2 --turns 3 --batch-groups 16
 """
 
 import argparse
@@ -14,12 +14,12 @@ import sys
 import time
 
 import torch
-from measured import Rows
 
-from pipelines.distill import prepare
-from pipelines.distillation import Distillation
-from pipelines.params import Distill, load_params
-from pipelines.processes import Team
+from benchmarks.measured import Rows
+from pipelines.run.params import Distill, load_params
+from pipelines.training.cycle import prepare
+from pipelines.training.distillation import Distillation
+from pipelines.training.processes import Team
 from retrieval.compute import autocast, make_repeatable, resolve_device
 
 SHARE = 0.7  # of the bare loop's speed, at least

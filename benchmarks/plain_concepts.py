@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from open_clip.hf_model import HFTextEncoder
 from open_clip.transformer import text_global_pool
 
-from retrieval.concept_learning import prompts_for
-from retrieval.concepts import Concept, Settings, new_concept
+from retrieval.concepts.concept import Concept, new_concept
+from retrieval.concepts.learning import Settings, prompts_for
+from retrieval.concepts.objective import concept_fit
+from retrieval.concepts.peft_base import peft_base
 from retrieval.encoder import Encoder, create_encoder
-from retrieval.losses import concept_fit
-from retrieval.peft_base import peft_base
-from retrieval.text_tower import TextTower
+from retrieval.text.tower import TextTower
 
 PHOTOS = 5  # a concept
 SCENES = ("on a wooden table", "at the beach", "in the snow", "beside a window at night")

@@ -4,9 +4,9 @@ The service runs in a registry of its own, in a temporary folder, with two versi
 and the same with student and base exchanged, whose answers differ. Load comes from this process, on
 loopback. Nothing of the project changes.
 
-    python benchmarks/serve.py                  # the challenger, or the champion
-    python benchmarks/serve.py --version 3 --repetitions 5
-    python benchmarks/serve.py --latency-only
+    python -m benchmarks.serve                  # the challenger, or the champion
+    python -m benchmarks.serve --version 3 --repetitions 5
+    python -m benchmarks.serve --latency-only
 """
 
 import argparse
@@ -29,19 +29,19 @@ from typing import TypeVar
 
 import httpx
 import numpy as np
-from measured import Rows
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from benchmarks.measured import Rows
 from registry.bundle import Bundle
 from registry.catalogue_index import ensure_collections
 from registry.checksums import write_sums
 from registry.store import fetch_bundle, register_bundle
 from registry.versions import find_version
-from retrieval.collection import Collection
 from retrieval.encoder import Encoder
-from retrieval.index import ExactIndex
-from retrieval.vector_store import collection_key, open_store
+from retrieval.index.collection import Collection
+from retrieval.index.exact import ExactIndex
+from retrieval.index.store import collection_key, open_store
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ On the studio, where the truth is known: for each seed a catalogue and personas 
 is rendered), and the simulated teacher of params.yaml decides the matches. Both forms play for the
 same personas; nothing of the project changes. Median and range over the seeds.
 
-    python benchmarks/tournaments.py                  # five seeds, two minutes on two cores
-    python benchmarks/tournaments.py --seeds 1 --personas 20
-    python benchmarks/tournaments.py --group-size 8
+    python -m benchmarks.tournaments                  # five seeds, two minutes on two cores
+    python -m benchmarks.tournaments --seeds 1 --personas 20
+    python -m benchmarks.tournaments --group-size 8
 """
 
 import argparse
@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from measured import Rows
 
-from pipelines.knockout import Entry, Outcome, Rules, hold
-from pipelines.params import Params, load_params
-from pipelines.stage import derive_seed
+from benchmarks.measured import Rows
+from pipelines.labelling.knockout import Entry, Outcome, Rules, hold
+from pipelines.labelling.teachers.asking import Ranker
+from pipelines.labelling.teachers.protocol import Question, Reply, Request, Teacher
+from pipelines.labelling.teachers.replies import read_reply
+from pipelines.labelling.teachers.simulated import SimulatedTeacher
+from pipelines.run.params import Params, load_params
+from pipelines.run.stage import derive_seed
 from pipelines.studio.personas import write_personas
 from pipelines.studio.products import plan_products
-from pipelines.teachers.asking import Ranker
-from pipelines.teachers.protocol import Question, Reply, Request, Teacher
-from pipelines.teachers.replies import read_reply
-from pipelines.teachers.simulated import SimulatedTeacher
 from pipelines.tournaments import sum_up
 from retrieval.wants import utilities
 

@@ -1,14 +1,14 @@
 """Stage `base`: the embedding model that distillation starts from.
 
 data/catalog/, data/personas.parquet
-    -> models/base/, data/vectors/base/ (products, captions, personas, paraphrases),
-       metrics/base.json, reports/curves/base.csv, data/runs/base.json,
-       data/labels/base/ (no rankings yet), models/training/base/ (no state yet)
+    -> data/vectors/texts/ (captions, personas, paraphrases), reports/curves/base.csv; and what each
+       cycle leaves, as c0: models/cycles/c0/, data/vectors/cycles/c0/, metrics/cycles/c0.json,
+       data/labels/c0/ (no rankings yet), data/runs/c0.json
 
 `base.pretrained: null` trains the image tower against the frozen MiniLM text tower on the literal
-captions of the training products (pipelines/caption_training.py), those of split `base` among them:
-it may know kinds of product that distillation never sees. An open_clip tag or a file of weights is
-loaded as it is.
+captions of the training products (pipelines/training/caption_training.py), those of split `base`
+among them: it may know kinds of product that distillation never sees. An open_clip tag or a file of
+weights is loaded as it is.
 
 Run:  dvc repro base
 Tiny: python -m pipelines.base, after base.epochs: 1 in params.yaml
@@ -20,31 +20,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipelines.artifacts import write_curves, write_run
-from pipelines.caption_training import pair_with_captions, train_head, train_trunk
-from pipelines.params import Params, load_params
-from pipelines.paths import (
-    BASE_MODEL,
+from pipelines.run.artifacts import write_curves, write_run
+from pipelines.run.params import Params, load_params
+from pipelines.run.paths import (
+    BASE,
     CAPTION_VECTORS,
     PARAPHRASE_VECTORS,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
-    model_metrics,
+    cycle_metrics,
+    cycle_model,
+    cycle_state,
     product_vectors,
     rankings_file,
-    training_state,
 )
-from pipelines.stage import derive_seed, say, stage_lock
-from pipelines.training_state import write_state
+from pipelines.run.stage import derive_seed, say, stage_lock
+from pipelines.training.caption_training import pair_with_captions, train_head, train_trunk
+from pipelines.training.state import write_state
 from registry.tracking import log_curve, training_run
 from retrieval.captions import caption_ranks
 from retrieval.compute import make_repeatable, resolve_device
 from retrieval.encoder import Encoder, create_encoder, save_encoder
-from retrieval.files import sha256_file, write_json
 from retrieval.metrics import recall_at
-from retrieval.schema import BASE_SPLIT, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
-from retrieval.vectors import write_vectors
+from retrieval.storage.files import sha256_file, write_json
+from retrieval.storage.schema import BASE_SPLIT, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
+from retrieval.storage.vectors import write_vectors
 
 TRAINED_ON = ("train", BASE_SPLIT)
 
@@ -99,23 +100,21 @@ def main() -> None:
         losses = train_on_captions(encoder, pixels, texts_ND, products, params)
         ids = [product["product_id"] for product in products]
         images_ND = encoder.encode_pixels(pixels)
-        write_vectors(product_vectors("base"), ids, images_ND)
+        write_vectors(product_vectors(BASE), ids, images_ND)
         write_vectors(CAPTION_VECTORS, ids, texts_ND)
         embed_personas(encoder, personas)
-        save_encoder(encoder, BASE_MODEL)
+        save_encoder(encoder, cycle_model(BASE))
         val = [row for row, product in enumerate(products) if product["split"] == "val"]
         captions = [products[row]["caption"] for row in val]
         recall = recall_at(caption_ranks(texts_ND[val], images_ND[val], captions), 10)
         validation = {"caption_recall@10": recall}
-        write_json(
-            model_metrics("base"), {"validation": validation, "history": [], "stopped": False}
-        )
+        write_json(cycle_metrics(BASE), {"validation": validation, "history": [], "stopped": False})
         write_curves("base", {"loss": losses["choice"]})
-        write_rows(rankings_file("base"), [], RANKINGS)
-        write_state(training_state("base"), {})
+        write_rows(rankings_file(BASE), [], RANKINGS)
+        write_state(cycle_state(BASE), {})
         for part, values in losses.items():
             log_curve(part, values)
-        write_run("base", run)
+        write_run(BASE, run)
         say(f"base model: caption recall@10 on validation products {recall:.3f}")
 
 

@@ -8,94 +8,23 @@ Run:  dvc repro catalog
 Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas: 20 in params.yaml
 """
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipelines.folder import read_folder
-from pipelines.folder_pictures import PictureLimits
-from pipelines.folder_rejects import hold_rejects, write_rejects
-from pipelines.params import Catalog, Params, load_params
-from pipelines.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
-from pipelines.splits import assign_splits
-from pipelines.stage import derive_seed, progress, say, stage_lock
-from pipelines.studio.personas import draw_unseen, write_personas
-from pipelines.studio.products import Picture, plan_products
-from pipelines.studio.render import render
-from pipelines.studio.subjects import plan_subjects
-from pipelines.studio.vocabulary import KINDS
-from retrieval.files import atomic_folder, sha256_file
-from retrieval.schema import PERSONAS, PRODUCTS, SUBJECTS, write_rows
+from pipelines.ingest.folder import read_folder
+from pipelines.ingest.pictures import PictureLimits
+from pipelines.ingest.rejects import hold_rejects, write_rejects
+from pipelines.ingest.splits import assign_splits
+from pipelines.run.params import Catalog, load_params
+from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
+from pipelines.run.stage import derive_seed, say, stage_lock
+from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
+from retrieval.storage.files import atomic_folder
+from retrieval.storage.schema import PERSONAS, PRODUCTS, SUBJECTS, write_rows
 
 REJECTS = Path("reports/catalog_rejects.csv")
-CHUNK = 16  # pictures a worker takes at a time
 
 Rows = list[dict[str, Any]]
-
-
-def render_all(pictures: Sequence[tuple[Path, Picture]]) -> None:
-    """Render pictures into files, on all processors."""
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        done = pool.map(_render_one, pictures, chunksize=CHUNK)
-        for _ in progress(done, "pictures", total=len(pictures)):
-            pass
-
-
-def _render_one(job: tuple[Path, Picture]) -> None:
-    path, picture = job
-    path.write_bytes(render(picture.looks, picture.scene, picture.seed))
-
-
-def studio(params: Params, folder: Path) -> tuple[Rows, Rows, Rows]:
-    """Products, personas and subjects of the studio; pictures go into `folder`."""
-    settings = params.catalog
-    (folder / "images").mkdir()
-    (folder / "subjects").mkdir()
-    plan = plan_products(settings.products, derive_seed(params.seed, "catalog", "products"))
-    products = [{**row, "image": f"images/{row['product_id']}.jpg", "split": ""} for row, _ in plan]
-    subjects: Rows = []
-    jobs = [(folder / row["image"], plan[at][1]) for at, row in enumerate(products)]
-    for row, picture in plan_subjects(
-        settings.subjects, derive_seed(params.seed, "catalog", "subjects")
-    ):
-        image = f"subjects/{row['row_id']}.jpg" if picture else ""
-        subjects.append({**row, "image": image})
-        if picture:
-            jobs.append((folder / image, picture))
-    render_all(jobs)
-    for row in (*products, *subjects):
-        row["image_sha256"] = sha256_file(folder / row["image"]) if row["image"] else ""
-    unseen = draw_unseen(
-        settings.unseen_interests, derive_seed(params.seed, "catalog", "unseen interests")
-    )
-    personas = write_personas(
-        settings.personas, derive_seed(params.seed, "catalog", "personas"), unseen
-    )
-    return products, personas, subjects
-
-
-def unseen_kinds(params: Params) -> frozenset[str]:
-    """The kinds of product that are kept out of distillation, drawn by seed."""
-    rng = np.random.default_rng(derive_seed(params.seed, "catalog", "unseen kinds"))
-    kinds = rng.permutation([kind.noun for kind in KINDS])
-    return frozenset(kinds[: params.catalog.unseen_kinds].tolist())
-
-
-def keep_kinds_unseen(products: Rows, kinds: frozenset[str]) -> Rows:
-    """The products, those of the kinds that are no test products with split `base`.
-
-    The base model learns their captions; no teacher ranks them, and no cycle is chosen by them.
-    """
-    return [
-        {**row, "split": "base"}
-        if row["attributes"]["kind"] in kinds and row["split"] != "test"
-        else row
-        for row in products
-    ]
 
 
 def photos(settings: Catalog, folder: Path) -> tuple[Rows, Rows, Rows]:
@@ -119,7 +48,7 @@ def main() -> None:
         write_rejects(REJECTS, [])
         with atomic_folder(PRODUCTS_FILE.parent) as folder:
             if settings.source == "studio":
-                products, personas, subjects = studio(params, folder)
+                products, personas, subjects = make_studio(params, folder)
             else:
                 products, personas, subjects = photos(settings, folder)
             digests = [row["image_sha256"] for row in products]

@@ -2,7 +2,7 @@
 
 data/labels/<cycle>/ (rankings, audits, ledger), data/personas.parquet (wants),
 data/catalog (attributes, pictures)
-    -> metrics/labels_<cycle>.json (the verdict),
+    -> metrics/labels/<cycle>.json (the verdict),
        reports/labels/<cycle>/ (Data Docs; six example groups in the teacher's order)
 
 Exit 1: the labels did not pass; verdict and report are written all the same.
@@ -18,24 +18,24 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from pipelines.params import load_params
-from pipelines.paths import (
+from pipelines.run.params import load_params
+from pipelines.run.paths import (
     PERSONAS_FILE,
     PRODUCTS_FILE,
     audits_file,
+    label_verdict,
     ledger_file,
     rankings_file,
 )
-from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
-from retrieval.files import read_json, sha256_file, write_json
-from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows
+from pipelines.run.stage import cycle_argument, derive_seed, say, stage_lock
+from retrieval.storage.files import read_json, sha256_file, write_json
+from retrieval.storage.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows
 from validation.example_groups import Example, draw_examples, pick_groups
-from validation.label_suites import LabelLimits, Ledger
+from validation.label_suites import Ledger
 from validation.label_tables import Catalogue, Truth
 from validation.labels import Evidence, check_labels
 from validation.report_page import add_verdict
 
-METRICS = Path("metrics")
 REPORTS = Path("reports/labels")
 EXAMPLES = 6
 
@@ -103,7 +103,6 @@ def main(cycle: str) -> None:
         SystemExit: The labels did not pass (status 1); verdict and report are written.
     """
     params = load_params()
-    limits = LabelLimits(**params.check_labels.model_dump())
     report = REPORTS / cycle
     files = (
         rankings_file(cycle), audits_file(cycle), ledger_file(cycle), PERSONAS_FILE, PRODUCTS_FILE
@@ -112,12 +111,12 @@ def main(cycle: str) -> None:
         personas, products = read_rows(PERSONAS_FILE, PERSONAS), read_rows(PRODUCTS_FILE, PRODUCTS)
         evidence = read_evidence(cycle, personas, products)
         digests = {path.as_posix(): sha256_file(path) for path in files}
-        verdict = check_labels(evidence, limits, report, digests)
+        verdict = check_labels(evidence, params.check_labels, report, digests)
         rankings = read_rows(rankings_file(cycle), RANKINGS)
         seed = derive_seed(params.seed, "check_labels", cycle)
         draw_examples(read_examples(rankings, personas, products, seed), report / "examples.png")
         add_verdict(report / "index.html", verdict, "examples.png")
-        write_json(METRICS / f"labels_{cycle}.json", verdict.to_json())
+        write_json(label_verdict(cycle), verdict.to_json())
     message = f"{verdict.summary()}\nreport: {(report / 'index.html').as_posix()}"
     if not verdict.passed:
         sys.stderr.write(f"{message}\n")

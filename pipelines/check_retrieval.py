@@ -1,7 +1,7 @@
 """Stage `check_retrieval`: judge the student by its evaluation and beside the champion.
 
 reports/queries.parquet, metrics/evaluate.json, data/catalog, data/personas.parquet, data/vectors,
-models/student/best; the registry's champion, if there is one
+models/student; the registry's champion, if there is one
     -> metrics/retrieval_verdict.json (the verdict), reports/retrieval/ (Data Docs)
 
 It exits 0 whatever the verdict: a version that did not pass can be registered and looked at, and
@@ -18,31 +18,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.contest import read_candidate
-from pipelines.params import load_params
-from pipelines.paths import (
+from pipelines.held_out.candidate import read_candidate
+from pipelines.run.params import load_params
+from pipelines.run.paths import (
     CAPTION_VECTORS,
     EVALUATION,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     QUERIES_FILE,
+    RETRIEVAL_VERDICT,
     product_vectors,
 )
-from pipelines.stage import say, stage_lock
+from pipelines.run.stage import say, stage_lock
 from registry.catalogue_index import try_index
 from registry.comparison import compare_with
 from registry.versions import find_champion
-from retrieval.collection import Item
-from retrieval.files import read_json, sha256_file, write_json
-from retrieval.schema import PRODUCTS, QUERIES, read_rows
-from retrieval.vectors import read_vectors
+from retrieval.index.collection import Item
+from retrieval.storage.files import read_json, sha256_file, write_json
+from retrieval.storage.schema import PRODUCTS, QUERIES, read_rows
+from retrieval.storage.vectors import read_vectors
 from validation.retrieval import Evidence, check_retrieval
 from validation.retrieval_champion import Comparison, Uncompared
 from validation.retrieval_champion_suites import IndexTrial
-from validation.retrieval_suites import RetrievalLimits
 
-VERDICT = Path("metrics/retrieval_verdict.json")
 REPORT = Path("reports/retrieval")
 TRIED = 100  # queries that the index is tried with, evenly among the personas
 
@@ -52,7 +51,7 @@ Rows = list[dict[str, Any]]
 def inputs() -> dict[str, str]:
     """SHA-256 of the files that the verdict is about."""
     tables = (QUERIES_FILE, EVALUATION, PRODUCTS_FILE, PERSONAS_FILE)
-    vectors = (product_vectors("best"), PERSONA_VECTORS, CAPTION_VECTORS)
+    vectors = (product_vectors("student"), PERSONA_VECTORS, CAPTION_VECTORS)
     return {path.as_posix(): sha256_file(path) for path in (*tables, *vectors)}
 
 
@@ -65,7 +64,9 @@ def index_trial(products: Rows) -> IndexTrial:
     texts_ND = read_vectors(PERSONA_VECTORS).vectors
     rows = np.unique(np.linspace(0, len(texts_ND) - 1, min(TRIED, len(texts_ND))).astype(int))
     try:
-        return IndexTrial(try_index(read_vectors(product_vectors("best")), items, texts_ND[rows]))
+        return IndexTrial(
+            try_index(read_vectors(product_vectors("student")), items, texts_ND[rows])
+        )
     except ValueError as error:
         return IndexTrial(0.0, str(error))
 
@@ -81,7 +82,6 @@ def beside_champion(name: str, queries: Rows, products: Rows) -> Comparison | Un
 def main() -> None:
     """Run the stage."""
     params = load_params()
-    limits = RetrievalLimits(**params.check_retrieval.model_dump())
     with stage_lock("check_retrieval"):
         queries, products = read_rows(QUERIES_FILE, QUERIES), read_rows(PRODUCTS_FILE, PRODUCTS)
         evidence = Evidence(
@@ -90,8 +90,8 @@ def main() -> None:
             index=index_trial(products),
             champion=beside_champion(params.registration.name, queries, products),
         )
-        verdict = check_retrieval(evidence, limits, REPORT, inputs())
-        write_json(VERDICT, verdict.to_json())
+        verdict = check_retrieval(evidence, params.check_retrieval, REPORT, inputs())
+        write_json(RETRIEVAL_VERDICT, verdict.to_json())
     say(f"{verdict.summary()}\nreport: {(REPORT / 'index.html').as_posix()}")
 
 

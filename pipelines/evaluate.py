@@ -1,10 +1,10 @@
 """Stage `evaluate`: what base and student can do, on personas, products and subjects unseen.
 
-models/student/best/, models/concepts/, data/vectors/, data/tournaments.parquet,
+models/student/, models/concepts/, data/vectors/, data/tournaments.parquet,
 data/held_out_groups.parquet, the catalogue
     -> metrics/evaluate.json, data/runs/evaluate.json, and in reports/: queries.parquet, slices.csv,
-       calibration.csv, percentiles.csv, percentiles_by_cycle.csv, worst.json, a picture of each
-       CSV, and evaluation.html, which shows it all
+       calibration.csv, percentiles.csv, percentiles_by_cycle.csv, worst.json, and evaluation.html,
+       which shows it all
 
 docs/evaluation.md says what each number means.
 
@@ -16,11 +16,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.artifacts import write_run
-from pipelines.evaluate_captions import caption_metrics
-from pipelines.evaluate_concepts import concept_metrics
-from pipelines.evaluate_groups import calibrate, read_groups
-from pipelines.evaluate_personas import (
+from pipelines.evaluation.captions import caption_metrics
+from pipelines.evaluation.concepts import concept_metrics
+from pipelines.evaluation.groups import calibrate, read_groups
+from pipelines.evaluation.personas import (
     Reader,
     compare,
     persona_scores,
@@ -28,35 +27,46 @@ from pipelines.evaluate_personas import (
     read_listings,
     summarise,
 )
-from pipelines.evaluate_plots import PICTURES, draw_plots, write_percentiles
-from pipelines.evaluate_report import REPORT, write_report
-from pipelines.evaluate_slices import is_headline, slice_metrics, slice_personas
-from pipelines.evaluate_statistics import Resampling
-from pipelines.evaluate_tables import write_calibration, write_cycles, write_slices, write_worst
-from pipelines.held_out import HeldOut, read_held_out
-from pipelines.params import Params, load_params
-from pipelines.paths import (
-    BEST_MODEL,
+from pipelines.evaluation.report import REPORT, write_report
+from pipelines.evaluation.slices import is_headline, slice_metrics, slice_personas
+from pipelines.evaluation.statistics import Resampling
+from pipelines.evaluation.tables import (
+    write_calibration,
+    write_cycles,
+    write_percentiles,
+    write_slices,
+    write_worst,
+)
+from pipelines.held_out.winners import HeldOut, read_held_out
+from pipelines.run.artifacts import write_run
+from pipelines.run.params import Params, load_params
+from pipelines.run.paths import (
+    BASE,
     CALIBRATION_FILE,
     CONCEPTS,
     CYCLES_FILE,
     EVALUATION,
     HELD_OUT_GROUPS_FILE,
+    PERCENTILES_FILE,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     QUERIES_FILE,
     SLICES_FILE,
+    STUDENT_MODEL,
     SUBJECTS_FILE,
     TOURNAMENTS_FILE,
     WORST_FILE,
 )
-from pipelines.stage import derive_seed, say, stage_lock
+from pipelines.run.stage import derive_seed, say, stage_lock
 from registry.tracking import log_files, log_metrics, training_run
 from retrieval.compute import make_repeatable, resolve_device
-from retrieval.files import sha256_file, sha256_folder, write_json
-from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, read_rows, write_rows
+from retrieval.storage.files import sha256_file, sha256_folder, write_json
+from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, read_rows, write_rows
 
-TABLES = (EVALUATION, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, CYCLES_FILE, WORST_FILE)
+TABLES = (
+    EVALUATION, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, PERCENTILES_FILE, CYCLES_FILE,
+    WORST_FILE,
+)  # fmt: skip
 READERS = ("base", "text", "student")  # the models that read a persona's words
 
 Rows = list[dict[str, Any]]
@@ -105,7 +115,7 @@ def write_reports(held_out: HeldOut, rows: ModelRows, slices: Any, params: Param
         {model: [row["percentile"] for row in here[model]] for model in here if here[model]}
     )
     write_slices(slices)
-    models = {"base": "base", "student": "best"}
+    models = {"base": BASE, "student": "student"}
     scores = {model: shown.scores(models[model]) for model in models} if chosen else {}
     write_calibration(calibrate(shown.groups_Q, scores))
     write_cycles(shown, list(params.cycles))
@@ -118,7 +128,7 @@ def main() -> None:
     params = load_params()
     files = (TOURNAMENTS_FILE, HELD_OUT_GROUPS_FILE, SUBJECTS_FILE)
     digests = {str(path): sha256_file(path) for path in files}
-    digests |= {str(path): sha256_folder(path) for path in (BEST_MODEL, CONCEPTS)}
+    digests |= {str(path): sha256_folder(path) for path in (STUDENT_MODEL, CONCEPTS)}
     settings = {"seed": params.seed, "evaluate": params.evaluate.model_dump()}
     with stage_lock("evaluate"), training_run("evaluate", settings, digests) as run:
         make_repeatable(derive_seed(params.seed, "evaluate"), params.compute.threads)
@@ -141,10 +151,9 @@ def main() -> None:
         everything = [*rows.values(), *paraphrased.values()]
         write_rows(QUERIES_FILE, [row for model in everything for row in model], QUERIES)
         write_reports(held_out, rows, slices, params)
-        draw_plots()
         write_report()
         log_metrics(metrics)  # slices are in their file: MLflow takes few signs in a name
-        log_files([*TABLES, *PICTURES, REPORT])
+        log_files([*TABLES, REPORT])
         write_run("evaluate", run)
         say(_summary(metrics))
 

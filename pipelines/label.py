@@ -18,27 +18,27 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.label_plan import Planned, plan_groups, plan_requests, with_audits
-from pipelines.params import Params, load_params
-from pipelines.paths import (
+from pipelines.labelling.plan import Planned, plan_groups, plan_requests, with_audits
+from pipelines.labelling.teachers.asking import Purpose
+from pipelines.labelling.teachers.budget import make_budget
+from pipelines.labelling.teachers.factory import make_teacher, open_asker
+from pipelines.labelling.teachers.from_file import FileTeacher
+from pipelines.labelling.teachers.protocol import Reply, Request
+from pipelines.run.params import Params, load_params
+from pipelines.run.paths import (
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     audits_file,
+    cycle_metrics,
     ledger_file,
-    model_metrics,
     product_vectors,
     rankings_file,
 )
-from pipelines.stage import cycle_argument, derive_seed, say, stage_lock
-from pipelines.teachers.asking import Purpose
-from pipelines.teachers.budget import make_budget
-from pipelines.teachers.factory import make_teacher, open_asker
-from pipelines.teachers.from_file import FileTeacher
-from pipelines.teachers.protocol import Reply, Request
-from retrieval.files import read_json, write_json
-from retrieval.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
-from retrieval.vectors import read_vectors
+from pipelines.run.stage import cycle_argument, derive_seed, say, stage_lock
+from retrieval.storage.files import read_json, write_json
+from retrieval.storage.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
+from retrieval.storage.vectors import read_vectors
 
 Rows = list[dict[str, Any]]
 
@@ -55,7 +55,7 @@ class Labels:
 def sample(params: Params, cycle: str, tables: tuple[Rows, Rows], before: Rows) -> list[Planned]:
     """Groups that the previous model's scores pick, and audits of them. Raises as `plan_groups`."""
     personas, products = tables
-    prev = params.cycles[cycle].prev
+    prev = params.cycles[cycle]
     times = Counter(row["persona_id"] for row in before)
     asked_P = np.array([times[row["persona_id"]] for row in personas])
     product_ids = [product["product_id"] for product in products]
@@ -150,9 +150,9 @@ def main(cycle: str) -> None:
     """Read, label, write; after an early stop pass the rankings through."""
     params = load_params()
     with stage_lock(f"label@{cycle}"):
-        prev = params.cycles[cycle].prev
+        prev = params.cycles[cycle]
         before = read_rows(rankings_file(prev), RANKINGS)
-        if read_json(model_metrics(prev))["stopped"]:
+        if read_json(cycle_metrics(prev))["stopped"]:
             say(f"training stopped before cycle {cycle}: old labels pass through")
             labels = Labels(ledger={**make_budget(params.teacher).to_json(), **_counts([], [])})
         else:

@@ -1,8 +1,8 @@
 """Register everything that was made as one version of the model, with the alias `challenger`.
 
-Inputs:  models/student/best/, data/vectors/{best,base}/products.parquet, data/catalog/,
+Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet, data/catalog/,
          data/personas.parquet, data/tournaments.parquet, models/concepts/,
-         metrics/{evaluate,retrieval_verdict,labels_<cycle>}.json, reports/queries.parquet,
+         metrics/{evaluate,retrieval_verdict,labels/<cycle>}.json, reports/queries.parquet,
          data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
 Outputs: models/registered.json; a version in the MLflow registry
 
@@ -17,27 +17,28 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from pipelines.params import Params, Teacher, load_params
-from pipelines.paths import (
-    BEST_MODEL,
+from pipelines.run.params import Params, Teacher, load_params
+from pipelines.run.paths import (
+    BASE,
     CONCEPTS,
     EVALUATION,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     QUERIES_FILE,
+    RETRIEVAL_VERDICT,
+    STUDENT_MODEL,
     TOURNAMENTS_FILE,
+    label_verdict,
     product_vectors,
     run_file,
 )
-from pipelines.stage import say, stage_lock
+from pipelines.run.stage import say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.lineage import Lineage, TeacherRecord, collect_lineage
 from registry.store import register_bundle
 from registry.versions import Version, champion_number
-from retrieval.files import read_json, sha256_file, write_json
+from retrieval.storage.files import read_json, sha256_file, write_json
 
-RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
-METRICS = Path("metrics")
 WORK = Path("var/register")
 REGISTERED = Path("models/registered.json")
 
@@ -55,9 +56,9 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
     """What the bundle is put together from."""
     return BundleSources(
         name=params.registration.name,
-        model=BEST_MODEL,
-        student_vectors=product_vectors("best"),
-        base_vectors=product_vectors("base"),
+        model=STUDENT_MODEL,
+        student_vectors=product_vectors("student"),
+        base_vectors=product_vectors(BASE),
         products=PRODUCTS_FILE,
         personas=PERSONAS_FILE,
         tournaments=TOURNAMENTS_FILE,
@@ -83,19 +84,19 @@ def record(version: Version) -> dict[str, Any]:
 
 
 def _verdicts(params: Params) -> dict[str, Path]:
-    labels = {f"labels_{cycle}": METRICS / f"labels_{cycle}.json" for cycle in params.cycles}
+    labels = {f"labels_{cycle}": label_verdict(cycle) for cycle in params.cycles}
     return {**labels, "retrieval": RETRIEVAL_VERDICT}
 
 
 def _lineage(params: Params) -> Lineage:
-    vectors = [product_vectors("best"), product_vectors("base")]
+    vectors = [product_vectors("student"), product_vectors(BASE)]
     tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE]
-    made_of = [BEST_MODEL, *vectors, *tables, CONCEPTS, EVALUATION]
+    made_of = [STUDENT_MODEL, *vectors, *tables, CONCEPTS, EVALUATION]
     return collect_lineage(
         project=Path.cwd(),
         inputs=[path.as_posix() for path in (*made_of, *_verdicts(params).values())],
         teacher=_teacher(params.teacher),
-        runs=read_runs(["base", *params.cycles, "concepts", "evaluate"]),
+        runs=read_runs([BASE, *params.cycles, "concepts", "evaluate"]),
         parent=champion_number(params.registration.name),
     )
 

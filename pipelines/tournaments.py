@@ -3,7 +3,7 @@
 data/personas.parquet, data/catalog/ -> data/tournaments.parquet, data/held_out_groups.parquet
 
 Validation personas judge validation products, test personas test products; the latter rank some
-whole groups too (pipelines/held_out_groups.py), for Kendall's tau. Every reply is in the
+whole groups too (pipelines/labelling/held_out_groups.py), for Kendall's tau. Every reply is in the
 journal, var/teacher/tournaments.jsonl, before it counts: a run that was killed, or that a budget
 ended, asks only for what is missing.
 
@@ -17,20 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.held_out_groups import rank_groups
-from pipelines.knockout import Entry, Outcome, Rules, hold, matches_needed
-from pipelines.params import Params, load_params
-from pipelines.paths import (
-    HELD_OUT_GROUPS_FILE,
-    PERSONAS_FILE,
-    PRODUCTS_FILE,
-    TOURNAMENTS_FILE,
-)
-from pipelines.stage import derive_seed, say, stage_lock
-from pipelines.teachers.asking import Asker, Forecast, Purpose, Ranker
-from pipelines.teachers.factory import make_teacher, open_asker
-from pipelines.teachers.protocol import Request
-from retrieval.schema import (
+from pipelines.labelling.held_out_groups import rank_groups
+from pipelines.labelling.knockout import Entry, Outcome, Rules, hold, matches_needed
+from pipelines.labelling.teachers.asking import Asker, Forecast, Purpose, Ranker
+from pipelines.labelling.teachers.factory import make_teacher, open_asker
+from pipelines.labelling.teachers.protocol import Request
+from pipelines.run.params import Params, load_params
+from pipelines.run.paths import HELD_OUT_GROUPS_FILE, PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
+from pipelines.run.stage import derive_seed, say, stage_lock
+from retrieval.storage.schema import (
     PERSONAS,
     PRODUCTS,
     RANKINGS,

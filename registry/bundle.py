@@ -23,13 +23,13 @@ from pydantic import ValidationError
 from registry.checksums import file_digests, verify_sums
 from registry.lineage import Lineage
 from registry.verdicts import Verdict
-from retrieval import schema
-from retrieval.files import read_json
+from retrieval.storage import schema
+from retrieval.storage.files import read_json
 
 if TYPE_CHECKING:
-    from retrieval.concepts import Concept
+    from retrieval.concepts.concept import Concept
     from retrieval.encoder import Encoder
-    from retrieval.vectors import Vectors
+    from retrieval.storage.vectors import Vectors
 
 FORMAT_VERSION = "3"
 _READABLE = ("2", FORMAT_VERSION)  # 2 has queries without wants and slices
@@ -106,13 +106,13 @@ class Bundle:
             known = ", ".join(self.concept_names) or "none"
             msg = f"got concept {name!r}, expected one of this version's: {known}"
             raise ValueError(msg)
-        from retrieval.concepts import load_concept
+        from retrieval.concepts.adapter import load_concept
 
         return load_concept(self.folder / "concepts" / name, encoder)
 
     def read_vectors(self, model: Literal["student", "base"]) -> "Vectors":
         """The catalogue's vectors by the student, or by the base model that it came from."""
-        from retrieval.vectors import read_vectors
+        from retrieval.storage.vectors import read_vectors
 
         return read_vectors(self.folder / "vectors" / f"{model}.parquet")
 

@@ -14,8 +14,8 @@ from registry.checksums import write_sums
 from registry.lineage import Lineage
 from registry.model_card import CardFacts, render_card
 from registry.verdicts import Verdict
-from retrieval import schema
-from retrieval.files import atomic_folder, read_json, write_json
+from retrieval.storage import schema
+from retrieval.storage.files import atomic_folder, read_json, write_json
 
 _JPEG_QUALITY = 85
 
@@ -81,7 +81,7 @@ def _copy_folder(source: Path, target: Path) -> None:
 
 
 def _check_ids(path: Path, product_ids: list[str]) -> None:
-    from retrieval.vectors import read_vectors
+    from retrieval.storage.vectors import read_vectors
 
     ids = read_vectors(path).ids
     if sorted(ids) != sorted(product_ids):

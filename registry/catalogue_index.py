@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from registry.bundle import Bundle
 from registry.errors import RegistryError
-from retrieval.collection import Item
-from retrieval.vector_store import (
+from retrieval.index.collection import Item
+from retrieval.index.store import (
     LiteStore,
     VectorStore,
     agreement,
@@ -19,7 +19,7 @@ from retrieval.vector_store import (
     open_store,
     verify,
 )
-from retrieval.vectors import Vectors
+from retrieval.storage.vectors import Vectors
 
 MODELS: Sequence[Literal["student", "base"]] = ("student", "base")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retrieval.files import sha256_file
+from retrieval.storage.files import sha256_file
 
 SUMS = "SHA256SUMS"
 # MLflow drops this file into a model that it loads or downloads; it is no part of the bundle.

@@ -25,8 +25,8 @@ from registry.errors import RegistryError
 from registry.store import fetch_bundle
 from registry.versions import Version
 from retrieval.captions import caption_ranks
-from retrieval.files import sha256_file
 from retrieval.metrics import percentile, rank_of, rank_within
+from retrieval.storage.files import sha256_file
 from retrieval.wants import admitted
 from validation.retrieval_champion import Answers, Comparison, Uncompared
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from retrieval.storage.files import number_at
+
 HEADLINES = {
     "persona_percentile": ("persona", "student", "mean_percentile"),
     "base_persona_percentile": ("persona", "base", "mean_percentile"),
@@ -11,21 +13,9 @@ HEADLINES = {
 }
 
 
-def number(metrics: Mapping[str, Any], *path: str) -> float | None:
-    """The number at a path of nested mappings; None where there is none."""
-    value: Any = metrics
-    for key in path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value)
-
-
 def headlines(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The headline numbers that `metrics` holds."""
-    found = {name: number(metrics, *path) for name, path in HEADLINES.items()}
+    found = {name: number_at(metrics, *path) for name, path in HEADLINES.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 

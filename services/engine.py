@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from registry.bundle import Bundle, Product
 from registry.versions import Version
-from retrieval.collection import Collection, Filter
-from retrieval.vector_store import collection_key, open_store
+from retrieval.index.collection import Collection, Filter
+from retrieval.index.store import collection_key, open_store
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder

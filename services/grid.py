@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from retrieval.files import atomic_file
+from retrieval.storage.files import atomic_file
 from services.hits import Hit
 
 COLUMNS = 5

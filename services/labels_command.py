@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from retrieval.journal import TEACHERS, Record, read_journal
+from retrieval.storage.journal import TEACHERS, Record, read_journal
 from services.errors import CommandError, Exit
 from services.tables import as_text, table
 

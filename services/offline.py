@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from registry.bundle import Bundle
-from retrieval.concepts import encode_with_concepts
-from retrieval.index import ExactIndex
+from retrieval.concepts.queries import encode_with_concepts
+from retrieval.index.exact import ExactIndex
 from services.hits import Hit
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from retrieval.files import atomic_file
+from retrieval.storage.files import atomic_file
 
 _SIDE, _GAP, _MARGIN = 176, 16, 28  # pixels: a picture, between two, around the page
 _TEXT, _SMALL = 20, 15  # pixels: the wish; captions

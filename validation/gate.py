@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from retrieval.files import atomic_folder, read_json
+from retrieval.storage.files import atomic_folder, read_json
 from validation.suite import Requirement, Suite
 
 _SITE = "local_site"  # an ephemeral context's own site, pointed at the wanted folder

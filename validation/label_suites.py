@@ -4,34 +4,13 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from retrieval.schema import RANKINGS
+from retrieval.storage.schema import RANKINGS
 from validation.label_tables import Catalogue, answered, coverage, newest
+from validation.limits import LabelLimits
 from validation.own_expectations import own
 from validation.suite import Requirement, Suite, all_rows
 
 SEE_JOURNAL = "look at the replies in var/teacher and at the stage `label`"
-
-
-@dataclass(frozen=True)
-class LabelLimits:
-    """The numbers of section `check_labels` in params.yaml, where each is explained."""
-
-    min_rankings: int
-    min_personas: int
-    max_failure_rate: float
-    max_unasked_share: float
-    min_coverage: int
-    min_covered_share: float
-    max_product_share: float
-    sampling_errors: float
-    max_position_v: float
-    max_rank_shift: float
-    min_repeat_tau: float
-    min_pair_agreement: float
-    max_cyclic_share: float
-    min_triples: int
-    max_winner_drift: float
-    min_truth_agreement: float
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from retrieval.schema import AUDITS
-from validation.label_suites import SEE_JOURNAL, LabelLimits, Ledger
+from retrieval.storage.schema import AUDITS
+from validation.label_suites import SEE_JOURNAL, Ledger
 from validation.label_tables import (
     newest,
     pairs,
@@ -14,6 +14,7 @@ from validation.label_tables import (
     valid,
     winners_of_two_cycles,
 )
+from validation.limits import LabelLimits
 from validation.own_expectations import own
 from validation.suite import Requirement, Suite, all_rows
 

@@ -9,7 +9,6 @@ import pandas as pd
 from validation.gate import Verdict, run_gate
 from validation.label_statistics import Estimate, cyclic_share
 from validation.label_suites import (
-    LabelLimits,
     Ledger,
     coverage_suite,
     groups_suite,
@@ -36,6 +35,7 @@ from validation.label_teacher_suites import (
     truth_suite,
     winners_suite,
 )
+from validation.limits import LabelLimits
 from validation.suite import Suite
 
 # The numbers in the verdict that a check observed; None where it was not made.

@@ -6,7 +6,7 @@ Data Docs take their style and the list of their results from the network; this 
 from html import escape
 from pathlib import Path
 
-from retrieval.files import atomic_file
+from retrieval.storage.files import atomic_file
 from validation.gate import Check, Verdict
 
 _STYLE = "max-width: 1100px; margin: 0 auto; padding: 16px 16px 96px; font-family: sans-serif"

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from retrieval.storage.files import number_at
 from validation.gate import Verdict, run_gate
+from validation.limits import RetrievalLimits
 from validation.retrieval_champion import (
     Comparison,
     Regression,
@@ -19,7 +21,6 @@ from validation.retrieval_champion import (
 from validation.retrieval_champion_suites import IndexTrial, champion_suites, index_suite
 from validation.retrieval_drops import Pair, judge, slice_pairs
 from validation.retrieval_suites import (
-    RetrievalLimits,
     metrics_suite,
     personas_suite,
     queries_suite,
@@ -167,15 +168,13 @@ def _statistics(
         name = drop.what.replace(" ", "_")
         numbers |= {f"champion_{name}": drop.reference, f"difference_{name}": drop.difference}
         numbers |= {f"difference_low_{name}": drop.low, f"difference_high_{name}": drop.high}
-    numbers |= asdict(limits.regression)
+    numbers |= limits.regression.model_dump()
     return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 def _lookup(metrics: Any, *keys: str) -> float:
-    for key in keys:
-        metrics = metrics.get(key) if isinstance(metrics, Mapping) else None
-    is_number = isinstance(metrics, int | float) and not isinstance(metrics, bool)
-    return float(metrics) if is_number else float("nan")
+    number = number_at(metrics, *keys)
+    return math.nan if number is None else number
 
 
 def _numbers(metrics: Any) -> Iterator[float]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from validation.limits import RegressionLimits
 from validation.retrieval_drops import Drop, Pair, judge, largest_first, slice_pairs
 
 HEADLINE = {
@@ -21,20 +22,6 @@ CAPTIONS = {"recall@1": "caption recall@1", "recall@10": "caption recall@10"}
 ABOUT_CHAMPION = "champion"  # how the names of checks begin that are about the day's champion
 
 Columns = Mapping[str, NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class RegressionLimits:
-    """By how much a candidate may fall below a champion; each is explained in params.yaml.
-
-    The defaults are for verdicts of releases that did not record theirs.
-    """
-
-    max_drop: float = 0.01
-    max_slice_drop: float = 0.05
-    max_caption_drop: float = 0.05
-    min_slice_queries: int = 20
-    confidence: float = 0.95
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def index_suite(trial: IndexTrial, min_agreement: float) -> Suite:
         "ExpectColumnMinToBeBetween",
         {"column": "agreement", "min_value": min_agreement},
         f"at least {min_agreement} of exact search's ten nearest found by the index",
-        "look at retrieval/collection.py: the index is too coarse for these vectors",
+        "look at retrieval/index/collection.py: the index is too coarse for these vectors",
     )
     table = pd.DataFrame({"agreement": [trial.agreement]})
     return Suite("index", table, key="", min_rows=1, remedy=_AGAIN, requirements=[need])

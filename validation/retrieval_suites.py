@@ -1,11 +1,9 @@
 """What the gate on a model demands of the evaluation's tables and numbers."""
 
-from dataclasses import dataclass, fields
-
 import pandas as pd
 
-from retrieval.schema import QUERIES
-from validation.retrieval_champion import RegressionLimits
+from retrieval.storage.schema import QUERIES
+from validation.limits import RetrievalLimits
 from validation.retrieval_drops import Pair, judge, largest_first, mean_interval
 from validation.suite import Requirement, Suite, all_rows
 
@@ -17,31 +15,6 @@ _SAME = 1e-6  # how far a mean in the metrics may lie from the table's
 _AGAIN = "run the stage `evaluate` again"
 _TRAIN = "label more (label.groups, another cycle) or train longer (distill.epochs)"
 _RETAIN = "raise distill.retention_weight"
-
-
-@dataclass(frozen=True)
-class RetrievalLimits:
-    """The numbers of section `check_retrieval` in params.yaml, where each is explained."""
-
-    min_queries: int
-    min_slice_queries: int
-    confidence: float
-    min_mean_percentile: float
-    min_within_kind_percentile: float
-    min_recall_at_10: float
-    min_slice_percentile: float
-    min_caption_recall_at_10: float
-    min_gain: float
-    max_drop: float
-    max_slice_drop: float
-    max_caption_drop: float
-    min_index_agreement: float
-
-    @property
-    def regression(self) -> RegressionLimits:
-        """Those that a champion is compared by."""
-        names = [field.name for field in fields(RegressionLimits)]
-        return RegressionLimits(**{name: getattr(self, name) for name in names})
 
 
 def queries_suite(queries: pd.DataFrame) -> Suite:

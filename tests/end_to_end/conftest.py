@@ -1,7 +1,6 @@
 """A copy of the project, small parameters, and its pipeline run from end to end."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -52,22 +51,16 @@ class Project:
         path = self.folder / "params.yaml"
         params = yaml.safe_load(path.read_text())
         for section, values in changes.items():
-            if isinstance(values, dict):
+            if isinstance(values, dict) and isinstance(params[section], dict):
                 params[section].update(values)
             else:
                 params[section] = values
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
     def keep_two_cycles(self) -> None:
-        """What a user changes for fewer cycles: each is half a minute of imports."""
-        path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text())
-        params["cycles"] = {name: params["cycles"][name] for name in ("c1", "c2")}
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
-        stages = self.folder / "dvc.yaml"
-        later = re.compile(r"^ +- \S*[/_]c[3-9]\b")
-        lines = [line for line in stages.read_text().split("\n") if not later.match(line)]
-        stages.write_text("\n".join(lines))
+        """What a user changes for fewer cycles."""
+        self.set_params({"cycles": None})
+        self.set_params({"cycles": {"c1": "c0", "c2": "c1"}})
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
         done = subprocess.run(

@@ -13,9 +13,9 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from retrieval.files import sha256_file, write_json
-from retrieval.schema import PERSONAS, PRODUCTS, RANKINGS, write_rows
-from retrieval.vectors import write_vectors
+from retrieval.storage.files import sha256_file, write_json
+from retrieval.storage.schema import PERSONAS, PRODUCTS, RANKINGS, write_rows
+from retrieval.storage.vectors import write_vectors
 
 ROOT = Path(__file__).parents[2]
 STAGE = """\
@@ -50,15 +50,15 @@ def make_label_project(folder: Path, url: str, products: int = 40, **label: floa
     ]
     write_rows(folder / "data/catalog/products.parquet", rows, PRODUCTS)
     write_rows(folder / "data/personas.parquet", personas, PERSONAS)
-    write_rows(folder / "data/labels/base/rankings.parquet", [], RANKINGS)
-    write_json(folder / "metrics/base.json", {"stopped": False})
+    write_rows(folder / "data/labels/c0/rankings.parquet", [], RANKINGS)
+    write_json(folder / "metrics/cycles/c0.json", {"stopped": False})
     for name, table, key in (
-        ("personas", personas, "persona_id"),
-        ("products", rows, "product_id"),
+        ("texts/personas", personas, "persona_id"),
+        ("cycles/c0/products", rows, "product_id"),
     ):
         vectors = rng.normal(size=(len(table), 8)).astype(np.float32)
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        write_vectors(folder / f"data/vectors/base/{name}.parquet", [r[key] for r in table], unit)
+        write_vectors(folder / f"data/vectors/{name}.parquet", [r[key] for r in table], unit)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["teacher"]["kind"] = "openai"
     params["teacher"]["prompt"] = str(ROOT / params["teacher"]["prompt"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.journal import read_journal
+from retrieval.storage.journal import read_journal
 from tests.end_to_end.label_project import ROOT, ChatServer, add_dvc, make_label_project, outputs
 
 pytestmark = pytest.mark.slow

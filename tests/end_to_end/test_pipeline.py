@@ -7,7 +7,7 @@ import re
 import pytest
 from PIL import Image
 
-from retrieval.schema import (
+from retrieval.storage.schema import (
     PERSONAS,
     PRODUCT_SPLITS,
     PRODUCTS,
@@ -124,7 +124,7 @@ def test_queries_table_agrees_with_the_metrics(tiny, metrics):
 
 
 def test_verdicts_passed_and_reports_are_there(tiny):
-    for name in ("labels_c1", "labels_c2", "retrieval_verdict"):
+    for name in ("labels/c1", "labels/c2", "retrieval_verdict"):
         verdict = json.loads((tiny.folder / f"metrics/{name}.json").read_text())
         assert verdict["passed"], verdict["reasons"]
     for report in ("reports/labels/c1", "reports/labels/c2", "reports/retrieval"):

@@ -1,7 +1,6 @@
 """A folder in which `distill` can run: a tiny model, pictures in which a persona's taste shows."""
 
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +9,24 @@ import torch
 import yaml
 from PIL import Image
 
-from pipelines.paths import (
+from pipelines.run.paths import (
+    BASE,
     CAPTION_VECTORS,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     TOURNAMENTS_FILE,
-    model_metrics,
+    cycle_metrics,
+    cycle_model,
+    cycle_state,
     product_vectors,
     rankings_file,
-    training_state,
 )
-from pipelines.training_state import write_state
+from pipelines.training.state import write_state
 from retrieval.encoder import Encoder, create_encoder, save_encoder
-from retrieval.files import write_json
-from retrieval.schema import PERSONAS, PRODUCTS, RANKINGS, TOURNAMENTS, write_rows
-from retrieval.vectors import write_vectors
+from retrieval.storage.files import write_json
+from retrieval.storage.schema import PERSONAS, PRODUCTS, RANKINGS, TOURNAMENTS, write_rows
+from retrieval.storage.vectors import write_vectors
 
 ROOT = Path(__file__).parents[2]
 PRODUCT_COUNT, PERSONA_COUNT, GROUPS, WIDTH = 48, 12, 60, 24
@@ -58,14 +59,7 @@ def set_distill(folder: Path, changes: dict, cycles: int = 2, seed: int = 0) -> 
     params["seed"] = seed
     params["distill"].update(QUICK | changes)
     params["compute"] = {"device": "cpu", "precision": "fp32", "threads": 1}
-    names = ["base", *(f"c{number}" for number in range(1, cycles + 1))]
-    params["cycles"] = {
-        name: {
-            "prev": prev,
-            "prev_model": "models/base" if prev == "base" else f"models/student/{prev}",
-        }
-        for prev, name in pairwise(names)
-    }
+    params["cycles"] = {f"c{number}": f"c{number - 1}" for number in range(1, cycles + 1)}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
@@ -101,10 +95,10 @@ def make_distill_project(folder: Path) -> Path:
     write_vectors(CAPTION_VECTORS, ids, _unit(9, 1)[np.arange(PRODUCT_COUNT) % 9])
     _write_labels(ids, people, shades, rng)
     images = [Image.open(PRODUCTS_FILE.parent / row["image"]) for row in rows]
-    write_vectors(product_vectors("base"), ids, encoder.encode_images(images))
-    save_encoder(encoder, Path("models/base"))
-    write_state(training_state("base"), {})
-    write_json(model_metrics("base"), {"history": [], "stopped": False, "validation": {}})
+    write_vectors(product_vectors(BASE), ids, encoder.encode_images(images))
+    save_encoder(encoder, cycle_model(BASE))
+    write_state(cycle_state(BASE), {})
+    write_json(cycle_metrics(BASE), {"history": [], "stopped": False, "validation": {}})
     return folder
 
 

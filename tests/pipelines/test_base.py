@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from pipelines import base
-from pipelines.params import load_params
-from pipelines.paths import PARAPHRASE_VECTORS, PERSONA_VECTORS
-from retrieval.vectors import read_vectors
+from pipelines.run.params import load_params
+from pipelines.run.paths import PARAPHRASE_VECTORS, PERSONA_VECTORS
+from retrieval.storage.vectors import read_vectors
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 TEXTS = ["gardening", "sailing", "growing plants", "being on boats"]

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from pipelines import check_labels, check_retrieval, register
-from pipelines.params import load_params
-from pipelines.paths import (
-    BEST_MODEL,
+from pipelines.run.params import load_params
+from pipelines.run.paths import (
     CAPTION_VECTORS,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
+    RETRIEVAL_VERDICT,
+    STUDENT_MODEL,
     TOURNAMENTS_FILE,
     product_vectors,
     rankings_file,
@@ -25,8 +26,8 @@ from pipelines.paths import (
 )
 from registry.store import CACHE
 from registry.versions import CHAMPION, list_versions, set_alias
-from retrieval.files import sha256_file, write_json
-from retrieval.schema import (
+from retrieval.storage.files import sha256_file, write_json
+from retrieval.storage.schema import (
     AUDITS,
     PERSONAS,
     PRODUCTS,
@@ -36,9 +37,8 @@ from retrieval.schema import (
     read_rows,
     write_rows,
 )
-from retrieval.vectors import read_vectors, write_vectors
+from retrieval.storage.vectors import read_vectors, write_vectors
 from validation.gate import Verdict, read_verdict
-from validation.retrieval_suites import RetrievalLimits
 
 TOP = Path(__file__).parents[2]
 COLORS = ["red", "blue", "green", "grey", "white"]
@@ -166,12 +166,12 @@ def write_models() -> None:
     write_rows(PERSONAS_FILE, personas, PERSONAS)
     write_vectors(PERSONA_VECTORS, [f"p{i}" for i in range(30)], truth[:30])
     write_vectors(CAPTION_VECTORS, ids, truth)
-    for model in ("base", "best"):
+    for model in ("c0", "student"):
         write_vectors(product_vectors(model), ids, truth)
     for row in products:
         Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / row["image"])
-    BEST_MODEL.mkdir(parents=True)
-    (BEST_MODEL / "weights").write_text("a model")
+    STUDENT_MODEL.mkdir(parents=True)
+    (STUDENT_MODEL / "weights").write_text("a model")
 
 
 def make_champion() -> str:
@@ -182,11 +182,11 @@ def make_champion() -> str:
         for i in range(30)
     ]
     write_rows(TOURNAMENTS_FILE, choices, TOURNAMENTS)
-    for stage in ("base", *load_params().cycles, "concepts", "evaluate"):
+    for stage in ("c0", *load_params().cycles, "concepts", "evaluate"):
         write_json(run_file(stage), {"run_id": f"{stage}-run"})
     for cycle in load_params().cycles:
         verdict = {"gate": "labels", "passed": True, "reasons": []}
-        write_json(Path(f"metrics/labels_{cycle}.json"), verdict)
+        write_json(Path(f"metrics/labels/{cycle}.json"), verdict)
     register.main()
     (version,) = list_versions("kindred")
     set_alias(version, CHAMPION)
@@ -195,7 +195,7 @@ def make_champion() -> str:
 
 def judged() -> Verdict:
     check_retrieval.main()
-    return read_verdict(check_retrieval.VERDICT)
+    return read_verdict(RETRIEVAL_VERDICT)
 
 
 def pages(report: Path) -> str:
@@ -210,9 +210,9 @@ def test_good_labels_pass_with_the_same_bytes_each_time(
     written = []
     for _ in range(2):
         check_labels.main("c1")
-        written.append(Path("metrics/labels_c1.json").read_bytes())
+        written.append(Path("metrics/labels/c1.json").read_bytes())
     assert written[0] == written[1]
-    verdict = read_verdict(Path("metrics/labels_c1.json"))
+    verdict = read_verdict(Path("metrics/labels/c1.json"))
     assert verdict.passed
     assert verdict.statistics["truth_agreement"] == 1
     files = [path for path in Path("data").rglob("*.*") if path.suffix != ".png"]
@@ -234,7 +234,7 @@ def test_bad_labels_exit_1_with_reasons_and_report(
     with pytest.raises(SystemExit) as stop:
         check_labels.main("c1")
     assert stop.value.code == 1
-    verdict = read_verdict(Path("metrics/labels_c1.json"))
+    verdict = read_verdict(Path("metrics/labels/c1.json"))
     assert not verdict.passed
     said = capsys.readouterr()
     assert "positions.winner_position: got 0.99" in said.err
@@ -294,9 +294,9 @@ def test_retrieval_exits_0_with_its_verdict(
     write_models()
     write_evaluation(student)
     check_retrieval.main()
-    verdict = read_verdict(check_retrieval.VERDICT)
+    verdict = read_verdict(RETRIEVAL_VERDICT)
     assert verdict.passed == passed
-    assert json.loads(check_retrieval.VERDICT.read_text(encoding="utf-8"))["champion"] is None
+    assert json.loads(RETRIEVAL_VERDICT.read_text(encoding="utf-8"))["champion"] is None
     assert verdict.inputs == {path: sha256_file(Path(path)) for path in verdict.inputs}
     assert list(verdict.inputs)[:2] == ["reports/queries.parquet", "metrics/evaluate.json"]
     assert verdict.statistics["index_agreement"] == 1.0
@@ -314,18 +314,18 @@ def test_a_student_beside_the_champion(workplace: Path) -> None:
     """Equal to it, shuffled, and beside a champion whose files are damaged: exit code 0 always."""
     write_models()
     write_evaluation(0.9)
-    write_json(check_retrieval.VERDICT, {"gate": "retrieval", "passed": True, "reasons": []})
+    write_json(RETRIEVAL_VERDICT, {"gate": "retrieval", "passed": True, "reasons": []})
     digest = make_champion()
     equal = judged()
     assert equal.passed, equal.reasons
     assert equal.champion == digest
     assert equal.statistics["champion_mean_percentile"] == 1.0
-    written = check_retrieval.VERDICT.read_bytes()
+    written = RETRIEVAL_VERDICT.read_bytes()
     judged()
-    assert check_retrieval.VERDICT.read_bytes() == written
+    assert RETRIEVAL_VERDICT.read_bytes() == written
 
-    best = read_vectors(product_vectors("best"))
-    write_vectors(product_vectors("best"), best.ids, best.vectors[::-1].copy())
+    best = read_vectors(product_vectors("student"))
+    write_vectors(product_vectors("student"), best.ids, best.vectors[::-1].copy())
     shuffled = judged()
     assert "mean percentile:" in "".join(shuffled.reasons)
     assert {c.name for c in shuffled.checks if not c.passed} == {"champion.no_drop"}
@@ -347,9 +347,3 @@ def test_vectors_that_no_index_takes_fail_the_gate(workplace: Path) -> None:
     verdict = judged()
     assert {c.name for c in verdict.checks if not c.passed} == {"index.built"}
     assert "got 60 vectors and 59 products" in verdict.reasons[0]
-
-
-def test_the_limits_take_exactly_their_sections() -> None:
-    params = load_params(TOP / "params.yaml")
-    check_labels.LabelLimits(**params.check_labels.model_dump())
-    RetrievalLimits(**params.check_retrieval.model_dump())

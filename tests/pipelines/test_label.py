@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from pipelines import label
-from pipelines.paths import audits_file, ledger_file, rankings_file
-from retrieval.files import read_json, write_json
-from retrieval.schema import AUDITS, RANKINGS, read_rows
+from pipelines.run.paths import audits_file, ledger_file, rankings_file
+from retrieval.storage.files import read_json, write_json
+from retrieval.storage.schema import AUDITS, RANKINGS, read_rows
 from tests.end_to_end.label_project import ChatServer, make_label_project
 
 
@@ -57,7 +57,7 @@ def test_a_cycle_leaves_labels_audits_and_what_they_cost(project, server, capsys
 def test_the_next_cycle_adds_to_the_labels_and_stops_with_training(project, capsys):
     label.main("c1")
     first = read_rows(rankings_file("c1"), RANKINGS)
-    write_json(project / "metrics/c1.json", {"stopped": True})
+    write_json(project / "metrics/cycles/c1.json", {"stopped": True})
     label.main("c2")
     assert read_rows(rankings_file("c2"), RANKINGS) == first
     assert read_rows(audits_file("c2"), AUDITS) == []
@@ -90,7 +90,7 @@ def test_a_file_brings_its_own_groups_a_cycle_at_a_time(project, tmp_path, serve
     change(project, "teacher", kind="file", file={"path": "labels.csv"})
     label.main("c1")
     assert "the file has groups of [2, 3] pictures: took the 38 of 3" in capsys.readouterr().out
-    write_json(project / "metrics/c1.json", {"stopped": False})
+    write_json(project / "metrics/cycles/c1.json", {"stopped": False})
     label.main("c2")
     rankings = read_rows(rankings_file("c2"), RANKINGS)
     assert [row["presented"][0] for row in rankings] == [f"x{n}" for n in range(38)]

@@ -8,20 +8,23 @@ import pytest
 from PIL import Image
 
 from pipelines import register
-from pipelines.params import load_params
-from pipelines.paths import (
-    BEST_MODEL,
+from pipelines.run.params import load_params
+from pipelines.run.paths import (
+    BASE,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     QUERIES_FILE,
+    RETRIEVAL_VERDICT,
+    STUDENT_MODEL,
     TOURNAMENTS_FILE,
+    label_verdict,
     product_vectors,
     run_file,
 )
 from registry.versions import list_versions
-from retrieval.files import write_json
-from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
-from retrieval.vectors import write_vectors
+from retrieval.storage.files import write_json
+from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
+from retrieval.storage.vectors import write_vectors
 
 TOP = Path(__file__).parents[2]
 
@@ -43,15 +46,15 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(TOURNAMENTS_FILE, [], TOURNAMENTS)
     write_rows(QUERIES_FILE, [], QUERIES)
     Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
-    for model in ("best", "base"):
+    for model in ("student", "c0"):
         write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))
-    BEST_MODEL.mkdir(parents=True)
-    (BEST_MODEL / "weights").touch()
+    STUDENT_MODEL.mkdir(parents=True)
+    (STUDENT_MODEL / "weights").touch()
     write_json(register.EVALUATION, {})
-    for gate in ("retrieval_verdict", *(f"labels_{cycle}" for cycle in load_params().cycles)):
-        verdict = {"gate": gate, "passed": gate != "retrieval_verdict", "reasons": []}
-        write_json(register.METRICS / f"{gate}.json", verdict)
-    for stage in ("base", *load_params().cycles, "concepts", "evaluate"):
+    write_json(RETRIEVAL_VERDICT, {"gate": "retrieval", "passed": False, "reasons": []})
+    for cycle in load_params().cycles:
+        write_json(label_verdict(cycle), {"gate": "labels", "passed": True, "reasons": []})
+    for stage in ("c0", *load_params().cycles, "concepts", "evaluate"):
         write_json(run_file(stage), {"run_id": f"{stage}-run"})
     return tmp_path
 
@@ -68,7 +71,7 @@ def test_registers_once_with_a_failed_verdict_too(
     assert json.loads(first)["version"] == 1
     # The champion of the day and other run ids make no other version.
     mlflow.MlflowClient().set_registered_model_alias("kindred", "champion", "1")
-    write_json(run_file("base"), {"run_id": "another"})
+    write_json(run_file(BASE), {"run_id": "another"})
     register.main()
     assert "version 1 (already registered, challenger)" in capsys.readouterr().out
     assert register.REGISTERED.read_bytes() == first
@@ -78,7 +81,7 @@ def test_registers_once_with_a_failed_verdict_too(
 
 
 def test_a_missing_verdict_stops_it(workplace: Path) -> None:
-    (register.METRICS / f"labels_{next(iter(load_params().cycles))}.json").unlink()
-    with pytest.raises(FileNotFoundError, match="labels_c1"):
+    label_verdict(next(iter(load_params().cycles))).unlink()
+    with pytest.raises(FileNotFoundError, match="labels/c1"):
         register.main()
     assert list_versions("kindred") == []

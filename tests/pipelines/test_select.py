@@ -6,10 +6,16 @@ import pytest
 import yaml
 
 from pipelines import select
-from pipelines.paths import BEST_MODEL, model_metrics, product_vectors, student_model
+from pipelines.run.paths import (
+    STUDENT_MODEL,
+    cycle_metrics,
+    cycle_model,
+    product_vectors,
+    stage_metrics,
+)
 from pipelines.select import best_cycle
-from retrieval.files import read_json, write_json
-from retrieval.vectors import read_vectors, write_vectors
+from retrieval.storage.files import read_json, write_json
+from retrieval.storage.vectors import read_vectors, write_vectors
 
 FILE = Path(__file__).parents[2] / "params.yaml"
 
@@ -33,46 +39,44 @@ def project(tmp_path, monkeypatch):
     """Three trained cycles, c2 the best."""
     monkeypatch.chdir(tmp_path)
     content = yaml.safe_load(FILE.read_text())
-    content["cycles"] = {
-        f"c{number}": {"prev": f"c{number - 1}", "prev_model": "models/x"} for number in (1, 2, 3)
-    }
+    content["cycles"] = {f"c{number}": f"c{number - 1}" for number in (1, 2, 3)}
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     for number, score in enumerate((0.6, 0.9, 0.8), start=1):
         cycle = f"c{number}"
         write_json(
-            model_metrics(cycle),
+            cycle_metrics(cycle),
             {"validation": {"mean_percentile": score}, "history": [], "stopped": False},
         )
-        student_model(cycle).mkdir(parents=True)
-        (student_model(cycle) / "weights").write_text(cycle)
+        cycle_model(cycle).mkdir(parents=True)
+        (cycle_model(cycle) / "weights").write_text(cycle)
         write_vectors(product_vectors(cycle), ["p"], np.eye(3, dtype=np.float32)[number - 1 :][:1])
     return tmp_path
 
 
 def test_the_best_cycles_model_and_vectors_become_the_student(project):
-    BEST_MODEL.mkdir()
-    (BEST_MODEL / "old").write_text("of the last run")
+    STUDENT_MODEL.mkdir()
+    (STUDENT_MODEL / "old").write_text("of the last run")
     select.main()
-    assert {path.name: path.read_text() for path in BEST_MODEL.iterdir()} == {"weights": "c2"}
-    assert read_vectors(product_vectors("best")).vectors.tolist() == [[0, 1, 0]]
-    assert read_json(model_metrics("select")) == {
+    assert {path.name: path.read_text() for path in STUDENT_MODEL.iterdir()} == {"weights": "c2"}
+    assert read_vectors(product_vectors("student")).vectors.tolist() == [[0, 1, 0]]
+    assert read_json(stage_metrics("select")) == {
         "cycle": "c2",
         "mean_percentile": {"c1": 0.6, "c2": 0.9, "c3": 0.8},
     }
-    assert student_model("c2").is_dir()  # copied, not moved
+    assert cycle_model("c2").is_dir()  # copied, not moved
 
 
 def test_a_cycle_that_is_not_trained_is_named(project):
-    model_metrics("c3").unlink()
+    cycle_metrics("c3").unlink()
     with pytest.raises(FileNotFoundError, match=r"c3\.json"):
         select.main()
-    assert not BEST_MODEL.exists()
+    assert not STUDENT_MODEL.exists()
 
 
 def test_another_winner_replaces_the_student(project):
     select.main()
-    write_json(model_metrics("c3"), {"validation": {"mean_percentile": 0.95}})
+    write_json(cycle_metrics("c3"), {"validation": {"mean_percentile": 0.95}})
     select.main()
-    assert (BEST_MODEL / "weights").read_text() == "c3"
-    shutil.rmtree(student_model("c3"))
-    assert (BEST_MODEL / "weights").read_text() == "c3"
+    assert (STUDENT_MODEL / "weights").read_text() == "c3"
+    shutil.rmtree(cycle_model("c3"))
+    assert (STUDENT_MODEL / "weights").read_text() == "c3"

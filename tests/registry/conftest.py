@@ -12,8 +12,8 @@ from PIL import Image
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
-from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
-from retrieval.vectors import write_vectors
+from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
+from retrieval.storage.vectors import write_vectors
 
 METRICS = {
     "persona": {
@@ -98,7 +98,7 @@ def _make_sources(root: Path) -> BundleSources:
     for row in rows:
         Image.new("RGBA", (40, 20), (20, 40, 200, 255)).save(root / "catalog" / row["image"])
     ids = [row["product_id"] for row in rows]
-    for model in ("best", "base"):
+    for model in ("student", "base"):
         write_vectors(root / f"{model}.parquet", ids, np.eye(8, dtype=np.float32))
     for name, content in {"model/weights": "w", "concepts/rex/adapter": "a"}.items():
         (root / name).parent.mkdir(parents=True)
@@ -108,7 +108,7 @@ def _make_sources(root: Path) -> BundleSources:
     return BundleSources(
         name="kindred",
         model=root / "model",
-        student_vectors=root / "best.parquet",
+        student_vectors=root / "student.parquet",
         base_vectors=root / "base.parquet",
         products=root / "catalog" / "products.parquet",
         personas=root / "personas.parquet",

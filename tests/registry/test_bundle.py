@@ -10,8 +10,8 @@ from registry.bundle import PRODUCTS, QUERIES, HeldOutQuery, bundle_digest, open
 from registry.bundle_writer import write_bundle
 from registry.checksums import write_sums
 from registry.git_state import GitState
-from retrieval.schema import read_table, write_table
-from retrieval.vectors import read_vectors, write_vectors
+from retrieval.storage.schema import read_table, write_table
+from retrieval.storage.vectors import read_vectors, write_vectors
 
 
 def test_holds_everything_and_opens(bundle_folder: Path) -> None:

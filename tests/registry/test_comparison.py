@@ -15,9 +15,10 @@ from registry.bundle_writer import BundleSources, write_bundle
 from registry.comparison import Candidate, compare, compare_with
 from registry.store import CACHE
 from registry.versions import Version
-from retrieval.schema import PRODUCTS, read_rows, write_rows
-from retrieval.vectors import write_vectors
-from validation.retrieval_champion import RegressionLimits, Uncompared, find_regression
+from retrieval.storage.schema import PRODUCTS, read_rows, write_rows
+from retrieval.storage.vectors import write_vectors
+from validation.limits import RegressionLimits
+from validation.retrieval_champion import Uncompared, find_regression
 
 LIMITS = RegressionLimits()
 PRODUCTS_HELD_OUT = 300

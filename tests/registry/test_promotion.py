@@ -22,7 +22,7 @@ from registry.history import read_history
 from registry.promotion import LOCK, promote, rollback
 from registry.store import CACHE, register_bundle
 from registry.versions import champion_number, list_versions
-from retrieval.vector_store import LiteStore, collection_key
+from retrieval.index.store import LiteStore, collection_key
 
 NAME = "kindred"
 STORE = LiteStore(Path("var/milvus"))
@@ -249,7 +249,7 @@ def test_a_catalogue_that_reads_back_otherwise_is_not_promoted(home, monkeypatch
         msg = "got other vectors back than were written"
         raise ValueError(msg)
 
-    monkeypatch.setattr("retrieval.vector_store.verify", differs)
+    monkeypatch.setattr("retrieval.index.store.verify", differs)
     with pytest.raises(RegistryError, match="cannot be put into Milvus: got other vectors"):
         promote(NAME, "1")
     assert (champion_number(NAME), STORE.list_keys(), outcomes()) == (None, set(), [])

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, BertConfig, RobertaConfig, XLMRo
 
 from retrieval.encoder import create_encoder
 from retrieval.minilm import minilm_folder
-from retrieval.text_tower import TextTower
+from retrieval.text.tower import TextTower
 
 VISION = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 2}

@@ -14,8 +14,8 @@ from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
 from registry.versions import Version
-from retrieval.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
-from retrieval.vectors import write_vectors
+from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
+from retrieval.storage.vectors import write_vectors
 
 COLOURS = ("red", "green", "blue", "black", "white")
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from retrieval.journal import TEACHERS, Journal
+from retrieval.storage.journal import TEACHERS, Journal
 from services.cli import main
 
 

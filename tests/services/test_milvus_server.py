@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from registry.catalogue_index import MODELS, drop_collections, ensure_collections
-from retrieval import collection as module
-from retrieval.collection import Filter, Item, index_type
-from retrieval.index import ExactIndex
-from retrieval.vector_store import collection_key, open_store, verify
-from retrieval.vectors import Vectors
+from retrieval.index import collection as module
+from retrieval.index.collection import Filter, Item, index_type
+from retrieval.index.exact import ExactIndex
+from retrieval.index.store import collection_key, open_store, verify
+from retrieval.storage.vectors import Vectors
 from services.engine import Engine, Query
 
 pytestmark = pytest.mark.slow

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrieval.schema import QUERIES
+from retrieval.storage.schema import QUERIES
 from validation.gate import Verdict
+from validation.limits import RetrievalLimits
 from validation.retrieval import Evidence, check_retrieval
 from validation.retrieval_champion import Comparison, Uncompared
 from validation.retrieval_champion_suites import IndexTrial
-from validation.retrieval_suites import RetrievalLimits
 
 LIMITS = RetrievalLimits(
     min_queries=30,

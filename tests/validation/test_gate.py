@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrieval.files import write_json
+from retrieval.storage.files import write_json
 from validation.gate import Check, Verdict, read_verdict, run_gate
 from validation.suite import Requirement, Suite
 

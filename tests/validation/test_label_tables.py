@@ -2,7 +2,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrieval.schema import AUDITS, RANKINGS
+from retrieval.storage.schema import AUDITS, RANKINGS
 from validation.label_tables import (
     Catalogue,
     Truth,

@@ -11,20 +11,27 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrieval.schema import AUDITS, RANKINGS
+from retrieval.storage.schema import AUDITS, RANKINGS
 from validation.gate import Verdict
-from validation.label_suites import LabelLimits, Ledger
+from validation.label_suites import Ledger
 from validation.label_tables import Catalogue, Truth
 from validation.labels import Evidence, check_labels
+from validation.limits import LabelLimits
 
 pytestmark = pytest.mark.usefixtures("quick_docs")
 
 TOP = Path(__file__).parents[2]
 LIMITS = LabelLimits(**yaml.safe_load((TOP / "params.yaml").read_text())["check_labels"])
 # For products that differ, as these do; params.yaml leaves room for many that are equally good.
-STRICT = replace(LIMITS, min_repeat_tau=0.4, min_pair_agreement=0.7, max_cyclic_share=0.15)
-EVERY = replace(LIMITS, min_covered_share=1.0)  # params.yaml: half, most were never asked about yet
-TINY = replace(LIMITS, min_rankings=40, min_personas=15, min_coverage=0)  # as end-to-end tests have
+STRICT = LIMITS.model_copy(
+    update={"min_repeat_tau": 0.4, "min_pair_agreement": 0.7, "max_cyclic_share": 0.15}
+)
+EVERY = LIMITS.model_copy(
+    update={"min_covered_share": 1.0}
+)  # params.yaml: half, most were never asked about yet
+TINY = LIMITS.model_copy(
+    update={"min_rankings": 40, "min_personas": 15, "min_coverage": 0}
+)  # as end-to-end tests have
 GROUPS, SIZE = 300, 5
 KINDS, COLORS = [f"kind{i}" for i in range(8)], ["red", "blue", "green", "grey"]
 PERSONAS, PRODUCTS = [f"p{i:02}" for i in range(30)], [f"x{i:02}" for i in range(30)]
@@ -359,7 +366,7 @@ def test_audits_that_nobody_asked_for_are_not_missed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_few_triples_say_nothing(tmp_path: Path) -> None:
-    verdict = judge(tmp_path, evidence(), replace(LIMITS, min_triples=10**6))
+    verdict = judge(tmp_path, evidence(), LIMITS.model_copy(update={"min_triples": 10**6}))
     assert verdict.passed
     assert any("transitivity was not checked: rankings overlap in" in n for n in verdict.notes)
 
@@ -514,7 +521,7 @@ def test_personas_count_once_there_are_as_many_groups(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_coverage_can_be_switched_off(tmp_path: Path) -> None:
     case = replace(evidence(), catalogue=replace(CATALOGUE, products=[*PRODUCTS, "x99"]))
-    verdict = judge(tmp_path, case, replace(LIMITS, min_coverage=0))
+    verdict = judge(tmp_path, case, LIMITS.model_copy(update={"min_coverage": 0}))
     assert verdict.passed, verdict.reasons
     assert "coverage was not checked: check_labels.min_coverage is 0" in verdict.notes
 

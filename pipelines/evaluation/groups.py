@@ -1,0 +1,93 @@
+"""Groups that the teacher ranked whole: does a model put them into the same order?
+
+Q personas, C products, K products a group, P pairs.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.held_out.winners import Columns, HeldOut
+from pipelines.run.paths import HELD_OUT_GROUPS_FILE
+from retrieval.metrics import kendall_tau
+from retrieval.storage.schema import RANKINGS, read_rows
+
+Floats = NDArray[np.floating]
+
+BINS = 10
+
+
+def read_groups(held_out: HeldOut) -> list[list[Columns]]:
+    """Each persona's groups as columns of the scores, in the teacher's order.
+
+    Groups without a label are left out. Raises as `read_rows`.
+    """
+    column = {product: number for number, product in enumerate(held_out.product_ids)}
+    groups: dict[str, list[Columns]] = {row["persona_id"]: [] for row in held_out.personas}
+    for row in read_rows(HELD_OUT_GROUPS_FILE, RANKINGS):
+        if row["ranking"] and row["persona_id"] in groups:
+            order = np.array([column[product] for product in row["ranking"]], dtype=np.intp)
+            groups[row["persona_id"]].append(order)
+    return list(groups.values())
+
+
+def taus(groups_Q: Sequence[Sequence[Columns]], scores_QC: Floats) -> NDArray[np.float64]:
+    """Kendall's tau-b of scores and teacher, a mean over each persona's groups, (Q,).
+
+    NaN without a group, and where all scores of all groups are equal.
+    """
+    tau_Q = np.full(len(scores_QC), np.nan)
+    for row, groups in enumerate(groups_Q):
+        found = [_tau(scores_QC[row, order]) for order in groups]
+        known = [tau for tau in found if not np.isnan(tau)]
+        if known:
+            tau_Q[row] = np.mean(known)
+    return tau_Q
+
+
+def _tau(scores_K: Floats) -> float:
+    """Of the scores of a group's products, in the teacher's order."""
+    teacher_K = -np.arange(len(scores_K), dtype=np.float64)
+    return float(kendall_tau(scores_K[None], teacher_K[None])[0])
+
+
+def calibrate(
+    groups_Q: Sequence[Sequence[Columns]], scores: Mapping[str, Floats]
+) -> list[dict[str, str | float]]:
+    """How often the teacher prefers the higher-scored of two, by how much higher it is.
+
+    Args:
+        groups_Q: Each persona's groups; every pair in one counts.
+        scores: Model -> scores (Q, C).
+
+    Returns:
+        Rows of reports/calibration.csv: at most ten a model, of as many pairs each, by rising
+        difference; pairs of equal scores are left out.
+    """
+    rows: list[dict[str, str | float]] = []
+    for model, scores_QC in scores.items():
+        ahead_P = _differences(groups_Q, scores_QC)
+        ahead_P = ahead_P[np.argsort(np.abs(ahead_P), kind="stable")]
+        for bin_P in np.array_split(ahead_P, BINS):
+            if len(bin_P):
+                rows.append(
+                    {
+                        "model": model,
+                        "difference": float(np.abs(bin_P).mean()),
+                        "share": float((bin_P > 0).mean()),
+                        "n": len(bin_P),
+                    }
+                )
+    return rows
+
+
+def _differences(groups_Q: Sequence[Sequence[Columns]], scores_QC: Floats) -> NDArray[np.float64]:
+    """Of each pair that differs: the score of the preferred one, minus that of the other, (P,)."""
+    found = [np.empty(0)]
+    for row, groups in enumerate(groups_Q):
+        for order in groups:
+            better, worse = np.triu_indices(len(order), k=1)
+            found.append(scores_QC[row, order[better]] - scores_QC[row, order[worse]])
+    ahead_P: NDArray[np.float64] = np.concatenate(found).astype(np.float64)
+    return np.extract(ahead_P != 0, ahead_P)

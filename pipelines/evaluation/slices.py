@@ -1,0 +1,136 @@
+"""Who gains and who does not: personas in slices, by who they are and by what they chose."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.evaluation.statistics import Resampling, interval_of, mean_of
+from pipelines.held_out.winners import HeldOut
+from retrieval.wants import main_attribute
+
+Rows = list[dict[str, Any]]
+Slices = dict[str, dict[str, dict[str, Any]]]  # slice -> value -> numbers
+
+INTEREST, SECOND_INTEREST = "interest", "second interest"  # facets
+BANDS = {1: ("low", "top"), 2: ("low", "middle", "top")}  # of price, by how many edges part them
+
+
+def slice_personas(held_out: HeldOut, personas: Rows, products: Rows) -> list[dict[str, str]]:
+    """Slice -> value of each held-out persona (docs/evaluation.md); what is not known is left out.
+
+    A persona of an unseen interest stands in the slices `interests` and `interest` alone, so that
+    no other slice mixes it in.
+
+    Args:
+        held_out: Whom to slice.
+        personas: All personas: an interest of none that trains is unseen.
+        products: All products: a kind of none that trains is unseen.
+    """
+    trained = [persona for persona in personas if persona["split"] == "train"]
+    interests = {interest for persona in trained for interest in _interests(persona)}
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for product in products:
+        if product["split"] == "train":
+            for name, value in product["attributes"].items():
+                kinds[name].add(value)
+    edges = price_edges([product["price"] for product in held_out.products])
+    slices = []
+    for persona, column in zip(held_out.personas, held_out.winner_Q, strict=True):
+        unseen = [one for one in _interests(persona) if one not in interests]
+        if interests and unseen:
+            slices.append({"interests": "unseen", INTEREST: unseen[0]})
+            continue
+        winner = held_out.products[column]
+        found = {
+            **{name: value for name, value in persona["facets"].items() if name != SECOND_INTEREST},
+            "category": winner["category"],
+            "price": price_band(winner["price"], edges),
+            "wants": _count_wants(persona["wants"]),
+            "kinds": _seen_kind(persona["wants"], winner, kinds),
+            "interests": "seen" if interests and _interests(persona) else "",
+        }
+        slices.append({name: value for name, value in found.items() if value})
+    return slices
+
+
+def is_headline(slices: Mapping[str, str]) -> bool:
+    """Whether a persona counts in the headline: one of an unseen interest does not."""
+    return slices.get("interests") != "unseen"
+
+
+def price_edges(prices: Iterable[float]) -> list[float]:
+    """The prices' terciles, rounded to two digits; fewer where they fall together."""
+    known = [price for price in prices if not np.isnan(price)]
+    if len(set(known)) < 2:
+        return []
+    terciles = {float(f"{edge:.2g}") for edge in np.quantile(known, [1 / 3, 2 / 3])}
+    return sorted(edge for edge in terciles if min(known) < edge <= max(known))
+
+
+def price_band(price: float, edges: Sequence[float]) -> str:
+    """Such as "low (below 20)"; "" where the price is unknown or there are no bands."""
+    if not edges or np.isnan(price):
+        return ""
+    band = int(np.searchsorted(edges, price, side="right"))
+    name = BANDS[len(edges)][band]
+    if band == 0:
+        return f"{name} (below {edges[0]:g})"
+    if band == len(edges):
+        return f"{name} ({edges[-1]:g} and more)"
+    return f"{name} ({edges[0]:g} to below {edges[1]:g})"
+
+
+def slice_metrics(base: Rows, student: Rows, resampling: Resampling) -> Slices:
+    """Both models' mean percentile in every slice, and the paired gain with its 95 % interval.
+
+    Args:
+        base: Rows of the queries table, a row a persona.
+        student: The same personas, in the same order.
+        resampling: Of the intervals.
+    """
+    members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, row in enumerate(base):
+        for name, value in row["slices"].items():
+            members[name][value].append(number)
+    percentiles = np.array(
+        [[one["percentile"], other["percentile"]] for one, other in zip(base, student, strict=True)]
+    )
+    return {
+        name: {value: _numbers(percentiles[values[value]], resampling) for value in sorted(values)}
+        for name, values in members.items()
+    }
+
+
+def _numbers(percentiles_N2: np.ndarray, resampling: Resampling) -> dict[str, Any]:
+    gains = percentiles_N2[:, 1] - percentiles_N2[:, 0]
+    return {
+        "n": len(percentiles_N2),
+        "base": mean_of(percentiles_N2[:, 0]),
+        "student": mean_of(percentiles_N2[:, 1]),
+        "gain": mean_of(gains),
+        "ci95": interval_of(gains, resampling),
+    }
+
+
+def _interests(persona: Mapping[str, Any]) -> list[str]:
+    facets = persona["facets"]
+    return [facets[name] for name in (INTEREST, SECOND_INTEREST) if facets.get(name)]
+
+
+def _count_wants(wants: Mapping[str, float]) -> str:
+    """Whether one attribute is wanted, or several at once."""
+    names = {want.partition("=")[0] for want in wants}
+    return "combined" if len(names) > 1 else "single" if names else ""
+
+
+def _seen_kind(
+    wants: Mapping[str, float], winner: Mapping[str, Any], kinds: Mapping[str, set[str]]
+) -> str:
+    """Whether training products have the winner's value of the attribute that matters most."""
+    main = main_attribute(wants) or ""
+    value = winner["attributes"].get(main)
+    if value is None:
+        return ""
+    return "seen" if value in kinds.get(main, ()) else "unseen"

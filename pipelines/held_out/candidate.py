@@ -1,0 +1,69 @@
+"""The student as a candidate beside the champion, from what the stages left on disk."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.run.paths import (
+    CAPTION_VECTORS,
+    PERSONA_VECTORS,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    STUDENT_MODEL,
+    product_vectors,
+)
+from registry.bundle import HeldOutQuery
+from registry.comparison import Candidate
+from retrieval.storage.schema import PERSONAS, read_rows
+from retrieval.storage.vectors import read_vectors
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class CatalogueProduct:
+    """A product as queries find it."""
+
+    product_id: str
+    caption: str
+    attributes: dict[str, str]
+    image_sha256: str
+
+
+def read_candidate(queries: Rows, products: Rows) -> Candidate:
+    """The student's own rows in the original wording, over the products of split `test`.
+
+    Args:
+        queries: Rows of QUERIES.
+        products: Rows of PRODUCTS.
+
+    Raises:
+        KeyError: A persona or a product has no vector.
+    """
+    personas = {row["persona_id"]: row for row in read_rows(PERSONAS_FILE, PERSONAS)}
+    asked = [row for row in queries if (row["model"], row["wording"]) == ("student", "original")]
+    held_out = [row for row in products if row["split"] == "test"]
+    ids = [row["product_id"] for row in held_out]
+    pictures = {row["product_id"]: PRODUCTS_FILE.parent / row["image"] for row in held_out}
+    return Candidate(
+        queries=[
+            HeldOutQuery(
+                persona_id=row["persona_id"],
+                text=personas[row["persona_id"]]["text"],
+                winner=row["winner"],
+                wants=personas[row["persona_id"]]["wants"],
+                slices=row["slices"],
+            )
+            for row in asked
+        ],
+        products=[
+            CatalogueProduct(
+                row["product_id"], row["caption"], row["attributes"], row["image_sha256"]
+            )
+            for row in held_out
+        ],
+        queries_QD=read_vectors(PERSONA_VECTORS).rows([row["persona_id"] for row in asked]),
+        captions_PD=read_vectors(CAPTION_VECTORS).rows(ids),
+        images_PD=read_vectors(product_vectors("student")).rows(ids),
+        model=STUDENT_MODEL,
+        picture=lambda product_id: pictures[product_id].read_bytes(),
+    )

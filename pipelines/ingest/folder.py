@@ -1,0 +1,81 @@
+"""`catalog.source: folder`: a user's own photos, personas and subjects, read with distrust.
+
+    folder/products.csv      or products.parquet, or products.jsonl: exactly one of them
+           personas.jsonl
+           subjects.jsonl    if personal concepts are to be measured
+           ...               the pictures, at any place inside
+
+What can be repaired without a guess is (rotation, colour mode, transparency, a blank title); every
+other fault rejects its row, with all reasons, and the caller reports the rejects together.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pipelines.ingest.personas import log_unmet_wants, read_personas
+from pipelines.ingest.pictures import PictureLimits, PictureShelf
+from pipelines.ingest.products import find_products, read_products
+from pipelines.ingest.rejects import Reject, hold_rejects, write_rejects
+from pipelines.ingest.subjects import read_subjects
+
+__all__ = [
+    "FolderCatalog",
+    "PictureLimits",
+    "Reject",
+    "hold_rejects",
+    "read_folder",
+    "write_rejects",
+]
+
+
+@dataclass(frozen=True)
+class FolderCatalog:
+    """What the folder holds: rows with the columns of `retrieval.storage.schema`, and the rejects.
+
+    `split` is "" where the user left it open. Every row of every file is in exactly one of the
+    three lists or in `rejects`.
+    """
+
+    products: list[dict[str, Any]]
+    personas: list[dict[str, Any]]
+    subjects: list[dict[str, Any]]  # empty without a subjects.jsonl
+    rejects: list[Reject]
+    rows: dict[str, int]  # file name -> how many rows it has, rejected ones included
+
+
+def read_folder(
+    folder: Path, images: Path, subject_images: Path, limits: PictureLimits
+) -> FolderCatalog:
+    """Read the folder, and copy the pictures of the rows that are kept.
+
+    Args:
+        folder: The user's folder (`catalog.folder`).
+        images: Where the products' pictures go; rows name them relative to its parent.
+        subject_images: The same for the subjects' pictures; made only if there are subjects.
+        limits: What is refused, and what is scaled down.
+
+    Raises:
+        SystemExit: A table is missing, cannot be read, lacks a column, or has no rows.
+    """
+    products_table, subjects_table = find_products(folder), folder / "subjects.jsonl"
+    personas = read_personas(folder / "personas.jsonl")  # first: it is quick, and may be missing
+    with warnings.catch_warnings():
+        # Pillow warns of what max_megapixels decides here; the reject says it better.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        products = read_products(products_table, PictureShelf(folder, images, limits))
+        subjects = None
+        if subjects_table.is_file():
+            subjects = read_subjects(subjects_table, PictureShelf(folder, subject_images, limits))
+    log_unmet_wants(personas.kept, products.kept)
+    checked = [products, personas] + ([subjects] if subjects else [])
+    return FolderCatalog(
+        products=products.kept,
+        personas=personas.kept,
+        subjects=subjects.kept if subjects else [],
+        rejects=[reject for each in checked for reject in each.rejects],
+        rows={each.table.file: len(each.table.rows) for each in checked},
+    )

@@ -1,0 +1,169 @@
+"""The `transformers` teacher: a vision-language model in this process, in batches.
+
+`method: logprobs` ranks by the chance that each picture's number comes first in the reply: one pass
+of the model a question. If the model's rankings are Plackett-Luce distributed, which is the model
+behind the loss of `distill`, that is its likeliest ranking; number after number would cost a pass
+each. It is always a permutation, and equal chances are a fault, never settled by place.
+
+`method: generate` passes on what the model writes.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.labelling.teachers.conversation import Script, text_part
+from pipelines.labelling.teachers.protocol import Answer, Question, Request
+from pipelines.labelling.teachers.replies import write_reply
+from pipelines.run.params import Teacher as TeacherParams
+from retrieval.storage.files import sha256_folder
+
+if TYPE_CHECKING:  # they take seconds to import, and minutes to load
+    from pipelines.labelling.teachers.local_model import Conversation, LocalModel
+
+_NOT_READ = frozenset({"README.md", "LICENSE", ".gitattributes", ".DS_Store"})
+
+
+class LocalTeacher:
+    """Asks a model on the device at hand; it is loaded when the first question comes."""
+
+    def __init__(
+        self,
+        params: TeacherParams,
+        personas: Sequence[Mapping[str, Any]],
+        products: Sequence[Mapping[str, Any]],
+        folder: Path,
+        device: str,
+    ) -> None:
+        """Read the prompts and find the model; a folder's weights are digested.
+
+        Args:
+            params: Prompts, size of the pictures, and the section `transformers`.
+            personas: Rows of the personas table.
+            products: Rows of the products table.
+            folder: What the products' `image` is relative to.
+            device: As in section `compute` of the parameters.
+
+        Raises:
+            SystemExit: A prompt cannot be used, or the model is neither a folder nor in the cache.
+        """
+        self._params = params.transformers
+        self._device = device
+        self._script = Script(params, personas, products, folder)
+        self._model: LocalModel | None = None
+        self._model_folder, name, digest = find_model(params.transformers.model)
+        self.name = f"transformers:{name}"
+        # Neither batch size nor device: they change no more than the last bits of a chance.
+        generated = params.transformers.method == "generate"
+        self.settings: Mapping[str, Any] = {
+            **self._script.settings,
+            "model": digest,
+            "method": params.transformers.method,
+            "max_output_tokens": params.transformers.max_output_tokens if generated else None,
+        }
+
+    def content(self, request: Request) -> dict[str, Any]:
+        """The persona's text and the digests of the pictures in order."""
+        return self._script.content(request)
+
+    def expected_tokens(self, request: Request) -> tuple[float, float]:
+        """Tokens that asking takes and brings, roughly.
+
+        In: as `Script.input_tokens` has it. Out: none by `logprobs`; by `generate` 3 for each
+        number and 8 around them.
+        """
+        taken = self._script.input_tokens(request)
+        if self._params.method == "logprobs":
+            return taken, 0.0
+        return taken, float(min(self._params.max_output_tokens, 8 + 3 * len(request.presented)))
+
+    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
+        """Each question with its answer, a batch at once.
+
+        An iterable that ran dry is tried again after a batch: it may hold more once answers have
+        come.
+
+        Raises:
+            TeacherError: The model cannot be loaded, does not fit, or a picture cannot be shown.
+        """
+        ahead = iter(questions)
+        while batch := list(islice(ahead, self._params.batch_size)):
+            model = self._loaded()
+            started = time.monotonic()
+            answers = self._answer(model, batch)
+            seconds = (time.monotonic() - started) / len(batch)
+            yield [
+                (question, replace(answer, seconds=seconds))
+                for question, answer in zip(batch, answers, strict=True)
+            ]
+
+    def _loaded(self) -> "LocalModel":
+        if self._model is None:
+            from pipelines.labelling.teachers.local_model import LocalModel
+
+            self._model = LocalModel(self._model_folder, self._device)
+        return self._model
+
+    def _answer(self, model: "LocalModel", batch: Sequence[Question]) -> list[Answer]:
+        conversations = [self._conversation(question) for question in batch]
+        if self._params.method == "generate":
+            return [
+                Answer(said.text, "", said.input_tokens, said.output_tokens)
+                for said in model.say(conversations, self._params.max_output_tokens)
+            ]
+        counts = [len(question.request.presented) for question in batch]
+        return [
+            rank_by_chance(chances.log_probabilities, chances.input_tokens)
+            for chances in model.chances(conversations, counts)
+        ]
+
+    def _conversation(self, question: Question) -> "Conversation":
+        """The turns, in the form that takes parts only."""
+        turns = self._script.turns(question, self._picture)
+        for turn in turns:
+            if isinstance(turn["content"], str):
+                turn["content"] = [text_part(turn["content"])]
+        return turns
+
+    def _picture(self, product: str) -> dict[str, Any]:
+        return {"type": "image", "image": self._script.pictures.image(product)}
+
+
+def find_model(model: str) -> tuple[Path, str, str]:
+    """A model's folder, its name, and a digest of what it is.
+
+    For a folder, the digest of its files: who trains it further has another teacher. For a name on
+    the hub, its commit in the cache; nothing is downloaded.
+
+    Raises:
+        SystemExit: It is neither.
+    """
+    if Path(model).is_dir():
+        return Path(model), Path(model).resolve().name, sha256_folder(Path(model), _NOT_READ)
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(model, local_files_only=True))
+    except (OSError, ValueError) as error:
+        msg = (
+            f"teacher.transformers.model is {model!r}: neither a folder nor in the hub's cache on"
+            f" this machine; give a model's folder, or fetch it with `hf download {model}`"
+        )
+        raise SystemExit(msg) from error
+    return folder, model, folder.name
+
+
+def rank_by_chance(log_probabilities: Sequence[float], input_tokens: int = 0) -> Answer:
+    """The reply that puts likelier pictures first; a fault where two are equally likely."""
+    if not all(map(math.isfinite, log_probabilities)):
+        fault = "the model gives chances that are no numbers; another precision may help"
+        return Answer("", fault, input_tokens)
+    if len(set(log_probabilities)) < len(log_probabilities):
+        return Answer("", "the model finds two pictures equally likely", input_tokens)
+    places = range(len(log_probabilities))
+    order = sorted(places, key=log_probabilities.__getitem__, reverse=True)
+    return Answer(write_reply(order), "", input_tokens)

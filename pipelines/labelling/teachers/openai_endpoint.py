@@ -1,0 +1,290 @@
+"""One OpenAI-compatible server: what is sent, when it is sent again, what its words mean."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from pipelines.labelling.teachers.protocol import Answer, TeacherError
+from pipelines.run.params import OpenAITeacher as OpenAIParams
+
+LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
+LONGEST_OBEYED = 600.0  # seconds that the server may name; the run ends where it wants more
+CONNECT_SECONDS = 10.0
+HOPELESS = 5  # questions refused before one is answered
+SHOWN = 200  # characters of a server's words that a message repeats
+
+Message = Mapping[str, Any]
+
+
+def check_address(base_url: str) -> None:
+    """Refuse what is no HTTP address, and one that carries a secret.
+
+    Raises:
+        SystemExit: It is one of these.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        msg = f"teacher.openai.base_url is no address: {error}"
+        raise SystemExit(msg) from error
+    if url.scheme not in ("http", "https") or not url.host:
+        msg = f"teacher.openai.base_url is {base_url!r}; expected http://host:port/v1 or the like"
+        raise SystemExit(msg)
+    if url.userinfo or url.query:
+        msg = (
+            "teacher.openai.base_url holds a user, a password or a query, which logs would show;"
+            " the key belongs in the environment variable that teacher.openai.key_variable names"
+        )
+        raise SystemExit(msg)
+
+
+class Endpoint:
+    """Asks for chat completions, patiently; one for each run, inside one event loop."""
+
+    def __init__(self, params: OpenAIParams, pause: float) -> None:
+        """Take the key from the environment; nothing is sent yet.
+
+        Args:
+            params: Section `teacher.openai`.
+            pause: Seconds before the first retry, about; each further pause is twice as long.
+
+        Raises:
+            TeacherError: The key cannot be a key.
+        """
+        self._params = params
+        self._pause = pause
+        self._url = f"{params.base_url.rstrip('/')}/chat/completions"
+        self._key = _key(params.key_variable)
+        self._structured = params.structured
+        self._limit = "max_tokens"
+        self._answered, self._refusals = False, 0
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            timeout=httpx.Timeout(params.timeout, connect=min(params.timeout, CONNECT_SECONDS)),
+            limits=httpx.Limits(max_connections=params.concurrency),
+        )
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._client.aclose()
+
+    async def chat(self, messages: Sequence[Message], count: int) -> Answer:
+        """The model's reply.
+
+        Args:
+            messages: What it is told.
+            count: How many pictures it is to put in order, for the reply's schema.
+
+        Returns:
+            The reply; a fault where the server refuses this question, or answers without a reply.
+
+        Raises:
+            TeacherError: The server cannot be reached, or refuses whatever it is asked.
+        """
+        started = time.monotonic()
+        response = await self._negotiate(messages, count)
+        self._expect_some_welcome(response)
+        return self._read(response, time.monotonic() - started)
+
+    async def _negotiate(self, messages: Sequence[Message], count: int) -> httpx.Response:
+        """Ask; where the server refuses a parameter that can be put otherwise, ask once more.
+
+        What works is kept for the rest of the run; a refusal that stays had another reason.
+        """
+        structured, limit = self._structured, self._limit
+        response = await self._send(self._body(messages, count, structured, limit))
+        if _refused(response) and limit == "max_tokens" and _NEWER_LIMIT in response.text:
+            limit = _NEWER_LIMIT
+            response = await self._send(self._body(messages, count, structured, limit))
+        if _refused(response) and structured:
+            structured = False
+            response = await self._send(self._body(messages, count, structured, limit))
+        if response.is_success:
+            self._structured, self._limit = self._structured and structured, limit
+        return response
+
+    def _body(
+        self, messages: Sequence[Message], count: int, structured: bool, limit: str
+    ) -> dict[str, Any]:
+        body = {
+            "model": self._params.model,
+            "messages": messages,
+            limit: self._params.max_output_tokens,
+        }
+        if self._params.temperature is not None:
+            body["temperature"] = self._params.temperature
+        if structured:
+            body["response_format"] = _response_format(count)
+        return body
+
+    async def _send(self, body: Mapping[str, Any]) -> httpx.Response:
+        """Send until the server takes it or refuses it for good."""
+        tries = self._params.max_retries + 1
+        for number in range(tries):
+            try:
+                # httpx counts each read for itself; a server that trickles would hold on for ever.
+                async with asyncio.timeout(self._params.timeout):
+                    response = await self._client.post(self._url, json=body)
+            except (TimeoutError, httpx.TimeoutException):
+                trouble, named = f"no answer within {self._params.timeout:g} s", None
+            except httpx.RequestError as error:
+                trouble, named = f"{type(error).__name__}: {self._clean(str(error))}", None
+            else:
+                if not _passing(response):
+                    self._expect_welcome(response)
+                    return response
+                trouble, named = self._words(response), _retry_after(response)
+            if named is not None and named > LONGEST_OBEYED:
+                raise TeacherError(self._gave_up(trouble, f"it asks to wait {named:.0f} s"))
+            if number + 1 < tries:
+                await asyncio.sleep(max(named or 0.0, self._backoff(number)))
+        raise TeacherError(self._gave_up(trouble, f"{tries} tries"))
+
+    def _backoff(self, number: int) -> float:
+        """Seconds to wait after a try: twice as many each time, by chance up to half fewer."""
+        return min(self._pause * 2.0**number, LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
+
+    def _expect_welcome(self, response: httpx.Response) -> None:
+        """Refuse to go on where the server would refuse every question."""
+        if response.status_code in (401, 403):
+            variable = self._params.key_variable
+            held = "holds no valid key" if self._key else "is not set"
+            msg = (
+                f"the teacher at {self._url} wants another key ({self._words(response)}): the"
+                f" environment variable {variable} {held}; set it and run again, nothing is lost"
+            )
+            raise TeacherError(msg)
+        if response.status_code == 402:
+            msg = (
+                f"the teacher at {self._url} wants to be paid first ({self._words(response)});"
+                " nothing is lost: what it has answered is kept, run again when it is"
+            )
+            raise TeacherError(msg)
+        if response.status_code in (404, 405) or response.is_redirect:
+            msg = (
+                f"the teacher at {self._url} knows no model {self._params.model}, or the address is"
+                f" wrong ({self._words(response)}): set teacher.openai.model and base_url (which"
+                " mostly ends in /v1) as the server has them, and run again"
+            )
+            raise TeacherError(msg)
+
+    def _expect_some_welcome(self, response: httpx.Response) -> None:
+        """Refuse to go on where question after question is refused: it must be the server."""
+        self._answered = self._answered or response.is_success
+        self._refusals += not response.is_success
+        if not self._answered and self._refusals >= HOPELESS:
+            msg = (
+                f"the teacher at {self._url} refused the first {HOPELESS} questions"
+                f" ({self._words(response)}): does it take {self._params.model}, several pictures a"
+                " call and what teacher.openai asks for? mend that and run again"
+            )
+            raise TeacherError(msg)
+
+    def _gave_up(self, trouble: str, why: str) -> str:
+        return (
+            f"the teacher at {self._url} did not answer ({why}; last: {trouble});"
+            " nothing is lost: what it has answered is kept, run again when it is back"
+        )
+
+    def _words(self, response: httpx.Response) -> str:
+        return f"HTTP {response.status_code}: {self._clean(response.text)}"
+
+    def _clean(self, text: str) -> str:
+        """The start of a server's words on one line, without the key, which some of them echo."""
+        hidden = text.replace(self._key, "[key]") if self._key else text
+        return " ".join(hidden.split())[:SHOWN]
+
+    def _read(self, response: httpx.Response, seconds: float) -> Answer:
+        if not response.is_success:
+            return Answer("", fault=self._words(response), seconds=seconds)
+        try:
+            content = response.json()
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            fault = f"the reply is no JSON object ({self._words(response)})"
+            return Answer("", fault=fault, seconds=seconds)
+        raw = _reply(content)
+        fault = "" if raw else f"the reply has no content ({self._words(response)})"
+        taken, brought = _tokens(content, "prompt_tokens"), _tokens(content, "completion_tokens")
+        return Answer(raw, fault, taken, brought, seconds)
+
+
+_NEWER_LIMIT = "max_completion_tokens"  # what hosted reasoning models take in its stead
+
+
+def _key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    # The errors of HTTP clients repeat a header that they cannot send.
+    if not (key.isascii() and key.isprintable()):
+        msg = f"the environment variable {variable} holds what cannot be a key: not plain ASCII"
+        raise TeacherError(msg)
+    return key
+
+
+def _refused(response: httpx.Response) -> bool:
+    """Whether the server refused the request as such, perhaps for a parameter."""
+    return response.status_code in (400, 422)
+
+
+def _passing(response: httpx.Response) -> bool:
+    """Whether the same request may be taken later."""
+    return response.status_code in (408, 429) or response.status_code >= 500
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the server asks to wait, given as such or as a date; None where it does not."""
+    value = response.headers.get("Retry-After", "").strip()
+    try:
+        if value.replace(".", "", 1).isdecimal():
+            return float(value)
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _response_format(count: int) -> dict[str, Any]:
+    """What OpenAI's structured output takes; it can tell everything but that none is repeated."""
+    numbers = {"type": "integer", "enum": list(range(1, count + 1))}
+    ranking = {"type": "array", "items": numbers, "minItems": count, "maxItems": count}
+    schema = {
+        "type": "object",
+        "properties": {"ranking": ranking},
+        "required": ["ranking"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "ranking", "strict": True, "schema": schema},
+    }
+
+
+def _reply(content: Mapping[str, Any]) -> str:
+    """The text of the first choice, whose content is a text or a list of parts; "" for none."""
+    try:
+        said = content["choices"][0]["message"]["content"]
+        parts = [said] if isinstance(said, str) else [p["text"] for p in said if _is_text(p)]
+        text = "".join(parts)
+    except (LookupError, TypeError, AttributeError):
+        return ""
+    # JSON may hold half a surrogate pair, which no file takes.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return part.get("type") == "text"
+
+
+def _tokens(content: Mapping[str, Any], name: str) -> int:
+    usage = content.get("usage")
+    tokens = usage.get(name) if isinstance(usage, dict) else None
+    return tokens if type(tokens) is int and tokens > 0 else 0

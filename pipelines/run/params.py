@@ -1,0 +1,266 @@
+"""The parameters in `params.yaml`, typed; what each means is written there, beside its value."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.run.paths import BASE
+from validation.limits import LabelLimits, RetrievalLimits
+
+PARAMS = Path("params.yaml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A section of the file: no unknown key, no default that the file does not show."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Compute(Section):
+    """Section `compute`."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    precision: Literal["auto", "fp32", "bf16"]
+    threads: PositiveInt
+
+
+class Split(Section):
+    """Shares of the three splits; they add up to 1."""
+
+    train: Share
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Split":
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            msg = f"got shares {self.train}, {self.val}, {self.test}; expected a sum of 1"
+            raise ValueError(msg)
+        return self
+
+
+class Catalog(Section):
+    """Section `catalog`."""
+
+    source: Literal["studio", "folder"]
+    folder: Path
+    max_reject_fraction: Share
+    max_megapixels: PositiveFloat
+    max_side: Annotated[int, Field(ge=16)]
+    products: Annotated[int, Field(ge=100)]
+    personas: Annotated[int, Field(ge=20)]
+    subjects: Annotated[int, Field(ge=0)]
+    unseen_interests: Annotated[int, Field(ge=0)]
+    unseen_kinds: Annotated[int, Field(ge=0, le=25)]
+    split: Split
+
+
+class Base(Section):
+    """Section `base`."""
+
+    model: str
+    pretrained: str | None
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: PositiveFloat
+    head_epochs: PositiveInt
+    head_learning_rate: PositiveFloat
+
+
+class SimulatedTeacher(Section):
+    """Section `teacher.simulated`."""
+
+    noise: PositiveFloat
+    position_bias: NonNegativeFloat
+    malformed_rate: Share
+    latency: NonNegativeFloat
+
+
+class OpenAITeacher(Section):
+    """Section `teacher.openai`."""
+
+    base_url: str
+    model: str
+    key_variable: str
+    temperature: NonNegativeFloat | None
+    max_output_tokens: PositiveInt
+    structured: bool
+    concurrency: PositiveInt
+    timeout: PositiveFloat
+    max_retries: Annotated[int, Field(ge=0)]
+
+
+class TransformersTeacher(Section):
+    """Section `teacher.transformers`."""
+
+    model: str
+    method: Literal["logprobs", "generate"]
+    batch_size: PositiveInt
+    max_output_tokens: PositiveInt
+
+
+class FileTeacher(Section):
+    """Section `teacher.file`."""
+
+    path: Path
+
+
+class Teacher(Section):
+    """Section `teacher`."""
+
+    kind: Literal["simulated", "openai", "transformers", "file"]
+    prompt: Path
+    complaint: Path
+    image_size: Annotated[int, Field(ge=16)]
+    max_calls: PositiveInt | None
+    max_cost_usd: NonNegativeFloat | None
+    usd_per_million_input_tokens: NonNegativeFloat
+    usd_per_million_output_tokens: NonNegativeFloat
+    simulated: SimulatedTeacher
+    openai: OpenAITeacher
+    transformers: TransformersTeacher
+    file: FileTeacher
+
+
+class Tournaments(Section):
+    """Section `tournaments`."""
+
+    group_size: Annotated[int, Field(ge=2)]
+    repeats: PositiveInt
+    max_calls_per_match: Annotated[int, Field(ge=2, multiple_of=2)]
+    max_val_personas: PositiveInt
+    max_test_personas: PositiveInt
+    held_out_groups: Annotated[int, Field(ge=0)]
+
+
+class Label(Section):
+    """Section `label`."""
+
+    groups: PositiveInt
+    band_edges: tuple[Share, ...]
+    band_sizes: tuple[Annotated[int, Field(ge=0)], ...]
+    candidates: PositiveInt
+    audit_fraction: Share
+    pair_fraction: Share
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> "Label":
+        if len(self.band_sizes) != len(self.band_edges) + 1:
+            msg = f"got {len(self.band_sizes)} band sizes, expected {len(self.band_edges) + 1}"
+            raise ValueError(msg)
+        if list(self.band_edges) != sorted(set(self.band_edges)):
+            msg = f"got band edges {self.band_edges}, expected them rising"
+            raise ValueError(msg)
+        if sum(self.band_sizes) < 2:
+            msg = f"got band sizes {self.band_sizes}, expected groups of two pictures at least"
+            raise ValueError(msg)
+        return self
+
+
+class Distill(Section):
+    """Section `distill`."""
+
+    recipe: Literal["default", "published"]
+    train: Literal["map", "head", "whole"]
+    rank: PositiveInt
+    caption_views: Share
+    epochs: PositiveInt
+    batch_groups: PositiveInt
+    accumulate: PositiveInt
+    loss: Literal["bradley-terry", "bradley-terry-sum", "plackett-luce"]
+    temperature: PositiveFloat
+    retention_weight: NonNegativeFloat
+    schedule: Literal["one-cycle", "decay"]
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+    grad_clip: PositiveFloat
+    blend: Share
+    patience: PositiveInt
+
+
+class Concepts(Section):
+    """Section `concepts`."""
+
+    identifier: Annotated[str, Field(pattern=r"^\w+$")]
+    steps: PositiveInt
+    tolerance: Annotated[float, Field(ge=0, lt=1)]
+    l2: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    learning_rate: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    max_caption_drop: Share
+    rank: PositiveInt
+    prompts_per_photo: Annotated[int, Field(ge=1, le=13)]
+    pairs: Annotated[int, Field(ge=0)]
+
+
+class Evaluate(Section):
+    """Section `evaluate`."""
+
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    permutations: Annotated[int, Field(ge=100)]
+
+
+class Register(Section):
+    """Section `register`."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    thumbnail_side: Annotated[int, Field(ge=16)]
+
+
+class Params(Section):
+    """The whole file."""
+
+    seed: Annotated[int, Field(ge=0)]
+    compute: Compute
+    cycles: Annotated[dict[str, str], Field(min_length=1)]  # cycle -> the one before it
+    catalog: Catalog
+    base: Base
+    teacher: Teacher
+    tournaments: Tournaments
+    label: Label
+    check_labels: LabelLimits
+    distill: Distill
+    concepts: Concepts
+    evaluate: Evaluate
+    check_retrieval: RetrievalLimits
+    registration: Register = Field(alias="register")
+
+    @model_validator(mode="after")
+    def _cycles_follow_each_other(self) -> "Params":
+        expected = [BASE, *self.cycles][:-1]
+        if list(self.cycles.values()) != expected:
+            chain = ", ".join(
+                f"{cycle}: {before}" for cycle, before in zip(self.cycles, expected, strict=True)
+            )
+            msg = f"each of the cycles comes after the one before it, expected {chain}"
+            raise ValueError(msg)
+        return self
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check the parameters.
+
+    Raises:
+        SystemExit: The file is missing or wrong; the message names each key, what was got and why.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Params.model_validate(content)
+    except FileNotFoundError as error:
+        msg = f"{path} is missing: run this from the project's top folder"
+        raise SystemExit(msg) from error
+    except yaml.YAMLError as error:
+        msg = f"{path} is not YAML: {error}"
+        raise SystemExit(msg) from error
+    except ValidationError as error:
+        lines = [f"{path}:"]
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"])
+            lines.append(f"  {key}: {fault['msg']} (got {fault['input']!r})")
+        raise SystemExit("\n".join(lines)) from error

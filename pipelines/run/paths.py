@@ -1,0 +1,91 @@
+"""Where stages put what other stages read, as `dvc.yaml` names it."""
+
+from pathlib import Path
+
+BASE = "c0"  # the base model is cycle 0: what no teacher has taught yet
+
+PRODUCTS_FILE = Path("data/catalog/products.parquet")
+PERSONAS_FILE = Path("data/personas.parquet")
+SUBJECTS_FILE = Path("data/subjects.parquet")
+TOURNAMENTS_FILE = Path("data/tournaments.parquet")
+HELD_OUT_GROUPS_FILE = Path("data/held_out_groups.parquet")  # rankings; no training sees them
+STUDENT_MODEL = Path("models/student")
+CONCEPTS = Path("models/concepts")
+# The text tower is frozen: a text has one vector for every cycle.
+PERSONA_VECTORS = Path("data/vectors/texts/personas.parquet")
+PARAPHRASE_VECTORS = Path("data/vectors/texts/paraphrases.parquet")  # of held-out personas
+CAPTION_VECTORS = Path("data/vectors/texts/captions.parquet")
+
+EVALUATION = Path("metrics/evaluate.json")
+RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
+QUERIES_FILE = Path("reports/queries.parquet")  # how the evaluation's personas were answered
+# What `evaluate` writes for the report, beside metrics/evaluate.json and reports/queries.parquet.
+# model, percentile, share: of the personas' winners, in bins by their lower edge.
+PERCENTILES_FILE = Path("reports/percentiles.csv")
+# cycle, percentile, share: the same, cycle by cycle; `base` first.
+CYCLES_FILE = Path("reports/percentiles_by_cycle.csv")
+# slice, value, n, base, student, gain, low, high: means over the slice's personas, and the gain's
+# 95 % interval; a cell is blank where nothing can be said.
+SLICES_FILE = Path("reports/slices.csv")
+# model, difference, share, n: of the pairs of the held-out groups whose scores differ by about as
+# much (the mean of the bin), the share in which the teacher preferred the higher-scored one.
+CALIBRATION_FILE = Path("reports/calibration.csv")
+# The student's worst, worst first: [{persona_id, text, percentile, base_percentile, winner,
+# top: [the student's first five]}].
+WORST_FILE = Path("reports/worst.json")
+
+
+def rankings_file(cycle: str) -> Path:
+    """The rankings up to a cycle; of the base model, which has no teacher, an empty table."""
+    return Path("data/labels") / cycle / "rankings.parquet"
+
+
+def audits_file(cycle: str) -> Path:
+    """What a cycle asked again, for the gate."""
+    return rankings_file(cycle).with_name("audits.parquet")
+
+
+def ledger_file(cycle: str) -> Path:
+    """What a cycle's labels cost, and what was planned."""
+    return rankings_file(cycle).with_name("ledger.json")
+
+
+def label_verdict(cycle: str) -> Path:
+    """What the gate said of a cycle's labels."""
+    return Path("metrics/labels") / f"{cycle}.json"
+
+
+def product_vectors(model: str) -> Path:
+    """The image vectors of every product, by the model of a cycle or by `student`."""
+    folder = "student" if model == "student" else f"cycles/{model}"
+    return Path("data/vectors") / folder / "products.parquet"
+
+
+def cycle_model(cycle: str) -> Path:
+    """The model folder of a cycle."""
+    return Path("models/cycles") / cycle / "model"
+
+
+def cycle_state(cycle: str) -> Path:
+    """What a cycle's training hands to the next one's; of the base model, empty."""
+    return Path("models/cycles") / cycle / "state.pt"
+
+
+def cycle_metrics(cycle: str) -> Path:
+    """How a cycle did on the validation split."""
+    return Path("metrics/cycles") / f"{cycle}.json"
+
+
+def stage_metrics(stage: str) -> Path:
+    """The metrics of `select` or `concepts`."""
+    return Path("metrics") / f"{stage}.json"
+
+
+def run_file(name: str) -> Path:
+    """Where a cycle or a stage leaves its MLflow run id, for `register`."""
+    return Path("data/runs") / f"{name}.json"
+
+
+def curves_file(name: str) -> Path:
+    """The curves of a training stage, a row a step."""
+    return Path("reports/curves") / f"{name}.csv"

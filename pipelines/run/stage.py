@@ -1,0 +1,64 @@
+"""What every stage shares: its lock, its seed, its progress bar."""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from pipelines.run.params import load_params
+
+LOCKS = Path("var/locks")
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def stage_lock(name: str) -> Iterator[None]:
+    """Hold the stage's lock: a killed `dvc repro` leaves its child running, and DVC's own lock not.
+
+    Raises:
+        SystemExit: Another process runs the stage.
+    """
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(LOCKS / f"{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"stage {name} is running in another process; wait for it, or end it, and run again"
+        raise SystemExit(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def derive_seed(seed: int, *parts: str) -> int:
+    """A seed in [0, 2^63) for one use, independent of every other use's, from the run's seed."""
+    digest = hashlib.sha256("/".join([str(seed), *parts]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def progress(items: Iterable[Item], label: str, total: int | None = None) -> "tqdm[Item]":
+    """Iterate with a progress bar on standard error; none where that is no terminal."""
+    return tqdm(items, desc=label, total=total, disable=not sys.stderr.isatty(), leave=False)
+
+
+def cycle_argument(description: str | None) -> str:
+    """The command line of a per-cycle stage: the cycle, one of those in params.yaml."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cycle", choices=list(load_params().cycles))
+    return str(parser.parse_args().cycle)
+
+
+def say(message: str) -> None:
+    """Tell the user what a stage did, on standard output."""
+    sys.stdout.write(f"{message}\n")
+    sys.stdout.flush()

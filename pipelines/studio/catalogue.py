@@ -1,0 +1,83 @@
+"""The studio as a catalogue: products with rendered pictures, personas, subjects for concepts."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.run.params import Params
+from pipelines.run.stage import derive_seed, progress
+from pipelines.studio.personas import draw_unseen, write_personas
+from pipelines.studio.products import Picture, plan_products
+from pipelines.studio.render import render
+from pipelines.studio.subjects import plan_subjects
+from pipelines.studio.vocabulary import KINDS
+from retrieval.storage.files import sha256_file
+
+CHUNK = 16  # pictures a worker takes at a time
+
+Rows = list[dict[str, Any]]
+
+
+def render_all(pictures: Sequence[tuple[Path, Picture]]) -> None:
+    """Render pictures into files, on all processors."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(_render_one, pictures, chunksize=CHUNK)
+        for _ in progress(done, "pictures", total=len(pictures)):
+            pass
+
+
+def _render_one(job: tuple[Path, Picture]) -> None:
+    path, picture = job
+    path.write_bytes(render(picture.looks, picture.scene, picture.seed))
+
+
+def make_studio(params: Params, folder: Path) -> tuple[Rows, Rows, Rows]:
+    """Products, personas and subjects of the studio; pictures go into `folder`."""
+    settings = params.catalog
+    (folder / "images").mkdir()
+    (folder / "subjects").mkdir()
+    plan = plan_products(settings.products, derive_seed(params.seed, "catalog", "products"))
+    products = [{**row, "image": f"images/{row['product_id']}.jpg", "split": ""} for row, _ in plan]
+    subjects: Rows = []
+    jobs = [(folder / row["image"], plan[at][1]) for at, row in enumerate(products)]
+    for row, picture in plan_subjects(
+        settings.subjects, derive_seed(params.seed, "catalog", "subjects")
+    ):
+        image = f"subjects/{row['row_id']}.jpg" if picture else ""
+        subjects.append({**row, "image": image})
+        if picture:
+            jobs.append((folder / image, picture))
+    render_all(jobs)
+    for row in (*products, *subjects):
+        row["image_sha256"] = sha256_file(folder / row["image"]) if row["image"] else ""
+    unseen = draw_unseen(
+        settings.unseen_interests, derive_seed(params.seed, "catalog", "unseen interests")
+    )
+    personas = write_personas(
+        settings.personas, derive_seed(params.seed, "catalog", "personas"), unseen
+    )
+    return products, personas, subjects
+
+
+def unseen_kinds(params: Params) -> frozenset[str]:
+    """The kinds of product that are kept out of distillation, drawn by seed."""
+    rng = np.random.default_rng(derive_seed(params.seed, "catalog", "unseen kinds"))
+    kinds = rng.permutation([kind.noun for kind in KINDS])
+    return frozenset(kinds[: params.catalog.unseen_kinds].tolist())
+
+
+def keep_kinds_unseen(products: Rows, kinds: frozenset[str]) -> Rows:
+    """The products, those of the kinds that are no test products with split `base`.
+
+    The base model learns their captions; no teacher ranks them, and no cycle is chosen by them.
+    """
+    return [
+        {**row, "split": "base"}
+        if row["attributes"]["kind"] in kinds and row["split"] != "test"
+        else row
+        for row in products
+    ]

@@ -1,0 +1,92 @@
+"""One cycle of distillation, from what the cycle before it left to what the next one needs.
+
+D embedding width.
+"""
+
+import shutil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.run.params import Params
+from pipelines.run.paths import (
+    PERSONA_VECTORS,
+    PERSONAS_FILE,
+    PRODUCTS_FILE,
+    cycle_model,
+    cycle_state,
+    product_vectors,
+    rankings_file,
+)
+from pipelines.run.stage import derive_seed, say
+from pipelines.training.distillation import CURVES, Distillation, Place
+from pipelines.training.preferences import Preferences
+from pipelines.training.processes import Team
+from pipelines.training.recipe import resolve_recipe
+from pipelines.training.state import Checkpoint, State, read_state, write_state
+from pipelines.training.student import Student
+from retrieval.compute import resolve_precision
+from retrieval.encoder import load_encoder, save_encoder
+from retrieval.storage.files import atomic_folder
+from retrieval.storage.schema import PERSONAS, PRODUCTS, RANKINGS, read_rows
+from retrieval.storage.vectors import read_vectors, write_vectors
+
+
+def prepare(params: Params, cycle: str, team: Team) -> tuple[Distillation, State]:
+    """A cycle's training before its first step, and the state of the cycle before it."""
+    settings, previous = resolve_recipe(params.distill), params.cycles[cycle]
+    before = read_state(cycle_state(previous))
+    products = read_rows(PRODUCTS_FILE, PRODUCTS)
+    rankings = read_rows(rankings_file(cycle), RANKINGS)
+    encoder = load_encoder(cycle_model(previous), team.device)
+    preferences = Preferences(rankings, products, settings, team.device)
+    with team.leader_first():
+        student = Student(encoder, settings, products, before.get("base", {}), mean_text())
+    names = list(params.cycles)
+    seed = derive_seed(params.seed, "distill", cycle)
+    place = Place(cycle, names.index(cycle), len(names), seed)
+    precision = resolve_precision(params.compute.precision, team.device)
+    if settings.train in ("head", "map"):
+        precision = "fp32"  # a small product of matrices: casting would cost more
+    return Distillation(student, preferences, settings, place, team, precision), before
+
+
+def mean_text() -> NDArray[np.float32]:
+    """The mean vector (D,) of the training personas' texts."""
+    personas = read_rows(PERSONAS_FILE, PERSONAS)
+    ids = [persona["persona_id"] for persona in personas if persona["split"] == "train"]
+    mean_D: NDArray[np.float32] = read_vectors(PERSONA_VECTORS).rows(ids).mean(axis=0)
+    return mean_D
+
+
+def train(params: Params, cycle: str, team: Team, checkpoint: Checkpoint | None) -> Distillation:
+    """Train a cycle, from its last checkpoint if there is one."""
+    training, before = prepare(params, cycle, team)
+    resumed = team.from_leader(checkpoint.read() if checkpoint is not None else None)
+    if resumed or before:
+        training.restore(resumed or before)
+    if resumed and team.leads:
+        say(f"distill {cycle}: resumed at step {len(training.curves['preference'])}")
+    training.run(checkpoint)
+    return training
+
+
+def save(training: Distillation, cycle: str) -> None:
+    """Write the model, the state that the next cycle goes on from, and all products' vectors."""
+    state = {**training.state(), "curves": {name: [] for name in CURVES}}
+    student = training.student
+    base = student.finish(training.blend)
+    write_state(cycle_state(cycle), {**state, "base": base})
+    save_encoder(student.encoder, cycle_model(cycle))
+    ids = [product["product_id"] for product in read_rows(PRODUCTS_FILE, PRODUCTS)]
+    write_vectors(product_vectors(cycle), ids, student.vectors())
+
+
+def pass_through(params: Params, cycle: str) -> None:
+    """After an early stop: the previous cycle's model is this one's."""
+    previous = params.cycles[cycle]
+    with atomic_folder(cycle_model(cycle)) as temporary:
+        shutil.copytree(cycle_model(previous), temporary, dirs_exist_ok=True)
+    write_state(cycle_state(cycle), read_state(cycle_state(previous)))
+    vectors = read_vectors(product_vectors(previous))
+    write_vectors(product_vectors(cycle), vectors.ids, vectors.vectors)

@@ -1,0 +1,155 @@
+"""The model in training: which part of its image tower learns, and what becomes of it at the end.
+
+The rest is frozen and its features are computed once. All is in eval mode: groups are picked by
+score, so their batch statistics are not the catalogue's, and BatchNorm keeps the base model's. The
+last projection alone distorts the features least (arXiv 2202.10054).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from pipelines.run.params import Distill
+from pipelines.run.paths import CAPTION_VECTORS
+from pipelines.training.embedding_map import EmbeddingMap, favoured, last_projection
+from pipelines.training.features import Pictures, frozen_features, read_pixels
+from pipelines.training.image_tower import SplitTower, split_tower
+from retrieval.encoder import Encoder
+from retrieval.storage.vectors import read_vectors
+
+BATCH = 256
+Tensors = Mapping[str, torch.Tensor]
+
+
+class Student:
+    """An encoder whose image tower learns in part. U pictures, N products, D embedding width."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        settings: Distill,
+        products: Sequence[dict[str, Any]],
+        base: Tensors,
+        mean_text_D: NDArray[np.float32],
+    ) -> None:
+        """Freeze, split and compute what is frozen.
+
+        Args:
+            encoder: The model of the previous cycle; it is changed in place.
+            settings: What is trained.
+            products: Rows of the products table.
+            base: Tensors in which the base model's image tower differs from that model's; training
+                goes on from the base model and the state of the last cycle.
+            mean_text_D: Mean vector of the texts that train: a map adds nothing along it.
+
+        Raises:
+            ValueError: The image tower has no such part; the message names it.
+        """
+        self.encoder = encoder
+        encoder.model.eval().requires_grad_(requires_grad=False)
+        visual = encoder.model.visual
+        visual.load_state_dict(dict(base), strict=False)
+        self._base = {name: tensor.clone() for name, tensor in visual.state_dict().items()}
+        self._map: EmbeddingMap | None = None
+        self._tower = self._split(settings)
+        self.pictures = self._pictures(settings, products)
+        if settings.train == "map":
+            captions_ND = torch.from_numpy(
+                read_vectors(CAPTION_VECTORS).rows([row["product_id"] for row in products])
+            )
+            trains_N = torch.tensor([row["split"] == "train" for row in products])
+            self._map = EmbeddingMap(
+                torch.from_numpy(mean_text_D),
+                favoured(captions_ND[trains_N]),
+                settings.rank,
+                encoder.device,
+            )
+            self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
+            self._captions_ND = captions_ND.to(encoder.device)
+        trained = {id(parameter) for parameter in self._tower.head_parameters}
+        holder: nn.Module = self._map or visual
+        self.trained: dict[str, nn.Parameter] = {
+            name: parameter
+            for name, parameter in holder.named_parameters()
+            if id(parameter) in trained
+        }
+        for parameter in self.trained.values():
+            parameter.requires_grad = True
+        self._products = len(products)
+
+    def _split(self, settings: Distill) -> SplitTower:
+        visual = self.encoder.model.visual
+        if settings.train == "whole":
+            return SplitTower(lambda pixels: pixels, visual, [], list(visual.parameters()))
+        if settings.train == "head":
+            return split_tower(visual)
+        last_projection(visual)  # refuses a tower that could not take the map in
+        return SplitTower(_embed(visual), nn.Identity(), [], [])
+
+    def _pictures(self, settings: Distill, products: Sequence[dict[str, Any]]) -> Pictures:
+        if settings.train == "whole":
+            return read_pixels(self.encoder, products)
+        return frozen_features(self.encoder, self._tower, products, settings.train)
+
+    def views(
+        self, rows_U: torch.Tensor, mirrored_U: torch.Tensor, captions_U: torch.Tensor
+    ) -> torch.Tensor:
+        """Unit vectors (U, D) as `images`, but of the captions where `captions_U` is true.
+
+        Only a map of the embedding space has those: captions meet pictures there.
+        """
+        images_UD = self.images(rows_U, mirrored_U)
+        if self._map is None or not captions_U.any():
+            return images_UD
+        read_UD = self._map(self._captions_ND[rows_U])
+        return torch.where(captions_U[:, None].to(images_UD.device), read_UD, images_UD)
+
+    def images(self, rows_U: torch.Tensor, mirrored_U: torch.Tensor) -> torch.Tensor:
+        """Unit vectors (U, D) of products, by row, or of their mirror images where 1."""
+        return F.normalize(
+            self._tower.head(self.pictures.shown(rows_U, mirrored_U)).float(), dim=-1
+        )
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Unit vectors (N, D) of all products."""
+        with torch.no_grad():
+            parts = [
+                self.images(rows, torch.zeros_like(rows)).cpu().numpy()
+                for rows in torch.split(torch.arange(self._products), BATCH)
+            ]
+        return np.concatenate(parts)
+
+    def finish(self, blend: float) -> dict[str, torch.Tensor]:
+        """End training: the trained weights are blended with the base model's.
+
+        W = W_base + blend * (W_trained - W_base), a weight-space ensemble (WiSE-FT, arXiv
+        2109.01903).
+
+        Args:
+            blend: In [0, 1]: 0 gives the base model, 1 the trained weights.
+
+        Returns:
+            The base model's tensors in the places where training changed something.
+        """
+        with torch.no_grad():
+            if self._map is not None:
+                self._map.map_up.mul_(blend)  # as good as blended weights, and `vectors` follows
+                self._map.fold(self.encoder.model.visual)
+            changed = {}
+            for name, tensor in self.encoder.model.visual.state_dict().items():
+                base = self._base[name]
+                if not torch.equal(tensor, base):
+                    changed[name] = base
+                    if blend < 1 and self._map is None:
+                        tensor.copy_(torch.lerp(base, tensor, blend))
+        self.encoder.model.requires_grad_(requires_grad=False)
+        return changed
+
+
+def _embed(visual: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda pixels: F.normalize(visual(pixels).float(), dim=-1)

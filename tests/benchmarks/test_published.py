@@ -1,0 +1,316 @@
+"""ConCon-Chi and DeepFashion2 (PerVL) in small, in the form in which they are published."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.published import run as concept_benchmark
+from benchmarks.published.conconchi import read_conconchi
+from benchmarks.published.perval import read_perval
+from benchmarks.published.run import COLUMNS, evaluate, table
+from pipelines import concepts
+from pipelines.run.params import PARAMS, load_params
+from pipelines.subjects.measure import measure
+from retrieval.concepts.learning import Settings
+from retrieval.encoder import create_encoder, save_encoder
+
+
+def _picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    color = tuple(path.name.encode()[:3])
+    Image.new("RGB", (24, 24), color).save(path, "JPEG")
+
+
+def _row(label, concepts, truths, more=(), kind="single"):
+    row = {"LABEL": label, "CONCEPTS": concepts, "GTS": truths, "ADDITIONAL GTS": list(more)}
+    return row | {"KIND": kind, "ENV": "home"}
+
+
+TRAIN = [
+    _row("*", [3], ["t1.jpg", "t2.jpg"]),
+    _row("*", [3], ["t2.jpg", "t3.jpg"]),  # t2 again
+    _row("*", [5], ["t4.jpg"]),
+]
+TEST = [
+    _row("* on a table", [3], ["a.jpg"], ["b.jpg"]),
+    _row("* on the floor", [3], ["b.jpg"]),
+    _row("* beside *", [3, 5], ["ab.jpg", "ab.jpg"]),
+    _row("* in a box", [5], ["c.jpg"], ["ab.jpg"]),
+    _row("a toy on a table", [], ["n1.jpg", "n2.jpg"], kind="negative"),
+]
+
+
+@pytest.fixture
+def conconchi(tmp_path):
+    """Writes the dataset, and returns how to read it."""
+
+    def make(train=TRAIN, test=TEST, without=()):
+        annotations = tmp_path / "data" / "annotations"
+        annotations.mkdir(parents=True)
+        for name, rows in (("train", train), ("test", test)):
+            (annotations / f"{name}.json").write_text(json.dumps({"data": rows}))
+        for row in (*TRAIN, *TEST):
+            for name in (*row["GTS"], *row["ADDITIONAL GTS"]):
+                if name not in without:
+                    _picture(tmp_path / "data" / "images" / name)
+        return read_conconchi(tmp_path, "thing")
+
+    return make
+
+
+def _names(paths):
+    return [str(path).rsplit("/", maxsplit=1)[-1] for path in paths]
+
+
+def _queries(data, kind):
+    return {
+        (query["text"], *query["concepts"]): _names(query["truths"])
+        for query in data.queries
+        if query["kind"] == kind
+    }
+
+
+def test_conconchi_photos_are_the_training_rows_without_doubles(conconchi):
+    data = conconchi()
+    photos = {name: _names(paths) for name, paths in data.photos.items()}
+    assert photos == {"concept-3": ["t1.jpg", "t2.jpg", "t3.jpg"], "concept-5": ["t4.jpg"]}
+    assert data.nouns == {"concept-3": "thing", "concept-5": "thing"}
+
+
+def test_conconchi_pool_holds_every_test_picture_once_negatives_too(conconchi):
+    shown = {_names([row["image"]])[0]: row["concepts"] for row in conconchi().gallery}
+    assert shown == {
+        "a.jpg": ["concept-3"],
+        "b.jpg": ["concept-3"],
+        "ab.jpg": ["concept-3", "concept-5"],
+        "c.jpg": ["concept-5"],
+        "n1.jpg": [],
+        "n2.jpg": [],
+    }
+
+
+def test_conconchi_extra_truths_count_and_negatives_ask_nothing(conconchi):
+    data = conconchi()
+    assert _queries(data, "context") == {
+        ("* on a table", "concept-3"): ["a.jpg", "b.jpg"],
+        ("* on the floor", "concept-3"): ["b.jpg"],
+        ("* in a box", "concept-5"): ["c.jpg", "ab.jpg"],
+    }
+    assert _queries(data, "multi") == {("* beside *", "concept-3", "concept-5"): ["ab.jpg"]}
+    assert _queries(data, "concept_only") == {
+        ("An image of *", "concept-3"): ["a.jpg", "b.jpg"],
+        ("An image of *", "concept-5"): ["c.jpg"],
+    }
+
+
+def test_conconchi_metrics_by_hand(conconchi):
+    """With pictures as axes a query's vector is its scores; truths of "* on a table" at 2 and 3."""
+    data = conconchi()
+    order = {_names([row["image"]])[0]: number for number, row in enumerate(data.gallery)}
+    scores = np.zeros((1, len(order)))
+    scores[0, order["n1.jpg"]] = 0.9  # a negative in front
+    scores[0, order["a.jpg"]], scores[0, order["b.jpg"]] = 0.8, 0.7
+    [asked] = [query for query in data.queries if query["text"] == "* on a table"]
+    found = measure(data.gallery, np.eye(len(order)), [asked], scores)
+    assert found["all"]["map"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert found["all"]["mrr"] == 0.5
+
+
+def test_missing_pictures_are_listed(conconchi):
+    with pytest.raises(SystemExit) as error:
+        conconchi(without=("t4.jpg",))
+    assert "1 files that ConCon-Chi needs are missing" in str(error.value)
+    assert "t4.jpg" in str(error.value)
+
+
+def test_missing_annotations_are_named(tmp_path):
+    with pytest.raises(SystemExit, match=r"2 files that ConCon-Chi needs are missing"):
+        read_conconchi(tmp_path, "thing")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (_row("* on a table", [3, 5], ["a.jpg"]), "row 0 has label .* expected a [*] for each"),
+        (_row("a table", [], ["a.jpg"]), "row 0 has label"),
+        (_row("* on a table", [9], ["a.jpg"]), r"row 0 asks for \['concept-9'\]"),
+        (_row("* on a table", 3, ["a.jpg"]), "row 0: CONCEPTS is 3, expected a list of int"),
+        (_row("* on a table", [3], [1]), r"row 0: GTS is \[1\], expected a list of str"),
+        (_row("* on a table", [3], []), "row 0: LABEL .* expected both"),
+        ("* on a table", "row 0 is .*, expected an object"),
+    ],
+)
+def test_a_malformed_row_is_named(conconchi, row, expected):
+    with pytest.raises(SystemExit, match=expected):
+        conconchi(test=[row])
+
+
+def test_a_training_row_with_two_concepts_is_refused(conconchi):
+    with pytest.raises(SystemExit, match=r"train.json: row 0 has concepts \[3, 5\], expected one"):
+        conconchi(train=[_row("* and *", [3, 5], ["t1.jpg"])])
+
+
+def test_annotations_without_rows_are_refused(conconchi):
+    with pytest.raises(SystemExit, match=r"test.json: got no rows"):
+        conconchi(test=[])
+
+
+CODES = {"101": [f"p{n}.jpg" for n in range(6)], "202": ["q0.jpg", "q0.jpg"]}
+NAMES = [("101", "dress"), ("202", "long sleeve top"), ("303", "vest")]
+POOL = [
+    ("g1.jpg", "A person in the street.", "101"),
+    ("g2.jpg", "A person on a sofa.", "101"),
+    ("g3.jpg", "A person in a park.", "202"),
+    ("g4.jpg", "A person in a park.", "999"),  # of no concept: a distractor
+    ("p0.jpg", "A person.", "101"),  # learned from, so not searched
+]
+SHORT = [
+    ("g1.jpg", "a person outdoors", "101"),
+    ("g3.jpg", "photo of a person", "202"),
+    ("v1.jpg", "a person", "303"),  # of the other split
+]
+
+
+@pytest.fixture
+def perval(tmp_path):
+    """Writes the dataset, and returns how to read it."""
+
+    def make(blocks=CODES, short=SHORT, names=NAMES, without=()):
+        lines = [f"codes_infer/{c}:\n" + "\n".join(some) + "\n" for c, some in blocks.items()]
+        (tmp_path / "test_fsl_train.txt").write_text("\n".join(lines))
+        columns = ["image_name", "caption", "pair_id"]
+        for file, header, rows in (
+            ("train_coarse_grained_names.csv", ["unique_pair_ids", "pair_id_categories"], names),
+            ("test_captions.csv", columns, POOL),
+            ("shortened_deepfashion2_captions.csv", columns, short),
+        ):
+            with (tmp_path / file).open("w", newline="") as stream:
+                csv.writer(stream).writerows([header, *rows])
+        pictures = [name for some in CODES.values() for name in some]
+        for name in {*pictures, *(row[0] for row in POOL)} - set(without):
+            _picture(tmp_path / "train" / "image" / name)
+        return read_perval(tmp_path)
+
+    return make
+
+
+def test_perval_takes_five_photos_and_the_nouns(perval):
+    data = perval()
+    assert {code: _names(paths) for code, paths in data.photos.items()} == {
+        "101": [f"p{n}.jpg" for n in range(5)],
+        "202": ["q0.jpg"],
+    }
+    assert data.nouns == {"101": "dress", "202": "long sleeve top"}
+
+
+def test_perval_pool_is_what_has_captions_but_no_photo_that_is_learned_from(perval):
+    shown = {_names([row["image"]])[0]: row["concepts"] for row in perval().gallery}
+    assert shown == {"g1.jpg": ["101"], "g2.jpg": ["101"], "g3.jpg": ["202"], "g4.jpg": []}
+
+
+def test_perval_a_person_wears_the_concept(perval):
+    data = perval()
+    assert _queries(data, "context") == {
+        ("a person wearing * outdoors", "101"): ["g1.jpg"],
+        ("photo of a person wearing *", "202"): ["g3.jpg"],
+    }
+    assert _queries(data, "concept_only") == {
+        ("An image of *", "101"): ["g1.jpg", "g2.jpg"],
+        ("An image of *", "202"): ["g3.jpg"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"short": [("g1.jpg", "a dog", "101")]}, "line 2: caption 'a dog' has no person"),
+        ({"short": [("g1.jpg", "", "101")]}, "line 2 is"),
+        ({"names": NAMES[:1]}, r"no category for \['202'\]"),
+        ({"blocks": {"101": []}}, r"got no photos for \['101'\]"),
+        ({"without": ["q0.jpg"]}, "1 files that DeepFashion2 .* are missing"),
+    ],
+)
+def test_perval_what_is_wrong_is_named(perval, change, expected):
+    with pytest.raises(SystemExit, match=expected):
+        perval(**change)
+
+
+def test_perval_a_photo_outside_a_block_is_named(perval, tmp_path):
+    perval()
+    (tmp_path / "test_fsl_train.txt").write_text("stray.jpg\n")
+    with pytest.raises(SystemExit, match=r"line 1 is 'stray.jpg', expected a line"):
+        read_perval(tmp_path)
+
+
+def test_perval_other_columns_are_refused(perval, tmp_path):
+    perval()
+    (tmp_path / "test_captions.csv").write_text("image,caption\na.jpg,b\n")
+    with pytest.raises(SystemExit, match=r"got columns .* expected image_name, caption, pair_id"):
+        read_perval(tmp_path)
+
+
+def test_perval_missing_files_are_listed(tmp_path):
+    with pytest.raises(SystemExit, match="4 files that DeepFashion2"):
+        read_perval(tmp_path)
+
+
+def test_the_row_of_the_papers_table():
+    metrics = {
+        "context": {"mrr": 0.40721, "recall@5": 0.5131},
+        "concept_only": {"mrr": 0.6596, "map": None},
+    }
+    assert table("deepfashion2", {"ours": metrics}).splitlines() == [
+        "| method | context mRR | context R@5 | concept mRR | concept mAP |",
+        "| --- | --- | --- | --- | --- |",
+        "| ours | 40.72 | 51.31 | 65.96 | - |",
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::retrieval.concepts.queries.ConceptWarning")  # few photos
+@pytest.mark.parametrize("name", ["conconchi", "perval"])
+def test_a_benchmark_comes_out_as_a_row(name, request, monkeypatch):
+    """From files to table, with an image tower that saw nothing: numbers, all within bounds."""
+    monkeypatch.setattr(concept_benchmark, "CHUNK", 3)
+    data = request.getfixturevalue(name)()
+    metrics = evaluate(create_encoder("minilm-resnet10t", None), data, Settings(3, 0.01, 0.1))
+    benchmark = "deepfashion2" if name == "perval" else name
+    assert list(metrics) == ["text only", "kindred"]
+    for found in metrics.values():
+        for _, kind, metric in COLUMNS[benchmark]:
+            assert 0 <= found[kind][metric] <= 1
+    assert len(table(benchmark, metrics).splitlines()) == 4
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "base"
+    save_encoder(create_encoder("minilm-resnet10t", None), folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::retrieval.concepts.queries.ConceptWarning")  # few photos
+@pytest.mark.parametrize("name", ["conconchi", "perval"])
+def test_the_stage_measures_the_benchmark_that_is_named(
+    name, request, monkeypatch, tmp_path, base_model, capsys
+):
+    """On the base model, as published; the row is printed."""
+    request.getfixturevalue(name)()
+    monkeypatch.setattr(concept_benchmark, "STEPS", 3)
+    monkeypatch.setattr(concepts, "BASE_MODEL", base_model)
+    benchmark = "deepfashion2" if name == "perval" else name
+    asked = {"benchmark": benchmark, "path": tmp_path}
+    params = load_params(PARAMS).concepts.model_copy(update=asked)
+    found = concepts.measure_benchmark(params, "cpu")
+    assert found.pop("name") == benchmark
+    assert list(found) == ["text only", "kindred"]
+    printed = capsys.readouterr().out
+    assert table(benchmark, found) in printed
+    assert "2 concepts" in printed
+
+
+def test_without_a_benchmark_the_stage_asks_for_no_model(monkeypatch, tmp_path):
+    monkeypatch.setattr(concepts, "BASE_MODEL", tmp_path / "none")
+    assert concepts.measure_benchmark(load_params(PARAMS).concepts, "cpu") is None

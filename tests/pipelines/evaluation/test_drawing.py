@@ -1,0 +1,70 @@
+import math
+
+import pytest
+
+from pipelines.evaluation.drawing import LONGEST_TABLE, Scale, calibration_view, slice_tables
+from pipelines.evaluation.series import Bin, SliceGain
+
+
+def _slice(value, n, gain, low=math.nan, high=math.nan):
+    return SliceGain(value, n, None, None, gain, low, high)
+
+
+def test_a_scale_ends_at_ticks_around_the_values():
+    scale = Scale.over([0.46, 0.998], step=0.1)
+    assert scale == Scale(pytest.approx(0.4), pytest.approx(1.0), 0.1)
+    assert scale.ticks() == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    assert Scale.over([0.4, 1.0], step=0.1).low == pytest.approx(0.4)  # no tick more
+    assert Scale.over([0.3], step=0.1).high > Scale.over([0.3], step=0.1).low
+
+
+def test_places_are_percent_and_end_at_the_ends():
+    scale = Scale(-0.2, 0.6, 0.2)
+    assert [scale.at(value) for value in (-0.2, 0.0, 0.6, 0.9, -3)] == [0, 25, 100, 100, 0]
+    assert scale.holds(0.6)
+    assert not scale.holds(0.61)
+
+
+def test_small_slices_do_not_stretch_the_axis():
+    rows = [_slice("few", 3, -0.9, -1.0, -0.8), _slice("many", 40, 0.1, 0.05, 0.16)]
+    view = slice_tables({"price": rows})
+    assert (view["scale"].low, view["scale"].high) == pytest.approx((0.0, 0.2))
+    alone = slice_tables({"price": rows[:1]})
+    assert alone["scale"].low == pytest.approx(-1.0)  # where there are no others they do
+
+
+def test_an_axis_holds_zero_and_the_intervals():
+    view = slice_tables({"price": [_slice("a", 40, -0.02, -0.13, -0.01), _slice("b", 30, -0.05)]})
+    assert (view["scale"].low, view["scale"].high) == pytest.approx((-0.2, 0.0))
+
+
+def test_a_long_slice_is_cut_in_two_and_none_is_lost():
+    rows = [_slice(str(number), 20, 0.1) for number in range(LONGEST_TABLE + 1)]
+    whole, first, second = slice_tables({"short": rows[:-1], "long": rows})["tables"]
+    assert (whole.part, first.part, second.part) == (0, 1, 2)
+    assert [*first.rows, *second.rows] == rows
+    assert len(first.rows) - len(second.rows) in (0, 1)
+
+
+def test_without_data_there_is_nothing_to_draw():
+    assert slice_tables({}) is None
+    assert calibration_view({}) is None
+
+
+def test_the_curve_starts_at_a_coin_and_ends_at_the_fit():
+    tau = 10.0
+    bins = [Bin(d, 1 / (1 + math.exp(-tau * d)), 50) for d in (0.1, 0.2)]
+    view = calibration_view({"student": [*bins, Bin(0.9, 1.0, 1)]})
+    assert view["across"].high == pytest.approx(0.212)  # of the bins that are drawn
+    (student,) = view["models"]
+    assert len(student.bins) == 3
+    assert len(student.drawn) == 2
+    points = [tuple(map(float, point.split(","))) for point in student.curve.split()]
+    assert points[0] == (0.0, pytest.approx(100 - view["up"].at(0.5)))
+    end = 1 / (1 + math.exp(-student.tau * view["across"].high))
+    assert points[-1] == (100.0, pytest.approx(100 - view["up"].at(end), abs=0.01))
+
+
+def test_a_coin_has_no_curve():
+    (model,) = calibration_view({"base": [Bin(0.1, 0.5, 50)]})["models"]
+    assert (model.tau, model.curve) == (None, "")

@@ -1,0 +1,243 @@
+"""Asking a teacher with a memory and a budget, against teachers that are scripted."""
+
+import json
+from itertools import islice, permutations
+
+import pytest
+
+from pipelines.labelling.teachers.asking import Asker, Purpose
+from pipelines.labelling.teachers.budget import Budget, Prices
+from pipelines.labelling.teachers.protocol import Answer, Request, TeacherError
+from pipelines.labelling.teachers.replies import write_reply
+from retrieval.storage.journal import Journal, read_journal
+
+ORDER = (2, 0, 1)  # of three pictures
+GOOD = write_reply(ORDER)
+HALF = '{"ranking": [3, 1]}'
+
+
+class Scripted:
+    """Answers as told; a few questions at once, and it counts what it is asked."""
+
+    name = "scripted"
+
+    def __init__(self, reply=lambda question: GOOD, together=2, fail_after=None):
+        self.settings = {}
+        self.asked = []
+        self.closed = 0
+        self._reply, self._together, self._fail_after = reply, together, fail_after
+
+    def content(self, request):
+        return [request.persona_id, [picture.partition("#")[0] for picture in request.presented]]
+
+    def expected_tokens(self, request):
+        return 100.0, 10.0
+
+    def answer(self, questions):
+        left = iter(questions)
+        try:
+            while taken := list(islice(left, self._together)):
+                self.asked += taken
+                if self._fail_after is not None and len(self.asked) > self._fail_after:
+                    raise TeacherError("the server is down")
+                yield [(q, self._answer(q)) for q in taken]
+        finally:
+            self.closed += 1
+
+    def _answer(self, question):
+        raw = self._reply(question)
+        return raw if isinstance(raw, Answer) else Answer(raw, "", 100, 10, 0.5)
+
+
+def requests(count):
+    return [Request(f"p{n}", ("a", "b", "c")) for n in range(count)]
+
+
+def ask(path, teacher, wanted, **limits):
+    budget = Budget(Prices(10.0, 100.0), limits.get("max_calls"), limits.get("max_cost_usd"))
+    with Journal(path) as journal:
+        asker = Asker(teacher, journal, Purpose("label", "c1"), budget)
+        forecast = asker.forecast(wanted)
+        replies = asker.rank(wanted)
+    return replies, asker.budget, forecast
+
+
+def rankings(replies):
+    return [None if reply is None else reply.ranking for reply in replies]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "label.jsonl"
+
+
+def test_replies_come_in_order_in_the_requests_own_ids(path):
+    teacher = Scripted()
+    replies, budget, forecast = ask(path, teacher, requests(5))
+    assert rankings(replies) == [("c", "a", "b")] * 5
+    assert len({reply.request_sha256 for reply in replies}) == 5
+    assert (budget.spent.calls, budget.spent.input_tokens, budget.spent.output_tokens) == (
+        5,
+        500,
+        50,
+    )
+    assert budget.spent.cost_usd == pytest.approx(5 * (100 * 10 + 10 * 100) / 1e6)
+    assert (forecast.known, forecast.calls, forecast.input_tokens) == (0, 5, 500)
+    assert str(forecast) == (
+        "5 calls to make (0 are in the journal), about 500 input and 50 output tokens, $0.01"
+    )
+
+
+def test_nothing_is_asked_twice_across_runs_and_cycles(path):
+    first, _, _ = ask(path, Scripted(), requests(5))
+    before = path.read_bytes()
+    teacher = Scripted(lambda question: pytest.fail("asked again"))
+    second, budget, forecast = ask(path, teacher, requests(5))
+    assert second == first
+    assert (teacher.asked, forecast.known, forecast.calls) == ([], 5, 0)
+    assert budget.spent.calls == 5  # what this run's labels cost, whoever paid
+    assert path.read_bytes() == before
+
+
+def test_equal_pictures_under_two_ids_are_one_question(path):
+    teacher = Scripted()
+    twins = [Request("p", ("a", "b", "c")), Request("p", ("a#2", "b", "c#2"))]
+    replies, budget, _ = ask(path, teacher, twins)
+    assert rankings(replies) == [("c", "a", "b"), ("c#2", "a#2", "b")]
+    assert len(teacher.asked) == budget.spent.calls == 1
+
+
+def test_what_is_no_permutation_is_asked_once_more_with_the_complaint(path):
+    teacher = Scripted(lambda question: GOOD if question.complaint else HALF)
+    replies, budget, _ = ask(path, teacher, requests(3))
+    assert rankings(replies) == [("c", "a", "b")] * 3
+    assert [bool(question.complaint) for question in teacher.asked] == [False] * 3 + [True] * 3
+    assert {question.previous for question in teacher.asked[3:]} == {HALF}
+    assert "it lacks 2" in teacher.asked[-1].complaint
+    assert (budget.spent.calls, budget.spent.failures) == (6, 0)
+
+
+def test_a_second_failure_is_kept_and_never_asked_again(path):
+    teacher = Scripted(lambda question: "no")
+    replies, budget, _ = ask(path, teacher, requests(3))
+    assert rankings(replies) == [None] * 3
+    assert all(reply is not None for reply in replies)
+    assert (len(teacher.asked), budget.spent.failures) == (6, 3)
+    again, budget, _ = ask(path, Scripted(), requests(3))
+    assert (rankings(again), budget.spent.calls, budget.spent.failures) == ([None] * 3, 6, 3)
+
+
+def test_a_fault_is_a_failure_with_its_words_in_the_journal(path):
+    teacher = Scripted(lambda question: Answer("", "HTTP 400: too long"))
+    replies, _, _ = ask(path, teacher, requests(1))
+    assert rankings(replies) == [None]
+    assert [record["fault"] for record in read_journal(path)] == ["HTTP 400: too long"] * 2
+
+
+def test_a_fault_of_an_earlier_run_is_no_reply(path):
+    ask(path, Scripted(lambda question: Answer("", "HTTP 400: one image at most")), requests(3))
+    mended = Scripted()
+    replies, budget, forecast = ask(path, mended, requests(3))
+    assert rankings(replies) == [("c", "a", "b")] * 3
+    assert (forecast.known, forecast.calls, budget.spent.calls) == (0, 3, 3)
+    assert [question.complaint for question in mended.asked] == [""] * 3
+
+
+def test_an_empty_reply_that_was_paid_for_is_not_asked_again(path):
+    paid = Answer("", "the reply has no content", input_tokens=900)
+    ask(path, Scripted(lambda question: paid), requests(2))
+    again = Scripted()
+    replies, budget, _ = ask(path, again, requests(2))
+    assert rankings(replies) == [None, None]
+    assert (again.asked, budget.spent.calls, budget.spent.input_tokens) == ([], 4, 3600)
+
+
+def test_a_teacher_that_goes_away_loses_nothing_that_it_said(path):
+    teacher = Scripted(fail_after=4)
+    with pytest.raises(TeacherError, match="the server is down"):
+        ask(path, teacher, requests(9))
+    assert len(list(read_journal(path))) == 4
+    after = Scripted()
+    replies, _, _ = ask(path, after, requests(9))
+    assert rankings(replies) == [("c", "a", "b")] * 9
+    assert len(after.asked) == 5
+    assert {question.request for question in after.asked}.isdisjoint(
+        question.request for question in teacher.asked[:4]
+    )
+
+
+def test_a_reply_of_before_a_kill_is_complained_about_without_asking_it_anew(path):
+    with pytest.raises(TeacherError):
+        ask(path, Scripted(lambda question: HALF, fail_after=4), requests(4))
+    teacher = Scripted()
+    replies, _, _ = ask(path, teacher, requests(4))
+    assert rankings(replies) == [("c", "a", "b")] * 4
+    assert [question.previous for question in teacher.asked] == [HALF] * 4
+
+
+def test_the_budget_in_calls_is_never_overdrawn_and_keeps_what_it_has(path):
+    for limit in (1, 4, 7):
+        teacher = Scripted(together=3)
+        replies, budget, _ = ask(path.with_name(f"{limit}"), teacher, requests(9), max_calls=limit)
+        assert rankings(replies) == [("c", "a", "b")] * limit + [None] * (9 - limit)
+        assert (len(teacher.asked), budget.spent.calls, budget.reached) == (limit, limit, True)
+
+
+def test_a_larger_budget_asks_only_for_the_rest(path):
+    ask(path, Scripted(), requests(9), max_calls=4)
+    teacher = Scripted()
+    replies, budget, _ = ask(path, teacher, requests(9), max_calls=9)
+    assert (len(teacher.asked), budget.reached) == (5, False)
+    assert rankings(replies) == [("c", "a", "b")] * 9
+
+
+def test_the_budget_in_money_is_never_overdrawn(path):
+    call = (100 * 10 + 10 * 100) / 1e6
+    teacher = Scripted(together=4)
+    replies, budget, _ = ask(path, teacher, requests(9), max_cost_usd=5.5 * call)
+    assert (len(teacher.asked), budget.reached) == (5, True)
+    assert budget.spent.cost_usd <= 5.5 * call
+    assert rankings(replies).count(None) == 4
+
+
+def test_where_the_budget_ends_before_the_second_asking_there_is_no_reply_yet(path):
+    replies, budget, _ = ask(path, Scripted(lambda q: HALF), requests(3), max_calls=4)
+    assert [reply is None for reply in replies].count(True) == 2
+    assert (budget.spent.calls, budget.spent.failures) == (4, 1)
+
+
+def test_a_teacher_that_leaves_questions_unanswered_is_an_error(path):
+    class Forgetful(Scripted):
+        def answer(self, questions):
+            for answered in super().answer(questions):
+                yield answered[:1]
+
+    with pytest.raises(TeacherError, match="scripted left 2 questions unanswered"):
+        ask(path, Forgetful(), requests(4))
+
+
+def test_the_teacher_is_closed_however_it_ends(path):
+    teacher = Scripted()
+    ask(path, teacher, requests(3))
+    interrupted = Scripted(lambda question: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        ask(path, interrupted, requests(9))
+    assert (teacher.closed, interrupted.closed) == (1, 1)
+
+
+def test_no_secret_and_no_more_than_needed_is_in_the_journal(path):
+    ask(path, Scripted(), requests(1))
+    [record] = read_journal(path)
+    assert record.keys() == {
+        "key", "stage", "cycle", "teacher", "persona_id", "raw", "fault", "input_tokens",
+        "output_tokens", "cost_usd", "seconds", "at",
+    }  # fmt: skip
+    assert (record["stage"], record["cycle"], record["teacher"]) == ("label", "c1", "scripted")
+    json.dumps(record)
+
+
+def test_order_and_repeat_make_another_request(path):
+    teacher = Scripted()
+    wanted = [Request("p", order, repeat) for order in permutations("abc") for repeat in (0, 1)]
+    ask(path, teacher, wanted)
+    assert len(teacher.asked) == 12

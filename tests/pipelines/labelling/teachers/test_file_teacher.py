@@ -1,0 +1,199 @@
+import json
+from collections import Counter
+from itertools import permutations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.labelling.teachers.from_file import FileTeacher, majority_order
+from pipelines.labelling.teachers.protocol import Question, Request, request_sha256
+from pipelines.labelling.teachers.replies import read_reply
+from pipelines.run.params import load_params
+from retrieval.storage.schema import RANKINGS, write_rows
+
+PERSONAS = [{"persona_id": persona} for persona in ("ann", "bob")]
+PRODUCTS = [{"product_id": product} for product in "abcde"]
+RANKED = "persona_id,presented,ranking\n"
+CHOSEN = "persona_id,winner,loser\n"
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    def make(text, name="labels.csv"):
+        path = tmp_path / name
+        if text is not None:
+            path.write_text(text, encoding="utf-8")
+        return FileTeacher(_params(path), PERSONAS, PRODUCTS)
+
+    return make
+
+
+def _params(path):
+    params = load_params().teacher
+    return params.model_copy(update={"file": params.file.model_copy(update={"path": path})})
+
+
+def _ask(teacher, persona, presented, repeat=0):
+    """The products in the order of the reply, best first; the fault where there is none."""
+    question = Question(Request(persona, tuple(presented), repeat))
+    ((asked, answer),) = next(teacher.answer([question]))
+    assert asked is question
+    if answer.fault:
+        assert answer.raw == ""
+        return answer.fault
+    places, complaint = read_reply(answer.raw, len(presented))
+    assert complaint == ""
+    return "".join(presented[place] for place in places)
+
+
+def test_a_ranking_answers_its_products_in_whatever_order_they_are_presented(teacher):
+    file = teacher(RANKED + "ann,a|b|c,b|c|a\n")
+    assert {_ask(file, "ann", presented) for presented in permutations("abc")} == {"bca"}
+    assert _ask(file, "ann", "abc", repeat=7) == "bca"
+
+
+def test_a_ranking_answers_its_subsets_and_nobody_else(teacher):
+    file = teacher(RANKED + "ann,a|b|c,b|c|a\n")
+    assert _ask(file, "ann", "ac") == "ca"
+    nothing = "the file has no order of these pictures for this persona"
+    assert _ask(file, "ann", "abcd") == nothing
+    assert _ask(file, "bob", "abc") == nothing
+
+
+def test_asking_again_gives_the_next_ranking_the_one_presented_alike_first(teacher):
+    file = teacher(RANKED + "ann,a|b,a|b\nann,b|a,b|a\nann,a|b,b|a\n")
+    assert [_ask(file, "ann", "ab", repeat) for repeat in range(4)] == ["ab", "ba", "ab", "ba"]
+    assert [_ask(file, "ann", "ba", repeat) for repeat in range(2)] == ["ba", "ba"]
+
+
+def test_the_majority_decides_on_choices(teacher):
+    rows = ["ann,a,b", "ann,b,a", "ann,a,b", "ann,b,c", "ann,a,c", "bob,b,a"]
+    file = teacher(CHOSEN + "\n".join(rows))
+    assert _ask(file, "ann", "cba") == "abc"
+    assert _ask(file, "ann", "ab", repeat=1) == "ab"  # never one voice alone
+    assert _ask(file, "bob", "ab") == "ba"
+    assert _ask(file, "ann", "abd") == "the file has no order of these pictures for this persona"
+
+
+@pytest.mark.parametrize(
+    ("votes", "order"),
+    [
+        ("ab bc", "abc"),  # a > c follows
+        ("ab bc ac ca", "abc"),  # and settles a tie
+        ("ab bc ca", None),  # a cycle
+        ("ab ac", None),  # b or c next
+        ("ab ba bc", None),
+        ("ab ba ba ac bc", "bac"),
+        ("ab cx", None),
+        ("", None),
+    ],
+)
+def test_only_a_single_order_is_an_answer(votes, order):
+    counted = Counter(tuple(pair) for pair in votes.split())
+    for products in permutations("abc"):
+        got = majority_order(counted, products)
+        assert (got and "".join(got)) == order
+
+
+def test_what_is_settled_agrees_with_every_majority_and_the_rest_has_two_orders():
+    products = "abcd"
+    pairs = [(x, y) for x in products for y in products if x < y]
+    for code in range(3 ** len(pairs)):  # every pair won, lost or tied
+        signs = [code // 3**place % 3 - 1 for place in range(len(pairs))]
+        votes = Counter({pair if sign > 0 else pair[::-1]: 1 for pair, sign in
+                         zip(pairs, signs, strict=True) if sign})  # fmt: skip
+        fitting = [
+            order
+            for order in permutations(products)
+            if all(order.index(better) < order.index(worse) for better, worse in votes)
+        ]
+        expected = fitting[0] if len(fitting) == 1 else None
+        assert majority_order(votes, products) == expected
+
+
+def test_the_groups_of_a_file_of_rankings_bring_back_its_rows(teacher):
+    rows = ["ann,a|b|c,b|c|a", "bob,a|b,b|a", "ann,a|b|c,c|b|a", "ann,c|b|a,a|b|c", "bob,b|c,"]
+    file = teacher(RANKED + "\n".join(rows))
+    groups = file.known_groups()
+    assert groups == [
+        Request("ann", ("a", "b", "c"), 0),
+        Request("bob", ("a", "b"), 0),
+        Request("ann", ("a", "b", "c"), 1),
+        Request("ann", ("c", "b", "a"), 0),
+    ]
+    answers = [_ask(file, group.persona_id, group.presented, group.repeat) for group in groups]
+    assert answers == ["bca", "ba", "cba", "abc"]
+
+
+def test_the_groups_of_a_file_of_choices_are_its_settled_pairs(teacher):
+    rows = ["ann,c,b", "ann,a,b", "ann,b,c", "ann,b,a", "bob,e,d", "ann,b,c"]
+    file = teacher(CHOSEN + "\n".join(rows))
+    assert file.known_groups() == [Request("ann", ("b", "c")), Request("bob", ("d", "e"))]
+
+
+def test_parquet_is_the_table_of_rankings_itself(tmp_path):
+    path = tmp_path / "rankings.parquet"
+    row = {
+        "group_id": "g", "persona_id": "ann", "presented": ["a", "b", "c"],
+        "ranking": ["c", "a", "b"], "teacher": "someone", "request_sha256": "0",
+    }  # fmt: skip
+    write_rows(path, [row, {**row, "persona_id": "bob", "ranking": []}], RANKINGS)
+    file = FileTeacher(_params(path), PERSONAS, PRODUCTS)
+    assert _ask(file, "ann", "abc") == "cab"
+    assert file.known_groups() == [Request("ann", ("a", "b", "c"))]
+
+
+def test_parquet_may_hold_choices(tmp_path):
+    path = tmp_path / "choices.parquet"
+    pq.write_table(pa.table({"persona_id": ["ann"], "winner": ["b"], "loser": ["a"]}), path)
+    assert _ask(FileTeacher(_params(path), PERSONAS, PRODUCTS), "ann", "ab") == "ba"
+
+
+def test_another_file_is_another_teacher(teacher):
+    request = Request("ann", ("a", "b"))
+    first = request_sha256(teacher(RANKED + "ann,a|b,a|b\n"), request)
+    assert request_sha256(teacher(RANKED + "ann,a|b,a|b\n"), request) == first
+    assert request_sha256(teacher(RANKED + "ann,a|b,b|a\n"), request) != first
+    file = teacher(RANKED + "ann,a|b,a|b\n")
+    assert len({request_sha256(file, Request("ann", p)) for p in (("a", "b"), ("b", "a"))}) == 2
+    assert file.expected_tokens(request) == (0.0, 0.0)
+    assert json.dumps(file.content(request))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (None, "none.csv", r"none\.csv cannot be read \(No such file"),
+        (None, "labels.txt", r"labels\.txt; expected a \.csv or \.parquet file"),
+        ("not parquet", "labels.parquet", "cannot be read as Parquet"),
+        ("who,best\nann,a\n", "labels.csv", "has columns who, best; expected either persona_id, "),
+        ("persona_id,presented,ranking,winner,loser\n", "labels.csv", "expected either"),
+        (RANKED, "labels.csv", "holds no order"),
+        (RANKED + "ann,a|b,\n", "labels.csv", "holds no order"),
+        (RANKED + "ann,a|b,b|a\nann,a|b,a|c\n", "labels.csv", r"row 3: ranking .* no permutation"),
+        (RANKED + "ann,a|b,a|a\n", "labels.csv", "row 2: ranking is .* none twice"),
+        (RANKED + "ann,a,a\n", "labels.csv", "row 2: presented holds 1 products"),
+        (RANKED + "ann,a|b\n", "labels.csv", "row 2: has 2 fields, expected 3"),
+        (CHOSEN + "ann,a,b\n,a,b\n", "labels.csv", "row 3: persona_id is missing"),
+        (CHOSEN + "ann,a,b\n\nann,a,a\n", "labels.csv", "row 4: winner and loser are both 'a'"),
+        (
+            CHOSEN + "ann,a,\n" * 7,
+            "labels.csv",
+            r"has wrong rows \(7\)[\s\S]*row 6: [^\n]*\n  \.\.\.$",
+        ),
+    ],
+)
+def test_a_wrong_file_stops_with_what_is_wrong(teacher, text, name, message):
+    with pytest.raises(SystemExit, match=message):
+        teacher(text, name)
+
+
+def test_unknown_ids_are_counted_and_the_first_five_named(teacher):
+    rows = [f"ann,x{number},a" for number in range(7)] + ["eve,a,b"]
+    message = (
+        r"names unknown personas \(1: eve\) and unknown products"
+        r" \(7: x0, x1, x2, x3, x4, \.\.\.\); the catalogue has 2 personas and 5 products"
+    )
+    with pytest.raises(SystemExit, match=message):
+        teacher(CHOSEN + "\n".join(rows))

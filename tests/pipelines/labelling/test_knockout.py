@@ -1,0 +1,503 @@
+import math
+from collections import Counter
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from pipelines.labelling.knockout import Entry, Outcome, Rules, hold
+from pipelines.labelling.teachers.protocol import Reply
+from pipelines.run.params import load_params
+from pipelines.tournaments import hold_tournaments, sum_up
+
+
+class Scripted:
+    """Answers with a function of the request, as long as the budget lasts; keeps what it is asked.
+
+    Equal requests get equal replies, and only the first is paid for.
+    """
+
+    name = "scripted"
+
+    def __init__(self, answer, budget=math.inf):
+        self.answer = answer
+        self.budget = budget
+        self.known = {}
+        self.asked = []
+        self.rounds = []
+
+    def rank(self, requests):
+        self.asked += requests
+        self.rounds.append(len(requests))
+        return [self._reply(request) for request in requests]
+
+    def _reply(self, request):
+        if request not in self.known:
+            if len(self.known) >= self.budget:
+                return None
+            self.known[request] = Reply("", self.answer(request))
+        return self.known[request]
+
+
+def by_number(request):
+    """Without noise: the higher number is better."""
+    return tuple(sorted(request.presented, key=int, reverse=True))
+
+
+def always_first(request):
+    return request.presented
+
+
+def never(request):
+    return None
+
+
+def noisy(request):
+    shift = {p: int(p) + crc32(f"{request}{p}".encode()) % 12 for p in request.presented}
+    if crc32(f"{request}".encode()) % 10 == 0:
+        return None
+    return tuple(sorted(request.presented, key=shift.__getitem__, reverse=True))
+
+
+def _ids(count):
+    return [str(number) for number in range(count)]
+
+
+def _play(teacher, products, seed=0, size=2, max_calls=6, persona="u"):
+    [outcome] = hold(teacher, [Entry(persona, products, seed)], Rules(size, max_calls))
+    return outcome
+
+
+def _matches(count, size):
+    return math.ceil((count - 1) / (size - 1))
+
+
+def _groups(teacher):
+    return list(dict.fromkeys(frozenset(request.presented) for request in teacher.asked))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
+def test_without_noise_the_best_wins_in_two_calls_a_match_and_four_of_the_last(size):
+    for count in [*range(1, 41), 600]:
+        teacher = Scripted(by_number)
+        outcome = _play(teacher, _ids(count), seed=count, size=size)
+        assert outcome.winner == str(count - 1)
+        assert outcome.undecided == 0
+        assert len(_groups(teacher)) == sum(outcome.wins.values()) == _matches(count, size)
+        last = _matches(min(count, size**2), size) if size > 3 else 0
+        least = 2 * _matches(count, size)
+        assert least <= outcome.calls == len(teacher.asked) <= least + 2 * last
+        assert outcome.calls == least + 2 * last or size**2 < count
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "calls"),
+    [
+        (600, 2, 2 * 599),
+        (600, 3, 2 * 300),
+        (600, 5, 2 * (120 + 24) + 4 * (5 + 1)),
+        (125, 5, 2 * 25 + 4 * (5 + 1)),
+        (40, 6, 2 * 6 + 4 * (1 + 1)),  # and four byes; then ten are left, then five
+    ],
+)
+def test_calls_by_hand(count, size, calls):
+    assert _play(Scripted(by_number), _ids(count), size=size).calls == calls
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
+def test_groups_are_as_even_as_the_fewest_matches_allow(size):
+    for count in range(2, 41):
+        teacher = Scripted(by_number)
+        _play(teacher, _ids(count), size=size)
+        sizes = [len(group) for group in _groups(teacher)]
+        assert max(sizes) <= size
+        assert min(sizes) >= 2
+        assert sum(sizes) - len(sizes) == count - 1  # each match sends all but one home
+
+
+def test_nineteen_in_groups_of_five():
+    """5 + 5 + 5 + 4, then 4: five matches; even groups cost no match, so nobody has a bye."""
+    teacher = Scripted(by_number)
+    _play(teacher, _ids(19), size=5)
+    assert sorted(len(group) for group in _groups(teacher)) == [4, 4, 5, 5, 5]
+
+
+def test_six_in_groups_of_five():
+    """5 and a bye, then 2: two matches, where 3 + 3 and then 2 would be three."""
+    teacher = Scripted(by_number)
+    _play(teacher, _ids(6), size=5)
+    assert [len(group) for group in _groups(teacher)] == [5, 2]
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_every_match_is_asked_in_both_orders_with_its_group_for_one_persona(size):
+    teacher = Scripted(noisy)
+    _play(teacher, _ids(23), seed=3, size=size, persona="u7")
+    assert {request.persona_id for request in teacher.asked} == {"u7"}
+    orders = Counter((request.presented, request.repeat) for request in teacher.asked)
+    assert set(orders.values()) == {1}
+    assert all(orders[presented[::-1], repeat] == 1 for presented, repeat in orders)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_nobody_plays_on_after_losing(size):
+    teacher = Scripted(by_number)
+    _play(teacher, _ids(16), size=size)
+    lost = set()
+    for group in _groups(teacher):
+        assert not lost & group
+        lost |= group - {max(group, key=int)}
+    assert len(lost) == 15
+
+
+def test_a_round_is_asked_at_once():
+    teacher = Scripted(by_number)
+    _play(teacher, _ids(16))
+    assert teacher.rounds == [16, 8, 4, 2]
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_question_asked_again_is_another_request(size):
+    """Equal requests get equal replies, so asking the same would teach nothing."""
+    teacher = Scripted(never)
+    _play(teacher, _ids(size), size=size)
+    assert len(set(teacher.asked)) == len(teacher.asked) == 6
+
+
+def test_a_group_asked_again_is_shuffled():
+    teacher = Scripted(never)
+    _play(teacher, _ids(5), size=5)
+    assert len({request.presented for request in teacher.asked}) == 6
+
+
+@pytest.mark.parametrize("max_calls", [2, 6])
+@pytest.mark.parametrize("answer", [always_first, never])
+@pytest.mark.parametrize(("size", "count"), [(2, 4), (3, 4), (5, 5), (5, 9)])
+def test_a_teacher_that_sees_only_places_decides_nothing(answer, size, count, max_calls):
+    """All matches go to coins, and each product wins as often as any other."""
+    wins = Counter()
+    for seed in range(300):
+        outcome = _play(Scripted(answer), _ids(count), seed, size, max_calls)
+        wins[outcome.winner] += 1
+        assert outcome.calls == max_calls * _matches(count, size)
+        assert outcome.undecided == _matches(count, size)
+    share = 1 / count
+    most = 4 * np.sqrt(300 * share * (1 - share))
+    assert all(abs(wins[product] - 300 * share) < most for product in _ids(count))
+
+
+def test_a_failure_is_asked_again_and_is_no_win_for_anyone():
+    """The paper counts it for the first; here two later askings decide."""
+
+    def fails_at_first(request):
+        return None if request.repeat == 0 and request.presented[0] == "0" else by_number(request)
+
+    for seed in range(10):
+        outcome = _play(Scripted(fails_at_first), _ids(2), seed)
+        assert outcome == Outcome("1", 4, 0, {"1": 1}, ["1", "0"])
+
+
+def test_a_win_in_one_order_only_may_be_the_page_s():
+    def answers_one_order(request):
+        return by_number(request) if request.presented[0] == "1" else None
+
+    winners = set()
+    for seed in range(20):
+        outcome = _play(Scripted(answers_one_order), _ids(2), seed)
+        assert (outcome.calls, outcome.undecided) == (6, 1)
+        winners.add(outcome.winner)
+    assert winners == {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("replies", "size", "winner", "calls"),
+    [
+        (["ab", "ab"], 2, "a", 2),  # both orders agree
+        (["ab", "ba", "ba", "ba"], 2, "b", 4),  # a split, asked again
+        (["ab", "ba", "ba", "ab", "ab", "ba"], 2, None, 6),  # a tie is left to the coin
+        (["ab", "-", "ba", "ba"], 2, "b", 4),  # of two, one failed: neither counts
+        (["ab", "-", "ab", "-", "ab", "-"], 2, None, 6),
+        (["abc", "abc"], 3, "a", 2),  # places: a 0 + 0, b 1 + 1, c 2 + 2; a leads by two
+        (["abc", "bac", "abc", "acb"], 3, "a", 4),  # 1 against 1, then 1 against 4
+        (["abc", "cab", "acb", "bac"], 3, "a", 4),  # a, b, c: 1, 3, 2, then 2, 5, 5
+        (["abc", "cab", "bca", "acb", "abc", "abc"], 3, "a", 6),  # 1, 3, 2; 3, 5, 4; 3, 7, 8
+        (["abc", "cab", "bca", "acb", "bca", "acb"], 3, "a", 6),  # used up: 5, 7, 6, the leader
+        (["abc", "bca", "cab", "abc", "bca", "cab"], 3, None, 6),  # round in a circle
+        (["abcde", "abcde", "abcde", "abcde"], 5, "a", 4),  # by two, not yet four; then by four
+        (["abcde", "acdeb", "acdeb", "acdeb"], 5, "a", 4),  # by three, then by five
+        (
+            ["abcde", "bacde", "bacde", "bacde", "bacde", "bacde"],
+            5,
+            "b",
+            6,
+        ),  # a, b: 1, 1; 3, 1; and once more
+    ],
+)
+def test_worked_matches(replies, size, winner, calls):
+    """A final: of three it takes a lead of two places, of five a lead of four."""
+    winners = set()
+    for seed in range(20):
+        script = iter([*replies, *[replies[-1]] * 6])
+
+        def answer(request, script=script):
+            reply = next(script)
+            return None if reply == "-" else tuple(reply)
+
+        outcome = _play(Scripted(answer), list("abcde"[:size]), seed, size)
+        assert (outcome.calls, outcome.undecided) == (calls, int(winner is None))
+        winners.add(outcome.winner)
+    assert winners == {winner} if winner else len(winners) > 1
+
+
+def test_before_the_last_two_rounds_a_place_is_lead_enough():
+    leads = {
+        size: [Rules(size, 6).lead(left) for left in (600, size**2 + 1, size**2, 2)]
+        for size in (2, 3, 5, 6)
+    }
+    assert leads == {2: [1, 1, 1, 1], 3: [1, 1, 2, 2], 5: [1, 1, 4, 4], 6: [1, 1, 4, 4]}
+
+
+def test_the_same_seed_holds_the_same_tournament():
+    asked = []
+    for seed in (4, 4, 5):
+        teacher = Scripted(noisy)
+        outcome = _play(teacher, _ids(12), seed, size=3)
+        asked.append((outcome, teacher.asked))
+    assert asked[0] == asked[1]
+    assert asked[0][1] != asked[2][1]
+
+
+def _entries(personas=8, repeats=2, count=17):
+    return [
+        Entry(f"u{persona}", _ids(count), 10 * persona + number, number)
+        for persona in range(personas)
+        for number in range(repeats)
+    ]
+
+
+@pytest.mark.parametrize("size", [2, 5])
+@pytest.mark.parametrize("in_flight", [1, 20, 1000])
+def test_who_else_plays_makes_no_difference(size, in_flight):
+    rules = Rules(size, 6)
+    alone = [hold(Scripted(noisy), [entry], rules)[0] for entry in _entries()]
+    assert hold(Scripted(noisy), _entries(), rules, in_flight) == alone
+    assert hold(Scripted(noisy), _entries()[::-1], rules, in_flight) == alone[::-1]
+
+
+def test_as_many_tournaments_play_as_keep_the_teacher_busy():
+    teacher = Scripted(by_number)
+    hold(teacher, _entries(personas=50, repeats=1, count=16), Rules(2, 6), in_flight=32)
+    assert teacher.rounds[:3] == [32, 32, 32]  # 16 + 16, 8 + 8 + 16, 4 + 4 + 8 + 16
+    assert sum(teacher.rounds) == 50 * 30
+    assert max(teacher.rounds) < 32 + 16
+
+
+def test_tournaments_of_one_persona_ask_different_questions():
+    """The pair of a final may be the same: its replies must not be, they would prove nothing."""
+    teacher = Scripted(noisy)
+    hold(teacher, [Entry("u", _ids(2), seed, seed) for seed in range(3)], Rules(2, 6))
+    assert len(set(teacher.asked)) == len(teacher.asked)
+
+
+def test_where_the_budget_ends_nothing_is_guessed_and_later_only_the_rest_is_asked():
+    entries, rules = _entries(), Rules(5, 6)
+    whole = hold(Scripted(noisy), entries, rules)
+    teacher = Scripted(noisy, budget=0)
+    finished = []
+    for budget in (0, 150, 250, 10_000):
+        teacher.budget = budget
+        outcomes = hold(teacher, entries, rules, in_flight=16)
+        finished.append(sum(outcome is not None for outcome in outcomes))
+        assert all(one in (None, other) for one, other in zip(outcomes, whole, strict=True))
+    assert finished[0] == 0 < finished[1] < finished[2] < finished[3] == len(entries)
+    assert len(teacher.known) == sum(outcome.calls for outcome in whole)
+
+
+def test_one_product_wins_unasked():
+    teacher = Scripted(never)
+    outcome = _play(teacher, ["only"])
+    assert (outcome.winner, outcome.calls, outcome.undecided) == ("only", 0, 0)
+    assert teacher.rounds == []
+
+
+def test_no_products_are_refused():
+    with pytest.raises(ValueError, match="got no products for persona u"):
+        _play(Scripted(by_number), [])
+
+
+def _won(winner, **wins):
+    losers = sorted(wins.keys() - {winner}, key=wins.__getitem__, reverse=True)
+    return Outcome(winner, 10, 1, wins, [winner, *losers])
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "winner", "confidence"),
+    [
+        ([_won("a", a=3), _won("b", b=3), _won("a", a=3)], "a", 2 / 3),
+        ([_won("a", a=3), _won("a", a=3)], "a", 1.0),
+        # a, b and c won one each; b also won more matches where it did not win the whole
+        ([_won("a", a=3, b=2), _won("b", b=3), _won("c", c=3, a=1)], "b", 1 / 3),
+    ],
+)
+def test_who_wins_most_often_is_the_winner_and_its_share_the_confidence(
+    outcomes, winner, confidence
+):
+    for seed in range(5):
+        summary = sum_up(outcomes, seed)
+        assert summary == {
+            "winner": winner,
+            "finalists": summary["finalists"],
+            "calls": 10 * len(outcomes),
+            "undecided": len(outcomes),
+            "repeats": len(outcomes),
+            "confidence": pytest.approx(confidence),
+        }
+
+
+def test_equals_are_left_to_a_coin_whatever_their_order():
+    outcomes = [_won("a", a=3), _won("b", b=3)]
+    winners = [sum_up(outcomes, seed)["winner"] for seed in range(40)]
+    assert set(winners) == {"a", "b"}
+    assert winners == [sum_up(outcomes[::-1], seed)["winner"] for seed in range(40)]
+
+
+def test_a_single_tournament_has_no_confidence():
+    assert math.isnan(sum_up([_won("a", a=3)], 0)["confidence"])
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "finalists"),
+    [(2, 32, 16), (2, 40, 10), (3, 27, 27), (5, 600, 24), (5, 7, 7), (2, 1, 1)],
+    # 2 + 2 + 4 + 8; 40, 20, 10 left; 3 + 6 are too few; 5 + 19; all; itself
+)
+def test_finalists_are_those_of_the_last_two_rounds_and_ten_at_least(size, count, finalists):
+    """Without noise the last match's are in their true order, then whom those had beaten."""
+    for seed in range(5):
+        teacher = Scripted(by_number)
+        outcome = _play(teacher, _ids(count), seed, size)
+        assert len(outcome.finalists) == len(set(outcome.finalists)) == finalists
+        groups = _groups(teacher) or [{"0"}]
+        final = sorted(groups[-1], key=int, reverse=True)
+        assert outcome.finalists[: len(final)] == final
+        lost_in = {p: at for at, g in enumerate(groups) for p in g if p != max(g, key=int)}
+        left_out = set(_ids(count)) - set(outcome.finalists)
+        earliest = min((lost_in.get(p, len(groups)) for p in outcome.finalists), default=0)
+        assert all(lost_in[p] < earliest for p in left_out)
+
+
+def test_who_lost_in_the_same_round_stands_by_its_mean_place():
+    """Two matches of three: whoever came second in one stands before the last of the other."""
+    outcome = _play(Scripted(by_number), _ids(9), seed=0, size=3)
+    final, before = outcome.finalists[:3], outcome.finalists[3:]
+    teacher = Scripted(by_number)
+    _play(teacher, _ids(9), seed=0, size=3)
+    seconds = {sorted(group, key=int)[1] for group in _groups(teacher)[:3]}
+    assert set(before[:3]) == seconds
+    assert set(final) | set(before) == set(_ids(9))
+
+
+def test_whom_nobody_could_judge_stands_in_the_middle_of_its_round():
+    def unreadable(request):
+        return None if "0" in request.presented else by_number(request)
+
+    places = []
+    for seed in range(40):
+        outcome = _play(Scripted(unreadable), _ids(9), seed, size=3)
+        if outcome.winner != "0" and "0" in outcome.finalists[3:]:
+            places.append(outcome.finalists.index("0"))
+    assert places
+    assert set(places) <= {3, 4, 5, 6, 7}  # never before the seconds by having no place at all
+
+
+def test_finalists_of_several_tournaments_are_ordered_by_their_places_in_all():
+    first = Outcome("a", 10, 0, {"a": 2}, ["a", "b", "c"])
+    again = Outcome("a", 10, 0, {"a": 2}, ["a", "c", "d"])
+    other = Outcome("b", 10, 0, {"b": 2}, ["b", "c", "d"])
+    # points: a 6, b 2 + 3, c 1 + 2 + 2, d 1 + 1; b and c are equal: by id
+    assert sum_up([first, again, other], 0)["finalists"] == ["a", "b", "c", "d"]
+    assert sum_up([other, again, first], 0)["finalists"] == ["a", "b", "c", "d"]
+    # The winner stands first, whoever has more points.
+    wins = [Outcome("b", 1, 0, {"b": 9}, ["b", "a"]), Outcome("c", 1, 0, {"c": 1}, ["c", "a"])]
+    assert sum_up([*wins, Outcome("a", 1, 0, {"a": 1}, ["a", "d"])], 0)["finalists"][0] == "b"
+
+
+@dataclass(frozen=True)
+class World:
+    personas: list
+    products: list
+
+
+@pytest.fixture
+def world():
+    splits = ["val", "test", "test"]
+    return World(
+        [{"persona_id": f"u{n}", "split": splits[n % 3]} for n in range(12)],
+        [{"product_id": str(n), "split": splits[n % 3]} for n in range(60)],
+    )
+
+
+def _params(**changes):
+    params = load_params()
+    settings = params.tournaments.model_copy(update=changes)
+    return params.model_copy(update={"tournaments": settings})
+
+
+def test_rows_of_a_split(world):
+    params = _params(repeats=3, max_test_personas=5)
+    rows = hold_tournaments(params, Scripted(by_number), world.personas, world.products, "test")
+    assert [row["persona_id"] for row in rows] == ["u1", "u2", "u4", "u5", "u7"]
+    assert rows[0] == {
+        "persona_id": "u1",
+        "split": "test",
+        "winner": "59",
+        "finalists": rows[0]["finalists"],
+        "calls": 3 * (2 * 8 + 4 * 2),  # of 40 products in groups of five: 8 matches, then 2
+        "undecided": 0,
+        "repeats": 3,
+        "confidence": 1.0,
+        "teacher": "scripted",
+    }
+
+
+def test_the_first_tournament_is_the_same_whatever_the_repeats(world):
+    asked = []
+    for repeats in (1, 2):
+        teacher = Scripted(noisy)
+        hold_tournaments(_params(repeats=repeats), teacher, world.personas, world.products, "val")
+        asked.append(set(teacher.asked))
+    assert asked[0] < asked[1]
+
+
+def test_a_persona_counts_where_all_its_tournaments_were_finished(world, capsys, monkeypatch):
+    monkeypatch.setattr(hold, "__defaults__", (1,))  # one tournament at a time
+    teacher = Scripted(by_number, budget=2 * 2 * 20 + 30)  # 20 products: five matches, 20 calls
+    rows = hold_tournaments(_params(repeats=2), teacher, world.personas, world.products, "val")
+    assert [row["persona_id"] for row in rows] == ["u0", "u3"]
+    assert (
+        "tournaments val: the budget ended before 2 of 4 personas; raise" in capsys.readouterr().out
+    )
+    with pytest.raises(SystemExit, match="got no winner in split test"):
+        hold_tournaments(_params(), teacher, world.personas, world.products, "test")
+
+
+def test_a_winner_that_coins_chose_is_no_truth(world, capsys):
+    """One persona's teacher has no answer; the others' do."""
+
+    def sees_most(request):
+        return None if request.persona_id == "u3" else by_number(request)
+
+    teacher = Scripted(sees_most)
+    rows = hold_tournaments(_params(), teacher, world.personas, world.products, "val")
+    assert "u3" not in [row["persona_id"] for row in rows]
+    assert len(rows) == 3
+    assert "1 of 4 personas have no winner: the teacher decided" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="got no winner in split test"):
+        hold_tournaments(_params(), Scripted(never), world.personas, world.products, "test")
+
+
+@pytest.mark.parametrize(("personas", "products"), [(0, 60), (12, 1)])
+def test_a_split_without_personas_or_products_is_refused(world, personas, products):
+    held = (world.personas[:personas], world.products[:products])
+    with pytest.raises(SystemExit, match=r"got \d personas and \d+ products in split val"):
+        hold_tournaments(_params(), Scripted(by_number), *held, "val")

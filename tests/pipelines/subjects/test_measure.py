@@ -1,0 +1,135 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pipelines.evaluation import concepts as evaluation_concepts
+from pipelines.evaluation.concepts import caption_recall
+from pipelines.subjects import measure as evaluate_concepts
+from pipelines.subjects.measure import encode_kindred, encode_text_only, fill
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases", "expected"),
+    [
+        ("an image of *", ["sks mug"], "an image of sks mug"),
+        ("* and *", ["sks mug", "sks vase"], "sks mug and sks vase"),
+        ("* on a table", ["mug"], "mug on a table"),
+        ("no star", [], "no star"),
+    ],
+)
+def test_phrases_go_where_the_stars_stand_in_turn(text, phrases, expected):
+    assert fill(text, phrases) == expected
+
+
+def _tower():
+    """An encoder that remembers what it is asked."""
+    asked = []
+    encoder = SimpleNamespace(
+        encode_texts=lambda texts: asked.extend(texts) or np.ones((len(texts), 2))
+    )
+    return SimpleNamespace(encoder=encoder), asked
+
+
+QUERY = {"text": "* and *", "concepts": ["a", "b"]}
+
+
+def test_the_baseline_reads_the_nouns():
+    tower, asked = _tower()
+    assert encode_text_only(tower, [QUERY], {"a": "mug", "b": "vase"}).shape == (1, 2)
+    assert asked == ["mug and vase"]
+
+
+def test_each_query_names_its_own_concepts(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        evaluate_concepts,
+        "encode_queries",
+        lambda tower, texts, rows: calls.append((texts, rows)) or np.ones((len(texts), 2)),
+    )
+    queries = [QUERY, {"text": "* here", "concepts": ["b"]}]
+    assert encode_kindred(None, queries, {"a": "A", "b": "B"}).shape == (2, 2)
+    assert calls == [(["{a} and {b}", "{b} here"], [["A", "B"], ["B"]])]
+
+
+SUBJECT_GALLERY = [
+    {"row_id": "a", "concepts": ["a"]},
+    {"row_id": "b", "concepts": ["b"]},
+    {"row_id": "ab", "concepts": ["a", "b"]},
+    {"row_id": "nobody", "concepts": []},
+]
+
+
+def _measure(scores, queries):
+    """With the gallery as axes, a query's vector is its scores."""
+    return evaluate_concepts.measure(SUBJECT_GALLERY, np.eye(4), queries, np.array(scores))
+
+
+def _query(kind, *truths):
+    return {"kind": kind, "truths": list(truths)}
+
+
+def test_measure_by_hand():
+    got = _measure(
+        [[0.5, 0.1, 0.9, 0.7], [0.2, 0.9, 0.4, 0.3], [0.9, 0.8, 0.7, 0.6]],
+        [
+            _query("concept_only", "a"),
+            _query("context", "a", "ab"),
+            _query("multi", "ab"),
+        ],
+    )
+    # Alone, "a" is second: the pair, which scores higher, is not in the pool.
+    assert got["concept_only"] == {"map": 0.5, "mrr": 0.5}
+    # In the whole gallery the truths of the second query are at ranks 2 and 4.
+    assert got["context"] == {
+        "map": pytest.approx((1 / 2 + 2 / 4) / 2),
+        "mrr": 0.5,
+        "recall@1": 0.0,
+        "recall@5": 1.0,
+    }
+    assert got["multi"] == {
+        "map": pytest.approx(1 / 3),
+        "mrr": pytest.approx(1 / 3),
+        "recall@1": 0.0,
+        "recall@5": 1.0,
+    }
+    # Both queries for scenes together, the first one not.
+    assert got["all"]["mrr"] == pytest.approx((1 / 2 + 1 / 3) / 2)
+
+
+def test_pairs_are_in_no_concept_only_pool_but_in_the_others():
+    scores = [[0.5, 0.0, 0.9, 0.0]]
+    assert _measure(scores, [_query("concept_only", "a")])["concept_only"]["mrr"] == 1.0
+    assert _measure(scores, [_query("context", "a")])["context"]["mrr"] == 0.5
+
+
+def test_a_kind_of_query_that_is_not_there_has_no_numbers():
+    got = _measure([[0.5, 0.1, 0.9, 0.7]], [_query("context", "a")])
+    assert got["concept_only"] == {"map": None, "mrr": None}
+    assert got["multi"] == {"map": None, "mrr": None, "recall@1": None, "recall@5": None}
+    assert got["all"] == got["context"]
+
+
+def test_queries_are_averaged_within_their_kind():
+    got = _measure(
+        [[0.9, 0, 0, 0], [0.1, 0.2, 0.3, 0.4]], [_query("context", "a"), _query("context", "a")]
+    )
+    assert got["context"]["mrr"] == pytest.approx((1 + 1 / 4) / 2)
+    assert got["context"]["recall@1"] == 0.5
+
+
+def test_caption_recall_is_averaged_over_concepts_switched_on_one_by_one(monkeypatch):
+    count = 30
+    seen = []
+
+    def finish(tower, prefix, concepts):
+        assert prefix == tuple(captions)
+        seen.append(list(concepts))
+        return np.eye(count) * (-1 if concepts == ["bad"] else 1)  # its own picture last, or first
+
+    monkeypatch.setattr(evaluation_concepts, "finish_with", finish)
+    captions = [str(number) for number in range(count)]
+    tower = SimpleNamespace(prefix=tuple)
+    got = caption_recall(tower, captions, np.eye(count), ["good", "bad"])
+    assert got == {"unmodified": 1.0, "adapted": 0.5}
+    assert sorted(seen) == [[], ["bad"], ["good"]]

@@ -1,0 +1,105 @@
+"""What is trained, and what becomes of the model at the end."""
+
+import pytest
+import torch
+
+from pipelines.run.params import load_params
+from pipelines.run.paths import cycle_model, product_vectors
+from pipelines.training import cycle as training_cycle
+from pipelines.training.processes import Team
+from retrieval.encoder import load_encoder
+from retrieval.storage.vectors import read_vectors
+from tests.pipelines.distill_project import make_distill_project, set_distill
+
+ALONE = Team(0, 1, "cpu")
+MODES = ["map", "head", "whole"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_distill_project(tmp_path)
+
+
+def _train(project, cycle="c1", cycles=2, **changes):
+    set_distill(project, changes, cycles)
+    training = training_cycle.train(load_params(), cycle, ALONE, None)
+    training_cycle.save(training, cycle)
+    return training
+
+
+def _tensors(folder):
+    return load_encoder(folder).model.state_dict()
+
+
+@pytest.mark.parametrize("train", MODES)
+def test_only_the_part_that_is_named_changes_and_it_learns(project, train):
+    training = _train(project, train=train, epochs=12, rank=4, retention_weight=0.0)
+    losses = training.curves["preference"]
+    assert losses[-1] < 0.9 * losses[0]
+    old, new = _tensors(project / "models/cycles/c0/model"), _tensors(cycle_model("c1"))
+    assert new.keys() == old.keys()
+    changed = {name for name in new if not torch.equal(new[name], old[name])}
+    if train in ("map", "head"):
+        assert changed == {"visual.proj"}
+    else:
+        assert {name for name in new if name.startswith("visual.")} - changed == set()
+
+
+@pytest.mark.parametrize("train", MODES)
+def test_the_vectors_on_disk_are_those_of_the_model_on_disk(project, train):
+    _train(project, cycles=1, train=train, blend=0.7)
+    encoder = load_encoder(cycle_model("c1"))
+    products = sorted((project / "data/catalog/images").iterdir())
+    vectors = encoder.encode_pixels(encoder.read_pixels(products))
+    known = read_vectors(product_vectors("c1")).rows([path.stem for path in products])
+    assert abs(vectors - known).max() < 1e-5
+    base = load_encoder(project / "models/cycles/c0/model")
+    assert abs(base.encode_pixels(base.read_pixels(products)) - known).max() > 1e-3
+
+
+@pytest.mark.parametrize("train", MODES)
+def test_the_next_cycle_goes_on_from_the_trained_weights(project, train):
+    first = _train(project, train=train, rank=2)
+    trained = {name: p.detach().clone() for name, p in first.student.trained.items()}
+    rows = torch.arange(5)
+    seen = first.student.images(rows, torch.zeros_like(rows)).detach()
+    second, before = training_cycle.prepare(load_params(), "c2", ALONE)
+    second.restore(before)
+    for name, parameter in second.student.trained.items():
+        torch.testing.assert_close(parameter.detach(), trained[name], msg=name)
+    again = second.student.images(rows, torch.zeros_like(rows)).detach()
+    torch.testing.assert_close(again, seen, atol=1e-5, rtol=0)
+
+
+def test_blending_is_linear_in_the_weights(project):
+    _train(project, cycles=1, train="whole", blend=1.0)
+    trained = _tensors(cycle_model("c1"))
+    _train(project, cycles=1, train="whole", blend=0.25)
+    base, blended = _tensors(project / "models/cycles/c0/model"), _tensors(cycle_model("c1"))
+    for name, tensor in blended.items():
+        expected = base[name] + 0.25 * (trained[name] - base[name])
+        torch.testing.assert_close(tensor, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_blend_of_zero_is_the_base_model(project):
+    _train(project, cycles=1, train="head", blend=0.0)
+    base, blended = _tensors(project / "models/cycles/c0/model"), _tensors(cycle_model("c1"))
+    assert all(torch.equal(tensor, base[name]) for name, tensor in blended.items())
+
+
+def test_frozen_features_are_computed_once_for_all_cycles(project, monkeypatch):
+    _train(project, train="head")
+    read = []
+    monkeypatch.setattr("pipelines.training.features.read_pixels", lambda *a: read.append(a))
+    _train(project, cycle="c2", train="head")
+    assert not read
+    assert len(list((project / "var/features").iterdir())) == 1
+
+
+def test_before_the_last_cycle_nothing_is_blended(project):
+    _train(project, cycles=2, train="head", blend=0.0)
+    base, trained = _tensors(project / "models/cycles/c0/model"), _tensors(cycle_model("c1"))
+    assert not torch.equal(trained["visual.proj"], base["visual.proj"])
+    _train(project, "c2", cycles=2, train="head", blend=0.0)
+    assert torch.equal(_tensors(cycle_model("c2"))["visual.proj"], base["visual.proj"])
