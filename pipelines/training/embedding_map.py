@@ -1,6 +1,6 @@
 """A low-rank map of the embedding space, to train in place of an image tower's weights.
 
-g(u) = normalise(v + P Q S v), v the base model's unit vector of a picture or of its caption: both
+g(u) = normalise(v + P Q v), v the base model's unit vector of a picture or of its caption: both
 lie in one space, so what is learned from the one holds for the other. Weight decay on P and Q
 penalises the nuclear norm of their product (Srebro et al. 2004), which needs few labels where
 preferences have few causes. In the end it is folded into the tower's last projection, which it
@@ -8,10 +8,6 @@ follows.
 
 Texts have a direction c in common. What a map adds along it is the same for whoever asks: it makes
 kinds of product popular, and what was in no group falls behind them. So P is used as P - c c^T P.
-
-S is fixed and grows with how much the vectors vary along a direction: what many things share is
-cheaper to learn from than what tells one kind from all others, which says nothing of a kind that
-was in no group.
 
 N vectors, D embedding width, r rank.
 """
@@ -24,31 +20,24 @@ from open_clip.timm_model import TimmModel
 from torch import nn
 
 START = 0.05  # standard deviation of the factors at first
-FAVOUR = 0.2  # power of the variance by which a direction is favoured; 0: none is
-FLOOR = 0.01  # of a variance, in mean variances: directions in which nothing varies count too
 
 
 class EmbeddingMap(nn.Module):
-    """v + P Q S v, normalised; P is zero at first, so that nothing changes."""
+    """v + P Q v, normalised; P is zero at first, so that nothing changes."""
 
     shared_D: torch.Tensor
-    favoured_DD: torch.Tensor
 
-    def __init__(
-        self, shared_D: torch.Tensor, favoured_DD: torch.Tensor, rank: int, device: str
-    ) -> None:
+    def __init__(self, shared_D: torch.Tensor, rank: int, device: str) -> None:
         """Q at random, the same in every process and run; P zero.
 
         Args:
             shared_D: What texts have in common, their mean; of any length, and 0 restricts nothing.
-            favoured_DD: S, of `favoured`; the identity favours nothing.
             rank: r, above 0.
             device: Where the factors live.
         """
         super().__init__()
         width = len(shared_D)
         self.register_buffer("shared_D", F.normalize(shared_D, dim=0).to(device))
-        self.register_buffer("favoured_DD", favoured_DD.to(device))
         drawn = torch.randn(rank, width, generator=torch.Generator().manual_seed(0))
         self.map_down = nn.Parameter((START * drawn).to(device))
         self.map_up = nn.Parameter(torch.zeros(width, rank, device=device))
@@ -57,13 +46,9 @@ class EmbeddingMap(nn.Module):
         """P without what it would add for everybody."""
         return self.map_up - torch.outer(self.shared_D, self.shared_D @ self.map_up)
 
-    def down_RD(self) -> torch.Tensor:
-        """Q as it is used."""
-        return self.map_down @ self.favoured_DD
-
     def forward(self, vectors_ND: torch.Tensor) -> torch.Tensor:
         """Unit vectors (N, D) of unit vectors (N, D)."""
-        moved_ND = vectors_ND + vectors_ND @ self.down_RD().T @ self.up_DR().T
+        moved_ND = vectors_ND + vectors_ND @ self.map_down.T @ self.up_DR().T
         return F.normalize(moved_ND, dim=-1)
 
     def fold(self, visual: Any) -> None:
@@ -74,27 +59,7 @@ class EmbeddingMap(nn.Module):
         """
         weight_DF = last_projection(visual)
         with torch.no_grad():
-            weight_DF += self.up_DR() @ (self.down_RD() @ weight_DF)
-
-
-def favoured(vectors_ND: torch.Tensor) -> torch.Tensor:
-    """S = a (C / m + FLOOR)^FAVOUR, C the vectors' covariance, m the mean of its eigenvalues.
-
-    a makes the mean of S's squared eigenvalues 1, so that the learning rate keeps its meaning.
-
-    Args:
-        vectors_ND: What the map will see; vectors that are all equal give the identity.
-
-    Returns:
-        (D, D), float32, symmetric.
-    """
-    centred_ND = vectors_ND.double() - vectors_ND.double().mean(dim=0)
-    variance_D, axes_DD = torch.linalg.eigh(centred_ND.T @ centred_ND / len(centred_ND))
-    mean = variance_D.mean().clamp(min=torch.finfo(variance_D.dtype).tiny)
-    stretch_D = (variance_D.clamp(min=0) / mean + FLOOR) ** FAVOUR
-    stretch_D = stretch_D / stretch_D.square().mean().sqrt()
-    stretch_DD: torch.Tensor = (axes_DD * stretch_D) @ axes_DD.T
-    return stretch_DD.float()
+            weight_DF += self.up_DR() @ (self.map_down @ weight_DF)
 
 
 def last_projection(visual: Any) -> torch.Tensor:

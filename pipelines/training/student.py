@@ -16,7 +16,7 @@ from torch import nn
 
 from pipelines.run.params import Distill
 from pipelines.run.paths import CAPTION_VECTORS
-from pipelines.training.embedding_map import EmbeddingMap, favoured, last_projection
+from pipelines.training.embedding_map import EmbeddingMap, last_projection
 from pipelines.training.features import Pictures, frozen_features, read_pixels
 from pipelines.training.image_tower import SplitTower, split_tower
 from retrieval.encoder import Encoder
@@ -59,18 +59,12 @@ class Student:
         self._tower = self._split(settings)
         self.pictures = self._pictures(settings, products)
         if settings.train == "map":
-            captions_ND = torch.from_numpy(
-                read_vectors(CAPTION_VECTORS).rows([row["product_id"] for row in products])
-            )
-            trains_N = torch.tensor([row["split"] == "train" for row in products])
-            self._map = EmbeddingMap(
-                torch.from_numpy(mean_text_D),
-                favoured(captions_ND[trains_N]),
-                settings.rank,
-                encoder.device,
-            )
+            self._map = EmbeddingMap(torch.from_numpy(mean_text_D), settings.rank, encoder.device)
             self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
-            self._captions_ND = captions_ND.to(encoder.device)
+            captions_ND = read_vectors(CAPTION_VECTORS).rows(
+                [row["product_id"] for row in products]
+            )
+            self._captions_ND = torch.from_numpy(captions_ND).to(encoder.device)
         trained = {id(parameter) for parameter in self._tower.head_parameters}
         holder: nn.Module = self._map or visual
         self.trained: dict[str, nn.Parameter] = {

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.headlines import headlines, number
+from registry.headlines import headlines
 from registry.verdicts import Verdict, outcome, outcomes
+from retrieval.storage.files import number_at
 
 GOOD = Verdict(gate="g", passed=True)
 BAD = Verdict(gate="g", passed=False, reasons=("too few",))
@@ -35,5 +36,5 @@ def test_what_else_a_gate_wrote_is_kept(tmp_path: Path) -> None:
 def test_numbers_that_are_not_there() -> None:
     metrics = {"persona": {"student": {"mean_percentile": 0.9, "n": True}}, "concept": None}
     assert headlines(metrics) == {"persona_percentile": 0.9}
-    assert number(metrics, "concept", "kindred") is None
-    assert number(metrics, "persona", "student", "n") is None
+    assert number_at(metrics, "concept", "kindred") is None
+    assert number_at(metrics, "persona", "student", "n") is None

@@ -4,28 +4,26 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipelines.training.embedding_map import EmbeddingMap, favoured, last_projection
+from pipelines.training.embedding_map import EmbeddingMap, last_projection
 from retrieval.encoder import create_encoder
 
 
 @pytest.fixture
 def filled():
     torch.manual_seed(0)
-    found = EmbeddingMap(torch.randn(384), favoured(torch.randn(500, 384)), 4, "cpu")
+    found = EmbeddingMap(torch.randn(384), 4, "cpu")
     torch.nn.init.normal_(found.map_up, std=0.3)
     return found
 
 
 def test_at_first_nothing_changes():
     vectors = F.normalize(torch.randn(5, 12), dim=-1)
-    torch.testing.assert_close(
-        EmbeddingMap(torch.ones(12), torch.eye(12), 3, "cpu")(vectors), vectors
-    )
+    torch.testing.assert_close(EmbeddingMap(torch.ones(12), 3, "cpu")(vectors), vectors)
 
 
 def test_a_map_worked_by_hand():
     """(1, 0) + P Q (1, 0) = (1, 0) + (0, 2) * 0.5 = (1, 1)."""
-    found = EmbeddingMap(torch.zeros(2), torch.eye(2), 1, "cpu")
+    found = EmbeddingMap(torch.zeros(2), 1, "cpu")
     found.map_down.data = torch.tensor([[0.5, 7.0]])
     found.map_up.data = torch.tensor([[0.0], [2.0]])
     got = found(torch.tensor([[1.0, 0.0]]))
@@ -34,33 +32,13 @@ def test_a_map_worked_by_hand():
 
 def test_it_adds_nothing_along_what_texts_share():
     torch.manual_seed(0)
-    found = EmbeddingMap(torch.tensor([3.0, 0.0, 4.0]), torch.eye(3), 2, "cpu")
+    found = EmbeddingMap(torch.tensor([3.0, 0.0, 4.0]), 2, "cpu")
     torch.nn.init.normal_(found.map_up)
     vectors = F.normalize(torch.randn(6, 3), dim=-1)
     added = vectors @ found.map_down.T @ found.map_up.T
     shared = torch.tensor([0.6, 0.0, 0.8])
     expected = F.normalize(vectors + added - torch.outer(added @ shared, shared), dim=-1)
     torch.testing.assert_close(found(vectors), expected)
-
-
-def test_what_varies_more_is_favoured():
-    """Variances 8 and 2, mean 5: 1.6 and 0.4, plus the floor, to the power of a fifth."""
-    vectors = torch.tensor([[4.0, 0.0], [-4.0, 0.0], [0.0, 2.0], [0.0, -2.0]]) + 7
-    stretch = np.array([1.61, 0.41]) ** 0.2
-    expected = np.diag(stretch / np.sqrt((stretch**2).mean()))
-    np.testing.assert_allclose(favoured(vectors).numpy(), expected, atol=1e-6)
-
-
-def test_where_nothing_varies_nothing_is_favoured():
-    torch.testing.assert_close(favoured(torch.ones(5, 3)), torch.eye(3))
-
-
-def test_what_is_favoured_stretches_what_the_map_sees():
-    found = EmbeddingMap(torch.zeros(2), torch.diag(torch.tensor([2.0, 1.0])), 1, "cpu")
-    found.map_down.data = torch.tensor([[0.25, 7.0]])
-    found.map_up.data = torch.tensor([[0.0], [2.0]])
-    got = found(torch.tensor([[1.0, 0.0]]))
-    torch.testing.assert_close(got, torch.full((1, 2), 2**-0.5))
 
 
 def test_folded_into_the_tower_it_gives_the_same_vectors(filled):
@@ -79,7 +57,7 @@ def test_it_folds_into_a_vision_transformer_s_projection():
     visual = open_clip.transformer.VisionTransformer(
         image_size=32, patch_size=16, width=32, layers=1, heads=2, mlp_ratio=2, output_dim=12
     ).eval()
-    found = EmbeddingMap(torch.randn(12), favoured(torch.randn(40, 12)), 2, "cpu")
+    found = EmbeddingMap(torch.randn(12), 2, "cpu")
     torch.nn.init.normal_(found.map_up, std=0.3)
     pictures = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
