@@ -33,22 +33,28 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = "3"
 _READABLE = ("2", FORMAT_VERSION)  # 2 has queries without wants and slices
-PRODUCTS = pa.schema(
-    [
-        *[field for field in schema.PRODUCTS if field.name != "image"],
-        pa.field("thumbnail", pa.binary()),  # JPEG
-    ]
+PRODUCTS: schema.Table[dict[str, Any]] = schema.Table(
+    pa.schema(
+        [
+            *[field for field in schema.PRODUCTS.schema if field.name != "image"],
+            pa.field("thumbnail", pa.binary()),  # JPEG
+        ]
+    )
 )
-QUERIES = pa.schema(
-    [
-        ("persona_id", pa.string()),
-        ("text", pa.string()),
-        ("winner", pa.string()),  # the teacher's choice among the products of split `test`
-        ("wants", pa.map_(pa.string(), pa.float64())),  # "attribute=value" -> weight
-        ("slices", pa.map_(pa.string(), pa.string())),  # what the gate compares apart
-    ]
+QUERIES: schema.Table[dict[str, Any]] = schema.Table(
+    pa.schema(
+        [
+            ("persona_id", pa.string()),
+            ("text", pa.string()),
+            ("winner", pa.string()),  # the teacher's choice among the products of split `test`
+            ("wants", pa.map_(pa.string(), pa.float64())),  # "attribute=value" -> weight
+            ("slices", pa.map_(pa.string(), pa.string())),  # what the gate compares apart
+        ]
+    )
 )
-_QUERIES_2 = pa.schema([QUERIES.field(name) for name in ("persona_id", "text", "winner")])
+_QUERIES_2: schema.Table[dict[str, Any]] = schema.Table(
+    pa.schema([QUERIES.schema.field(name) for name in ("persona_id", "text", "winner")])
+)
 # Derived from the rest, or naming commits and run ids: these do not make another version.
 _NOT_CONTENT = frozenset({"lineage.json", "MODEL_CARD.md"})
 

@@ -110,12 +110,12 @@ def _queries(sources: BundleSources) -> list[dict[str, Any]]:
             "wants": person[row["persona_id"]]["wants"],
             "slices": slices.get(row["persona_id"], {}),
         }
-        for row in sorted(tournaments, key=lambda row: str(row["persona_id"]))
+        for row in sorted(tournaments, key=lambda row: row["persona_id"])
         if row["split"] == "test"
     ]
 
 
-def _with_thumbnail(row: Mapping[str, Any], sources: BundleSources) -> dict[str, Any]:
+def _with_thumbnail(row: schema.ProductRow, sources: BundleSources) -> dict[str, Any]:
     picture = sources.products.parent / row["image"]
     kept = {name: value for name, value in row.items() if name != "image"}
     return {**kept, "thumbnail": _thumbnail(picture, sources.thumbnail_side)}
@@ -130,7 +130,7 @@ def _thumbnail(picture: Path, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _card_facts(draft: Path, sources: BundleSources, rows: list[dict[str, Any]]) -> CardFacts:
+def _card_facts(draft: Path, sources: BundleSources, rows: list[schema.ProductRow]) -> CardFacts:
     splits = [row["split"] for row in rows]
     return CardFacts(
         name=sources.name,

@@ -1,8 +1,11 @@
-"""The tables that the stages pass on: one declared Parquet schema each, read and written here."""
+"""The tables that the stages pass on: each declared once, as the type of its rows.
+
+A row is a dictionary; its `TypedDict` names the columns, and the Parquet schema follows from it.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypedDict, TypeVar, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,96 +17,143 @@ SPLITS = ("train", "val", "test")
 BASE_SPLIT = "base"
 PRODUCT_SPLITS = (*SPLITS, BASE_SPLIT)
 
-PRODUCTS = pa.schema(
-    [
-        ("product_id", pa.string()),
-        ("title", pa.string()),
-        ("caption", pa.string()),  # what the picture shows, read literally
-        ("category", pa.string()),
-        ("price", pa.float64()),  # in the catalogue's own currency; NaN where unknown
-        ("attributes", pa.map_(pa.string(), pa.string())),
-        ("image", pa.string()),  # path relative to the folder of the table
-        ("image_sha256", pa.string()),
-        ("split", pa.string()),  # of PRODUCT_SPLITS
-    ]
+COLUMN_TYPES: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    list[str]: pa.list_(pa.string()),
+    dict[str, str]: pa.map_(pa.string(), pa.string()),
+    dict[str, float]: pa.map_(pa.string(), pa.float64()),
+}
+
+RowT = TypeVar("RowT", bound=Mapping[str, object])
+
+
+class Table(Generic[RowT]):
+    """A table on disk, whose rows are of type `RowT`."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        """Wrap a schema."""
+        self.schema = schema
+
+    @property
+    def names(self) -> list[str]:
+        """The columns, in order."""
+        return list(self.schema.names)
+
+
+def table_of(row: type[RowT]) -> Table[RowT]:
+    """The table whose rows are of a `TypedDict`: a column a key, in its order."""
+    return Table(
+        pa.schema([(key, COLUMN_TYPES[hint]) for key, hint in get_type_hints(row).items()])
+    )
+
+
+class ProductRow(TypedDict):
+    """A product of the catalogue."""
+
+    product_id: str
+    title: str
+    caption: str  # what the picture shows, read literally
+    category: str
+    price: float  # in the catalogue's own currency; NaN where unknown
+    attributes: dict[str, str]
+    image: str  # path relative to the folder of the table
+    image_sha256: str
+    split: str  # of PRODUCT_SPLITS
+
+
+class PersonaRow(TypedDict):
+    """Someone who looks for products."""
+
+    persona_id: str
+    text: str
+    split: str
+    wants: dict[str, float]  # "attribute=value" -> weight
+    # The text with its interests in words of no training persona; "" where there is none.
+    paraphrase: str
+    # What evaluation groups by: interest, relation, second interest, or a user's own.
+    facets: dict[str, str]
+
+
+class SubjectRow(TypedDict):
+    """A picture of a personal concept, or a query for some."""
+
+    row_id: str
+    role: str  # reference | gallery | query
+    concepts: list[str]  # in the picture, or named by the query
+    noun: str  # reference: the subject's class noun
+    kind: str  # query: concept_only | context | multi
+    text: str  # query: one * per concept
+    image: str
+    image_sha256: str
+    truths: list[str]  # query: row_ids of the gallery
+
+
+class RankingRow(TypedDict):
+    """A group as the teacher put it in order."""
+
+    group_id: str
+    persona_id: str
+    presented: list[str]
+    ranking: list[str]  # best first; empty: the teacher gave no label
+    teacher: str
+    request_sha256: str
+
+
+class AuditRow(TypedDict):
+    """What a cycle asked again, for the gate; no training sees it."""
+
+    audit_id: str
+    group_id: str  # the group whose pictures are asked about
+    kind: str  # group: the same in another order | pair: two of it, in both orders
+    persona_id: str
+    presented: list[str]
+    ranking: list[str]  # best first; empty: the teacher gave no label
+    teacher: str
+    request_sha256: str
+
+
+class TournamentRow(TypedDict):
+    """Whom a held-out persona's teacher chose among all products of a split."""
+
+    persona_id: str
+    split: str
+    winner: str
+    # By how late they lost, best first, the winner first; the last two rounds at least.
+    finalists: list[str]
+    calls: int
+    undecided: int  # matches that a seeded coin decided
+    repeats: int  # tournaments held
+    confidence: float  # share of them that the winner won; NaN after a single one
+    teacher: str
+
+
+QueryRow = TypedDict(  # how one model answered a held-out persona
+    "QueryRow",
+    {
+        "persona_id": str,
+        "wording": str,  # original | paraphrased
+        "model": str,  # random | base | text | student | ceiling | published
+        "winner": str,
+        "rank": float,  # 1 = first; mid-rank on ties
+        "candidates": int,
+        "percentile": float,  # (N - rank) / (N - 1), in [0, 1]
+        "within_kind_percentile": float,  # NaN: fewer than two admitted candidates
+        "ndcg@10": float,  # against the finalists' order; NaN: there are none
+        "tau": float,  # Kendall's, on held-out groups; NaN: no such group
+        "slices": dict[str, str],  # slice -> value; docs/evaluation.md
+        "top": list[str],  # the first five products
+    },
 )
-PERSONAS = pa.schema(
-    [
-        ("persona_id", pa.string()),
-        ("text", pa.string()),
-        ("split", pa.string()),
-        ("wants", pa.map_(pa.string(), pa.float64())),  # "attribute=value" -> weight
-        # The text with its interests in words of no training persona; "" where there is none.
-        ("paraphrase", pa.string()),
-        # What evaluation groups by: interest, relation, second interest, or a user's own.
-        ("facets", pa.map_(pa.string(), pa.string())),
-    ]
-)
-SUBJECTS = pa.schema(
-    [
-        ("row_id", pa.string()),
-        ("role", pa.string()),  # reference | gallery | query
-        ("concepts", pa.list_(pa.string())),  # in the picture, or named by the query
-        ("noun", pa.string()),  # reference: the subject's class noun
-        ("kind", pa.string()),  # query: concept_only | context | multi
-        ("text", pa.string()),  # query: one * per concept
-        ("image", pa.string()),
-        ("image_sha256", pa.string()),
-        ("truths", pa.list_(pa.string())),  # query: row_ids of the gallery
-    ]
-)
-RANKINGS = pa.schema(
-    [
-        ("group_id", pa.string()),
-        ("persona_id", pa.string()),
-        ("presented", pa.list_(pa.string())),
-        ("ranking", pa.list_(pa.string())),  # best first; empty: the teacher gave no label
-        ("teacher", pa.string()),
-        ("request_sha256", pa.string()),
-    ]
-)
-AUDITS = pa.schema(  # what a cycle asked again, for the gate; no training sees it
-    [
-        ("audit_id", pa.string()),
-        ("group_id", pa.string()),  # the group whose pictures are asked about
-        ("kind", pa.string()),  # group: the same in another order | pair: two of it, in both orders
-        ("persona_id", pa.string()),
-        ("presented", pa.list_(pa.string())),
-        ("ranking", pa.list_(pa.string())),  # best first; empty: the teacher gave no label
-        ("teacher", pa.string()),
-        ("request_sha256", pa.string()),
-    ]
-)
-TOURNAMENTS = pa.schema(
-    [
-        ("persona_id", pa.string()),
-        ("split", pa.string()),
-        ("winner", pa.string()),
-        # By how late they lost, best first, the winner first; the last two rounds at least.
-        ("finalists", pa.list_(pa.string())),
-        ("calls", pa.int64()),
-        ("undecided", pa.int64()),  # matches that a seeded coin decided
-        ("repeats", pa.int64()),  # tournaments held
-        ("confidence", pa.float64()),  # share of them that the winner won; NaN after a single one
-        ("teacher", pa.string()),
-    ]
-)
-QUERIES = pa.schema(
-    [
-        ("persona_id", pa.string()),
-        ("wording", pa.string()),  # original | paraphrased
-        ("model", pa.string()),  # random | base | text | student | ceiling | published
-        ("winner", pa.string()),
-        ("rank", pa.float64()),  # 1 = first; mid-rank on ties
-        ("candidates", pa.int64()),
-        ("percentile", pa.float64()),  # (N - rank) / (N - 1), in [0, 1]
-        ("within_kind_percentile", pa.float64()),  # NaN: fewer than two admitted candidates
-        ("ndcg@10", pa.float64()),  # against the finalists' order; NaN: there are none
-        ("tau", pa.float64()),  # Kendall's, on held-out groups; NaN: no such group
-        ("slices", pa.map_(pa.string(), pa.string())),  # slice -> value; docs/evaluation.md
-        ("top", pa.list_(pa.string())),  # the first five products
-    ]
-)
+
+PRODUCTS = table_of(ProductRow)
+PERSONAS = table_of(PersonaRow)
+SUBJECTS = table_of(SubjectRow)
+RANKINGS = table_of(RankingRow)
+AUDITS = table_of(AuditRow)
+TOURNAMENTS = table_of(TournamentRow)
+QUERIES = table_of(QueryRow)
 
 
 def vectors_schema(width: int) -> pa.Schema:
@@ -111,35 +161,36 @@ def vectors_schema(width: int) -> pa.Schema:
     return pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32(), width))])
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: Path, table: Table[Any]) -> pa.Table:
     """Read a Parquet table and hold it to its schema.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A column is missing, unexpected or of another type.
     """
-    table = pq.read_table(path)
-    if not table.schema.equals(schema, check_metadata=False):
+    found = pq.read_table(path)
+    if not found.schema.equals(table.schema, check_metadata=False):
         msg = (
-            f"{path}: got columns {describe(table.schema)}, expected {describe(schema)};"
+            f"{path}: got columns {describe(found.schema)}, expected {describe(table.schema)};"
             " run `dvc repro` to write it again"
         )
         raise ValueError(msg)
-    return table
+    return found
 
 
-def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+def read_rows(path: Path, table: Table[RowT]) -> list[RowT]:
     """Read a table as one dictionary a row, maps as dictionaries. Raises as `read_table`."""
-    rows: list[dict[str, Any]] = read_table(path, schema).to_pylist(maps_as_pydicts="strict")
+    rows: list[RowT] = read_table(path, table).to_pylist(maps_as_pydicts="strict")
     return rows
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
-    """Write rows as Parquet under `schema`, atomically.
+def write_rows(path: Path, rows: Sequence[RowT], table: Table[RowT]) -> None:
+    """Write rows as Parquet, atomically.
 
     Raises:
-        ValueError: A row lacks a column of the schema, has another one, or a value of another type.
+        ValueError: A row lacks a column of the table, has another one, or a value of another type.
     """
+    schema = table.schema
     for number, row in enumerate(rows):
         if row.keys() != set(schema.names):
             msg = f"{path}: row {number} has keys {sorted(row)}, expected {sorted(schema.names)}"
@@ -147,11 +198,11 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema)
         for field in schema:
             _refuse_what_arrow_would_bend(f"{path}, row {number}", row[field.name], field)
     try:
-        table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+        content = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         msg = f"{path}: a value does not fit {describe(schema)}: {error}"
         raise ValueError(msg) from error
-    write_table(path, table)
+    write_table(path, content)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

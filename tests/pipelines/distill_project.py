@@ -85,7 +85,7 @@ def make_distill_project(folder: Path) -> Path:
         )
     write_rows(PRODUCTS_FILE, rows, PRODUCTS)
     people = [f"u{number}" for number in range(PERSONA_COUNT)]
-    empty = {field.name: {} if "map" in str(field.type) else "" for field in PERSONAS}
+    empty = {field.name: {} if "map" in str(field.type) else "" for field in PERSONAS.schema}
     personas = [
         empty | {"persona_id": who, "text": who, "split": "train" if n < 8 else "val"}
         for n, who in enumerate(people)
@@ -116,7 +116,7 @@ def _write_labels(ids: list, people: list, shades: np.ndarray, rng: np.random.Ge
     winner = ids[36 + int(np.argmax(shades[36:]))]
     blank = {"string": "", "int64": 0, "double": 1.0}
     held = [
-        {field.name: blank.get(str(field.type), []) for field in TOURNAMENTS}
+        {field.name: blank.get(str(field.type), []) for field in TOURNAMENTS.schema}
         | {"persona_id": who, "split": "val", "winner": winner}
         for who in people[8:]
     ]

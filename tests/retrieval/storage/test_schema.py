@@ -95,9 +95,31 @@ EMPTY = {
 
 @pytest.fixture(params=ROWS)
 def table(request):
-    """Name, schema and two rows, one of them with empty lists and maps."""
+    """A table and two rows of it, one of them with empty lists and maps."""
     row = ROWS[request.param]
     return getattr(schema, request.param), [row, {**row, **EMPTY[request.param]}]
+
+
+def _arrow_type(value):
+    """What a column is on disk that holds such values."""
+    if isinstance(value, list):
+        return pa.list_(pa.string())
+    if isinstance(value, dict):
+        return pa.map_(pa.string(), _arrow_type(next(iter(value.values()))))
+    return {str: pa.string(), int: pa.int64(), float: pa.float64()}[type(value)]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_type_of_a_row_gives_the_columns_on_disk(name):
+    declared = getattr(schema, name)
+    columns = {field.name: field.type for field in declared.schema}
+    assert list(columns) == declared.names == list(ROWS[name])
+    assert columns == {key: _arrow_type(value) for key, value in ROWS[name].items()}
+
+
+def test_every_table_is_tried_here():
+    tables = {name for name, value in vars(schema).items() if isinstance(value, schema.Table)}
+    assert tables == set(ROWS)
 
 
 def test_rows_come_back_as_they_were(tmp_path, table):
