@@ -17,32 +17,24 @@ from typing import Any
 from PIL import Image
 
 from pipelines.ingest.personas import log_unmet_wants, read_personas
-from pipelines.ingest.pictures import PictureLimits, PictureShelf
+from pipelines.ingest.pictures import PictureCopier, PictureLimits
 from pipelines.ingest.products import find_products, read_products
-from pipelines.ingest.rejects import Reject, hold_rejects, write_rejects
+from pipelines.ingest.rejects import Checked, Reject
 from pipelines.ingest.subjects import read_subjects
-
-__all__ = [
-    "FolderCatalog",
-    "PictureLimits",
-    "Reject",
-    "hold_rejects",
-    "read_folder",
-    "write_rejects",
-]
+from retrieval.storage.schema import PersonaRow, ProductRow, SubjectRow
 
 
 @dataclass(frozen=True)
 class FolderCatalog:
-    """What the folder holds: rows with the columns of `retrieval.storage.schema`, and the rejects.
+    """What the folder holds: rows of the catalogue's tables, and the rejects.
 
     `split` is "" where the user left it open. Every row of every file is in exactly one of the
     three lists or in `rejects`.
     """
 
-    products: list[dict[str, Any]]
-    personas: list[dict[str, Any]]
-    subjects: list[dict[str, Any]]  # empty without a subjects.jsonl
+    products: list[ProductRow]
+    personas: list[PersonaRow]
+    subjects: list[SubjectRow]  # empty without a subjects.jsonl
     rejects: list[Reject]
     rows: dict[str, int]  # file name -> how many rows it has, rejected ones included
 
@@ -66,12 +58,12 @@ def read_folder(
     with warnings.catch_warnings():
         # Pillow warns of what max_megapixels decides here; the reject says it better.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        products = read_products(products_table, PictureShelf(folder, images, limits))
+        products = read_products(products_table, PictureCopier(folder, images, limits))
         subjects = None
         if subjects_table.is_file():
-            subjects = read_subjects(subjects_table, PictureShelf(folder, subject_images, limits))
+            subjects = read_subjects(subjects_table, PictureCopier(folder, subject_images, limits))
     log_unmet_wants(personas.kept, products.kept)
-    checked = [products, personas] + ([subjects] if subjects else [])
+    checked: list[Checked[Any]] = [products, personas, *([subjects] if subjects else [])]
     return FolderCatalog(
         products=products.kept,
         personas=personas.kept,

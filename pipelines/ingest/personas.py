@@ -2,12 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pipelines.ingest.rejects import Checked
 from pipelines.tables.reader import read_table
+from retrieval.storage.schema import PersonaRow, ProductRow
 
 REQUIRED = ("persona_id", "text")
 OPTIONAL = ("wants", "split", "paraphrase", "facets")
@@ -20,7 +20,7 @@ EXAMPLE = {
 _log = logging.getLogger(__name__)
 
 
-def read_personas(path: Path) -> Checked:
+def read_personas(path: Path) -> Checked[PersonaRow]:
     """Read and check the personas.
 
     An id belongs to the first row that has it, kept or not; a text, case and spacing aside, to the
@@ -34,11 +34,11 @@ def read_personas(path: Path) -> Checked:
         raise SystemExit(msg)
     table = read_table(path)
     table.expect(REQUIRED, OPTIONAL)
-    checked = Checked(table)
+    checked = Checked[PersonaRow](table)
     ids: dict[str, int] = {}
     texts: dict[str, int] = {}
     for cells in checked.cells():
-        persona: dict[str, Any] = {
+        persona: PersonaRow = {
             "persona_id": cells.text("persona_id", required=True),
             "text": cells.text("text", required=True),
             "split": cells.split(),
@@ -50,14 +50,12 @@ def read_personas(path: Path) -> Checked:
         folded = " ".join(persona["text"].casefold().split())
         if folded in texts:
             cells.reasons.append(f"text is that of row {texts[folded]}")
-        if checked.settle(cells, persona["persona_id"], persona):
+        if checked.keep_or_reject(cells, persona["persona_id"], persona):
             texts[folded] = cells.number
     return checked
 
 
-def log_unmet_wants(
-    personas: Iterable[Mapping[str, Any]], products: Iterable[Mapping[str, Any]]
-) -> None:
+def log_unmet_wants(personas: Iterable[PersonaRow], products: Iterable[ProductRow]) -> None:
     """Log which wants name an attribute and value that no product has: often a spelling."""
     offered = {f"{name}={value}" for row in products for name, value in row["attributes"].items()}
     wanted = dict.fromkeys(want for persona in personas for want in persona["wants"])

@@ -17,8 +17,8 @@ class PictureLimits:
     max_side: int
 
 
-class PictureShelf:
-    """Takes pictures from one folder into another, each picture once."""
+class PictureCopier:
+    """Copies pictures from one folder into another, each picture once."""
 
     def __init__(self, source: Path, target: Path, limits: PictureLimits) -> None:
         """Make the target folder.
@@ -34,7 +34,7 @@ class PictureShelf:
         self._rows: dict[str, int] = {}  # digest of a kept picture -> its row
         target.mkdir(parents=True, exist_ok=True)
 
-    def take(self, cells: Cells, identity: str) -> dict[str, str]:
+    def copy(self, cells: Cells, identity: str) -> tuple[str, str]:
         """Check the row's picture and, if nothing speaks against the row, copy it.
 
         To be called last: only a row that is kept leaves a copy, and only a kept row's picture
@@ -45,9 +45,9 @@ class PictureShelf:
             identity: The row's id; the copy's name is made from it, and from nothing else.
 
         Returns:
-            The columns image and image_sha256; both "" where no copy is made.
+            The columns image and image_sha256; both "" where there is no copy.
         """
-        nothing = {"image": "", "image_sha256": ""}
+        nothing = "", ""
         name = cells.text("image", required=True)
         if not name:
             return nothing
@@ -68,7 +68,7 @@ class PictureShelf:
             copy.unlink()
             return nothing
         self._rows |= {pixels: cells.number, content: cells.number}
-        return {"image": f"{self._target.name}/{copy.name}", "image_sha256": content}
+        return f"{self._target.name}/{copy.name}", content
 
     def _note_duplicate(self, cells: Cells, name: str, digest: str) -> None:
         if digest in self._rows:

@@ -1,13 +1,12 @@
 """A user's products: products.csv, products.parquet or products.jsonl, checked row by row."""
 
 from pathlib import Path
-from typing import Any
 
-from pipelines.ingest.pictures import PictureShelf
+from pipelines.ingest.pictures import PictureCopier
 from pipelines.ingest.rejects import Checked
 from pipelines.tables.reader import READERS, read_table
 from pipelines.tables.rows import Cells
-from retrieval.storage.schema import PRODUCT_SPLITS
+from retrieval.storage.schema import PRODUCT_SPLITS, ProductRow
 
 REQUIRED = ("product_id", "image", "title", "caption")
 OPTIONAL = ("category", "price", "split", "attr.<name>")
@@ -30,8 +29,8 @@ def find_products(folder: Path) -> Path:
     return found[0]
 
 
-def read_products(path: Path, shelf: PictureShelf) -> Checked:
-    """Read and check the products, and take their pictures onto the shelf.
+def read_products(path: Path, pictures: PictureCopier) -> Checked[ProductRow]:
+    """Read and check the products, and copy their pictures.
 
     A blank title is repaired: it becomes the caption. An id belongs to the first row that has it,
     kept or not; a picture to the first row that is kept.
@@ -41,19 +40,19 @@ def read_products(path: Path, shelf: PictureShelf) -> Checked:
     """
     table = read_table(path)
     table.expect(REQUIRED, OPTIONAL)
-    checked = Checked(table)
+    checked = Checked[ProductRow](table)
     taken: dict[str, int] = {}
     for cells in checked.cells():
         product = _product(cells)
         identity = product["product_id"]
         cells.claim("product_id", identity, taken)
-        picture = shelf.take(cells, identity)
-        checked.settle(cells, identity, product | picture)
+        product["image"], product["image_sha256"] = pictures.copy(cells, identity)
+        checked.keep_or_reject(cells, identity, product)
     return checked
 
 
-def _product(cells: Cells) -> dict[str, Any]:
-    """The row's columns other than the picture's."""
+def _product(cells: Cells) -> ProductRow:
+    """The row, as yet without its picture."""
     caption = cells.text("caption", required=True)
     return {
         "product_id": cells.text("product_id", required=True),
@@ -62,5 +61,7 @@ def _product(cells: Cells) -> dict[str, Any]:
         "category": cells.text("category"),
         "price": cells.price(),
         "attributes": cells.attributes(),
+        "image": "",
+        "image_sha256": "",
         "split": cells.split(PRODUCT_SPLITS),
     }

@@ -4,12 +4,13 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Generic
 
 from pipelines.run.stage import progress
 from pipelines.tables.reader import Table
 from pipelines.tables.rows import Cells
 from retrieval.storage.files import atomic_file
+from retrieval.storage.schema import RowT
 
 REPORT = Path("reports/catalog_rejects.csv")
 _SHOWN = 5
@@ -26,11 +27,11 @@ class Reject:
 
 
 @dataclass
-class Checked:
+class Checked(Generic[RowT]):
     """What came of a table: each of its rows is either kept or rejected."""
 
     table: Table
-    kept: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[RowT] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
     def cells(self) -> Iterator[Cells]:
@@ -41,13 +42,13 @@ class Checked:
             else:
                 yield Cells(row)
 
-    def settle(self, cells: Cells, identity: str, record: dict[str, Any]) -> bool:
-        """Keep the row if nothing speaks against it, reject it otherwise; whether it is kept."""
+    def keep_or_reject(self, cells: Cells, identity: str, row: RowT) -> bool:
+        """Keep the row if `cells` notes nothing against it; whether it is kept."""
         if cells.reasons:
             reason = "; ".join(cells.reasons)
             self.rejects.append(Reject(self.table.file, cells.number, identity, reason))
         else:
-            self.kept.append(record)
+            self.kept.append(row)
         return not cells.reasons
 
 

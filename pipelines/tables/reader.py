@@ -33,11 +33,11 @@ class Table:
         """
         readable = [row for row in self.rows if not row.fault]
         if not self.rows or readable:  # where no line can be read, the rejects say why
-            self._hold_columns(required, optional)
+            self._check_columns(required, optional)
         if not self.rows:
             raise SystemExit(f"{self.file} has no rows; expected one at least")
 
-    def _hold_columns(self, required: Sequence[str], optional: Sequence[str]) -> None:
+    def _check_columns(self, required: Sequence[str], optional: Sequence[str]) -> None:
         missing = [name for name in required if name not in self.columns]
         if missing:
             msg = (
@@ -69,7 +69,7 @@ def _read_csv(path: Path) -> Table:
         with path.open(encoding="utf-8-sig", newline="") as file:
             records = csv.reader(file, strict=True)
             header = [name.strip() for name in next(records, [])]
-            _hold_distinct(path, header)
+            _refuse_repeated(path, header)
             rows = list(_csv_rows(records, header))
     except UnicodeDecodeError as error:
         msg = f"{path} is not UTF-8 ({error}); save it as CSV in UTF-8"
@@ -99,7 +99,7 @@ def _read_parquet(path: Path) -> Table:
     try:
         with path.open("rb") as file:
             table = pq.read_table(file)
-            _hold_distinct(path, table.column_names)
+            _refuse_repeated(path, table.column_names)
             rows = [Row(number, values) for number, values in enumerate(table.to_pylist(), 1)]
     except (pa.ArrowException, OSError) as error:
         msg = f"{path} cannot be read as Parquet ({error}); write it again"
@@ -129,7 +129,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(msg)
 
 
-def _hold_distinct(path: Path, columns: list[str]) -> None:
+def _refuse_repeated(path: Path, columns: list[str]) -> None:
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
         raise SystemExit(f"{path} has the columns {_names(repeated)} more than once; rename them")

@@ -65,7 +65,7 @@ def read_orders(path: Path) -> tuple[list[Order], bool]:
     return orders, choices
 
 
-def hold_known(
+def check_known_ids(
     path: Path, orders: Sequence[Order], personas: Collection[str], products: Collection[str]
 ) -> None:
     """Hold the ids of a file to those of the catalogue.

@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, islice, permutations
 from typing import Any
 
-from pipelines.labelling.teachers.file_labels import Order, hold_known, read_orders
+from pipelines.labelling.teachers.file_labels import Order, check_known_ids, read_orders
 from pipelines.labelling.teachers.protocol import Answer, Question, Request
 from pipelines.labelling.teachers.replies import write_reply
 from pipelines.run.params import Teacher as TeacherParams
@@ -47,7 +47,7 @@ class FileTeacher:
         """
         path = params.file.path
         self._orders, self._choices = read_orders(path)
-        hold_known(
+        check_known_ids(
             path,
             self._orders,
             {persona["persona_id"] for persona in personas},

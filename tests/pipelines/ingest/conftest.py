@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines.ingest.folder import FolderCatalog, PictureLimits, read_folder
+from pipelines.ingest.folder import FolderCatalog, read_folder
+from pipelines.ingest.pictures import PictureLimits
 
 PERSONA = {"persona_id": "p1", "text": "a gift for a gardener", "wants": {"colour=red": 1}}
 

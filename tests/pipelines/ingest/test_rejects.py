@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.ingest.folder import Reject, hold_rejects, write_rejects
+from pipelines.ingest.rejects import Reject, hold_rejects, write_rejects
 
 
 def test_rejects_are_written_and_an_empty_report_has_its_header(tmp_path: Path) -> None:
