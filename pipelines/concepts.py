@@ -11,6 +11,7 @@ Run:  dvc repro concepts
 Tiny: python -m pipelines.concepts, after concepts.steps: 10 in params.yaml
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,16 +43,14 @@ from retrieval.concepts.adapter import save_concept
 from retrieval.concepts.learning import Settings
 from retrieval.encoder import load_encoder
 from retrieval.storage.files import atomic_folder, sha256_file, sha256_folder, write_json
-from retrieval.storage.schema import SUBJECTS, read_rows
+from retrieval.storage.schema import SUBJECTS, SubjectRow, read_rows
 from retrieval.text.tower import TextTower
 
 SHEETS = Path("reports/concepts")
 
-Rows = list[dict[str, Any]]
-
 
 def learn_all(
-    subjects: Rows, params: Concepts, device: str, models: Path, sheets: Path
+    subjects: Sequence[SubjectRow], params: Concepts, device: str, models: Path, sheets: Path
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Choose settings, learn, save and draw every concept.
 

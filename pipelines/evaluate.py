@@ -61,7 +61,14 @@ from pipelines.run.stage import derive_seed, say, stage_lock
 from registry.tracking import log_files, log_metrics, training_run
 from retrieval.compute import make_repeatable, resolve_device
 from retrieval.storage.files import sha256_file, sha256_folder, write_json
-from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, read_rows, write_rows
+from retrieval.storage.schema import (
+    PERSONAS,
+    PRODUCTS,
+    QUERIES,
+    QueryRow,
+    read_rows,
+    write_rows,
+)
 
 TABLES = (
     EVALUATION, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, PERCENTILES_FILE, CYCLES_FILE,
@@ -69,8 +76,7 @@ TABLES = (
 )  # fmt: skip
 READERS = ("base", "text", "student")  # the models that read a persona's words
 
-Rows = list[dict[str, Any]]
-ModelRows = Mapping[str, Rows]
+ModelRows = Mapping[str, list[QueryRow]]
 
 
 def read_everybody() -> HeldOut:
@@ -102,7 +108,7 @@ def persona_metrics(
     }
 
 
-def headline(rows: ModelRows) -> dict[str, Rows]:
+def headline(rows: ModelRows) -> ModelRows:
     """Without the personas of unseen interests."""
     return {model: [row for row in rows[model] if is_headline(row["slices"])] for model in rows}
 

@@ -3,6 +3,7 @@
 N held-out products, D embedding width.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,15 @@ from numpy.typing import NDArray
 from pipelines.run.paths import BASE, CAPTION_VECTORS, product_vectors
 from retrieval.captions import caption_ranks, chance_recall
 from retrieval.metrics import recall_at
+from retrieval.storage.schema import ProductRow
 from retrieval.storage.vectors import read_vectors
 
-Rows = list[dict[str, Any]]
 Floats = NDArray[np.floating]
 
 CUTS = (1, 10)
 
 
-def caption_metrics(products: Rows) -> dict[str, dict[str, Any]]:
+def caption_metrics(products: Sequence[ProductRow]) -> dict[str, dict[str, Any]]:
     """Caption recall of base and student over the held-out products, and of chance.
 
     Text to image, and under `image_to_text` the other way: the captions of all the products are

@@ -18,15 +18,14 @@ from retrieval.concepts.concept import Concept
 from retrieval.concepts.queries import finish_with
 from retrieval.encoder import load_encoder
 from retrieval.metrics import recall_at
-from retrieval.storage.schema import SUBJECTS, read_rows
+from retrieval.storage.schema import SUBJECTS, ProductRow, read_rows
 from retrieval.storage.vectors import read_vectors
 from retrieval.text.tower import TextTower
 
-Rows = list[dict[str, Any]]
 Floats = NDArray[np.floating]
 
 
-def concept_metrics(products: Rows, device: str) -> dict[str, Any] | None:
+def concept_metrics(products: Sequence[ProductRow], device: str) -> dict[str, Any] | None:
     """Metrics of the reported subjects beside the text-only baseline; None without subjects."""
     subjects = read_rows(SUBJECTS_FILE, SUBJECTS)
     references = references_by_concept(subjects)

@@ -3,8 +3,8 @@
 Q personas, C products, D embedding width.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,19 @@ from pipelines.run.paths import BASE
 from pipelines.run.stage import derive_seed
 from retrieval.metrics import graded_ndcg, percentile, rank_of, rank_within, recall_at
 from retrieval.minilm import load_minilm
+from retrieval.storage.schema import ProductRow, QueryRow
 from retrieval.wants import admitted, utilities
 
 Floats = NDArray[np.floating]
-Rows = list[dict[str, Any]]
 Reader = Callable[[list[str]], Floats]
+Rows = Sequence[QueryRow]
+Number = Literal["rank", "percentile", "within_kind_percentile", "ndcg@10", "tau"]
 
 CUT = 10  # of recall and nDCG
 SHOWN = 5  # first products of a ranking that a row names
 
 
-def read_listings(products: Rows) -> Reader:
+def read_listings(products: Sequence[ProductRow]) -> Reader:
     """The sentence encoder on titles and captions: texts -> scores (Q, C). No picture is seen."""
     sentences = load_minilm()
     listings = [f"{product['title']}. {product['caption']}" for product in products]
@@ -83,20 +85,15 @@ def teacher_gains(held_out: HeldOut) -> Floats:
     return gains_QC
 
 
-def query_rows(held_out: HeldOut, model: str, scores_QC: Floats) -> Rows:
+def query_rows(held_out: HeldOut, model: str, scores_QC: Floats) -> list[QueryRow]:
     """One row of the queries table a persona."""
     attributes = [product["attributes"] for product in held_out.products]
     admitted_QC = np.stack([admitted(row["wants"], attributes) for row in held_out.personas])
     ranks_Q = rank_of(scores_QC, held_out.winner_Q)
-    columns = {
-        "rank": ranks_Q,
-        "percentile": percentile(ranks_Q, len(attributes)),
-        "within_kind_percentile": percentile(
-            *rank_within(scores_QC, held_out.winner_Q, admitted_QC)
-        ),
-        "ndcg@10": graded_ndcg(scores_QC, teacher_gains(held_out), CUT),
-        "tau": taus(held_out.groups_Q, scores_QC),
-    }
+    percentiles_Q = percentile(ranks_Q, len(attributes))
+    within_Q = percentile(*rank_within(scores_QC, held_out.winner_Q, admitted_QC))
+    ndcg_Q = graded_ndcg(scores_QC, teacher_gains(held_out), CUT)
+    tau_Q = taus(held_out.groups_Q, scores_QC)
     ids = held_out.product_ids
     top_QK = np.argsort(-scores_QC, axis=1, kind="stable")[:, :SHOWN]
     return [
@@ -105,8 +102,12 @@ def query_rows(held_out: HeldOut, model: str, scores_QC: Floats) -> Rows:
             "wording": held_out.wording,
             "model": model,
             "winner": ids[held_out.winner_Q[row]],
+            "rank": float(ranks_Q[row]),
             "candidates": len(ids),
-            **{name: float(values_Q[row]) for name, values_Q in columns.items()},
+            "percentile": float(percentiles_Q[row]),
+            "within_kind_percentile": float(within_Q[row]),
+            "ndcg@10": float(ndcg_Q[row]),
+            "tau": float(tau_Q[row]),
             "slices": dict(held_out.slices_Q[row]) if held_out.slices_Q else {},
             "top": [ids[column] for column in top_QK[row]],
         }
@@ -166,10 +167,10 @@ def compare(
     }
 
 
-def column(rows: Rows, name: str) -> NDArray[np.float64]:
+def column(rows: Rows, name: Number) -> NDArray[np.float64]:
     """One number of each row."""
     return np.array([row[name] for row in rows], dtype=np.float64)
 
 
-def _gains(rows: Mapping[str, Rows], name: str) -> NDArray[np.float64]:
+def _gains(rows: Mapping[str, Rows], name: Number) -> NDArray[np.float64]:
     return column(rows["student"], name) - column(rows["base"], name)

@@ -8,16 +8,18 @@ import numpy as np
 
 from pipelines.evaluation.statistics import Resampling, interval_of, mean_of
 from pipelines.held_out.winners import HeldOut
+from retrieval.storage.schema import PersonaRow, ProductRow, QueryRow
 from retrieval.wants import main_attribute
 
-Rows = list[dict[str, Any]]
 Slices = dict[str, dict[str, dict[str, Any]]]  # slice -> value -> numbers
 
 INTEREST, SECOND_INTEREST = "interest", "second interest"  # facets
 BANDS = {1: ("low", "top"), 2: ("low", "middle", "top")}  # of price, by how many edges part them
 
 
-def slice_personas(held_out: HeldOut, personas: Rows, products: Rows) -> list[dict[str, str]]:
+def slice_personas(
+    held_out: HeldOut, personas: Sequence[PersonaRow], products: Sequence[ProductRow]
+) -> list[dict[str, str]]:
     """Slice -> value of each held-out persona (docs/evaluation.md); what is not known is left out.
 
     A persona of an unseen interest stands in the slices `interests` and `interest` alone, so that
@@ -82,11 +84,13 @@ def price_band(price: float, edges: Sequence[float]) -> str:
     return f"{name} ({edges[0]:g} to below {edges[1]:g})"
 
 
-def slice_metrics(base: Rows, student: Rows, resampling: Resampling) -> Slices:
+def slice_metrics(
+    base: Sequence[QueryRow], student: Sequence[QueryRow], resampling: Resampling
+) -> Slices:
     """Both models' mean percentile in every slice, and the paired gain with its 95 % interval.
 
     Args:
-        base: Rows of the queries table, a row a persona.
+        base: How the base model answered, a row a persona.
         student: The same personas, in the same order.
         resampling: Of the intervals.
     """
@@ -114,7 +118,7 @@ def _numbers(percentiles_N2: np.ndarray, resampling: Resampling) -> dict[str, An
     }
 
 
-def _interests(persona: Mapping[str, Any]) -> list[str]:
+def _interests(persona: PersonaRow) -> list[str]:
     facets = persona["facets"]
     return [facets[name] for name in (INTEREST, SECOND_INTEREST) if facets.get(name)]
 
@@ -126,7 +130,7 @@ def _count_wants(wants: Mapping[str, float]) -> str:
 
 
 def _seen_kind(
-    wants: Mapping[str, float], winner: Mapping[str, Any], kinds: Mapping[str, set[str]]
+    wants: Mapping[str, float], winner: ProductRow, kinds: Mapping[str, set[str]]
 ) -> str:
     """Whether training products have the winner's value of the attribute that matters most."""
     main = main_attribute(wants) or ""

@@ -20,8 +20,7 @@ from pipelines.run.paths import (
     WORST_FILE,
 )
 from retrieval.storage.files import atomic_file, write_json
-
-Rows = list[dict[str, Any]]
+from retrieval.storage.schema import QueryRow
 
 BINS = 20  # of percentiles
 WORST = 10
@@ -65,11 +64,13 @@ def write_cycles(held_out: HeldOut, cycles: Sequence[str]) -> None:
     _write(CYCLES_FILE, ["cycle", "percentile", "share"], rows)
 
 
-def write_worst(base: Rows, student: Rows, texts: Mapping[str, str]) -> None:
+def write_worst(
+    base: Sequence[QueryRow], student: Sequence[QueryRow], texts: Mapping[str, str]
+) -> None:
     """reports/worst.json: whom the student serves worst.
 
     Args:
-        base: Rows of the queries table.
+        base: How the base model answered, a row a persona.
         student: The same personas, in the same order.
         texts: Persona -> what it says.
     """

@@ -5,7 +5,8 @@ Q personas, C products, D embedding width.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,21 @@ from pipelines.run.paths import (
     product_vectors,
 )
 from retrieval.metrics import percentile, rank_of
-from retrieval.storage.schema import PERSONAS, PRODUCTS, TOURNAMENTS, read_rows
+from retrieval.storage.schema import (
+    PERSONAS,
+    PRODUCTS,
+    TOURNAMENTS,
+    PersonaRow,
+    ProductRow,
+    read_rows,
+)
 from retrieval.storage.vectors import read_vectors
 
 Columns = NDArray[np.intp]  # of products, best first
+Value = TypeVar("Value")
 
 # wording -> the personas' column, and its vectors
-WORDINGS = {
+WORDINGS: dict[str, tuple[Literal["text", "paraphrase"], Path]] = {
     "original": ("text", PERSONA_VECTORS),
     "paraphrased": ("paraphrase", PARAPHRASE_VECTORS),
 }
@@ -38,8 +47,8 @@ class HeldOut:
     `finalists_Q`, `groups_Q` and `slices_Q` may be left out: nothing is then said of them.
     """
 
-    personas: list[dict[str, Any]]
-    products: list[dict[str, Any]]
+    personas: list[PersonaRow]
+    products: list[ProductRow]
     winner_Q: NDArray[np.intp]  # column of each persona's winner
     finalists_Q: Sequence[Columns] = ()
     groups_Q: Sequence[Sequence[Columns]] = ()  # groups that the teacher ranked
@@ -59,7 +68,7 @@ class HeldOut:
     def only(self, rows: Sequence[int]) -> "HeldOut":
         """Some of the personas, over the same products."""
 
-        def pick(values: Sequence[Any]) -> list[Any]:
+        def pick(values: Sequence[Value]) -> list[Value]:
             return [values[row] for row in rows] if len(values) else []
 
         return replace(

@@ -4,9 +4,8 @@ D embedding width, P photos.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,9 @@ from retrieval.concepts.concept import Concept, ConceptWarning, new_concept
 from retrieval.concepts.learning import Settings, learn_many, photo_concerns
 from retrieval.encoder import Encoder
 from retrieval.images import PictureError, open_picture
+from retrieval.storage.schema import SubjectRow
 from retrieval.text.tower import TextTower
 
-Rows = list[dict[str, Any]]
 Floats = NDArray[np.float32]
 
 MAX_MEGAPIXELS = 64
@@ -40,13 +39,13 @@ class Lesson:
         return Lesson(self.start, self.photos[:count])
 
 
-def references_by_concept(subjects: Rows) -> dict[str, Rows]:
+def references_by_concept(subjects: Sequence[SubjectRow]) -> dict[str, list[SubjectRow]]:
     """The reference rows of each concept, in the table's order.
 
     Raises:
         SystemExit: A query names a concept that has no photo.
     """
-    references: dict[str, Rows] = {}
+    references: dict[str, list[SubjectRow]] = {}
     for row in subjects:
         if row["role"] == "reference":
             references.setdefault(row["concepts"][0], []).append(row)
@@ -70,13 +69,15 @@ def reported_subjects(names: Sequence[str]) -> list[str]:
     return list(names)[len(names) // VALIDATION_PART :]
 
 
-def queries_of(subjects: Rows, names: Sequence[str]) -> Rows:
+def queries_of(subjects: Sequence[SubjectRow], names: Sequence[str]) -> list[SubjectRow]:
     """The queries whose concepts are all among the names."""
     known = set(names)
     return [row for row in subjects if row["role"] == "query" and known.issuperset(row["concepts"])]
 
 
-def prepare(tower: TextTower, references: dict[str, Rows], identifier: str) -> list[Lesson]:
+def prepare(
+    tower: TextTower, references: Mapping[str, Sequence[SubjectRow]], identifier: str
+) -> list[Lesson]:
     """Read the photos of every concept; one that cannot be read is named and left out.
 
     Raises:
@@ -131,7 +132,7 @@ def teach(
         return learn_many(tower, [lesson.start for lesson in lessons], vectors, settings)
 
 
-def _read(name: str, row: dict[str, Any]) -> Image.Image | None:
+def _read(name: str, row: SubjectRow) -> Image.Image | None:
     path = SUBJECTS_FILE.parent / row["image"]
     try:
         return open_picture(path, MAX_MEGAPIXELS)

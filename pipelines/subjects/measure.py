@@ -21,9 +21,10 @@ from retrieval.metrics import (
     mean_reciprocal_rank,
     recall_at,
 )
+from retrieval.storage.schema import SubjectRow
 from retrieval.text.tower import TextTower
 
-Rows = list[dict[str, Any]]
+Rows = Sequence[SubjectRow]
 Floats = NDArray[np.floating]
 
 IN_SCENES = ("map", "mrr", "recall@1", "recall@5")
@@ -35,7 +36,7 @@ REPORTED = {
 }
 
 
-def read_gallery(encoder: Encoder, subjects: Rows) -> tuple[Rows, NDArray[np.float32]]:
+def read_gallery(encoder: Encoder, subjects: Rows) -> tuple[list[SubjectRow], NDArray[np.float32]]:
     """The gallery's rows, and its pictures' unit vectors (G, D)."""
     gallery = [row for row in subjects if row["role"] == "gallery"]
     paths = [SUBJECTS_FILE.parent / row["image"] for row in gallery]

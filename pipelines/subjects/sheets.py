@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +12,21 @@ from pipelines.subjects.lessons import queries_of
 from pipelines.subjects.measure import encode_kindred, fill
 from retrieval.concepts.concept import Concept
 from retrieval.storage.files import atomic_file
+from retrieval.storage.schema import SubjectRow
 from retrieval.text.tower import TextTower
 
 INK, PAPER, FAINT, HIT = "#26302c", "#fbfaf7", "#8b938f", "#1b9e5a"
 CELL, GAP, MARGIN, LABEL, HEAD = 150, 14, 28, 210, 74  # pixels
 SCENES, FIRST = 3, 5  # searches on a sheet, and results of each
 
-Rows = list[dict[str, Any]]
 Searches = Sequence[tuple[str, Sequence[tuple[Path, bool]]]]
 
 
 def search_scenes(
     tower: TextTower,
     concept: Concept,
-    subjects: Rows,
-    gallery: Rows,
+    subjects: Sequence[SubjectRow],
+    gallery: Sequence[SubjectRow],
     gallery_GD: NDArray[np.float32],
 ) -> Searches:
     """What a concept finds in its first scenes: the query in words, and its first results.

@@ -13,7 +13,6 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +26,13 @@ from retrieval.concepts.learning import Settings
 from retrieval.concepts.queries import finish_with
 from retrieval.metrics import first_hit_rank, recall_at
 from retrieval.storage.files import atomic_file
-from retrieval.storage.schema import PRODUCTS, read_rows
+from retrieval.storage.schema import PRODUCTS, SubjectRow, read_rows
 from retrieval.storage.vectors import read_vectors
 from retrieval.text.tower import Prefix, TextTower
 
 MOST_CAPTIONS = 300  # to keep a trial short
 LAMBDA_TABLE = Path("reports/curves/concepts_lambda.csv")
 PHOTOS_TABLE = Path("reports/curves/concepts_photos.csv")
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -81,9 +78,9 @@ class Bench:
 
     tower: TextTower
     lessons: Sequence[Lesson]
-    gallery: Rows
+    gallery: Sequence[SubjectRow]
     gallery_GD: NDArray[np.float32]
-    queries: Rows
+    queries: Sequence[SubjectRow]
     captions: Captions | None
     pairs: int
 
@@ -106,7 +103,9 @@ class Bench:
         )
 
 
-def make_bench(tower: TextTower, lessons: Sequence[Lesson], subjects: Rows, pairs: int) -> Bench:
+def make_bench(
+    tower: TextTower, lessons: Sequence[Lesson], subjects: Sequence[SubjectRow], pairs: int
+) -> Bench:
     """What settings are chosen on: the lessons are the validation subjects'."""
     gallery, gallery_GD = read_gallery(tower.encoder, subjects)
     queries = queries_of(subjects, [lesson.start.name for lesson in lessons])

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,11 +19,12 @@ from pipelines.run.paths import PRODUCTS_FILE
 from pipelines.training.image_tower import SplitTower, mirrored_features
 from retrieval.encoder import Encoder
 from retrieval.storage.files import atomic_file
+from retrieval.storage.schema import ProductRow
 
 FEATURES = Path("var/features")
 KEPT = 4  # files; the oldest give way
 
-Rows = Sequence[dict[str, Any]]
+Products = Sequence[ProductRow]
 
 
 class Pictures(Protocol):
@@ -59,20 +60,22 @@ class Features:
         return self.values_2N[mirrored_U, rows_U].to(self.device)
 
 
-def read_pixels(encoder: Encoder, products: Rows) -> Pixels:
+def read_pixels(encoder: Encoder, products: Products) -> Pixels:
     """Read all pictures."""
     folder = PRODUCTS_FILE.parent
     paths = [folder / product["image"] for product in products]
     return Pixels(encoder, encoder.read_pixels(paths))
 
 
-def frozen_features(encoder: Encoder, tower: SplitTower, products: Rows, split: str) -> Features:
+def frozen_features(
+    encoder: Encoder, tower: SplitTower, products: Products, split: str
+) -> Features:
     """The features of all products, from var/features/ where they are known.
 
     Args:
         encoder: The model; nothing in it has been trained yet.
         tower: Its image tower, split.
-        products: Rows of the products table.
+        products: Products of the products table.
         split: Where it is split: two splits of a model have two names.
     """
     path = FEATURES / f"{_digest(encoder, products, split)}.safetensors"
@@ -89,7 +92,7 @@ def frozen_features(encoder: Encoder, tower: SplitTower, products: Rows, split: 
     return Features(values_2N, encoder.device)
 
 
-def _digest(encoder: Encoder, products: Rows, split: str) -> str:
+def _digest(encoder: Encoder, products: Products, split: str) -> str:
     visual = encoder.model.visual
     digest = hashlib.sha256()
     pictures = [[product["product_id"], product["image_sha256"]] for product in products]

@@ -6,7 +6,6 @@ distinct captions, D embedding width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +20,9 @@ from pipelines.training.losses import (
     plackett_luce,
 )
 from retrieval.captions import number_captions
+from retrieval.storage.schema import ProductRow, RankingRow
 from retrieval.storage.vectors import read_vectors
 
-Rows = Sequence[dict[str, Any]]
 LOSSES = {
     "bradley-terry": bradley_terry,
     "bradley-terry-sum": bradley_terry_sum,
@@ -47,7 +46,13 @@ class Batch:
 class Preferences:
     """The teacher's labels with everything that is frozen computed once."""
 
-    def __init__(self, rankings: Rows, products: Rows, settings: Distill, device: str) -> None:
+    def __init__(
+        self,
+        rankings: Sequence[RankingRow],
+        products: Sequence[ProductRow],
+        settings: Distill,
+        device: str,
+    ) -> None:
         """Read the vectors of texts and captions.
 
         Args:
@@ -72,7 +77,7 @@ class Preferences:
         self._personas_ND = torch.from_numpy(read_vectors(PERSONA_VECTORS).rows(personas))
         self._read_captions(products)
 
-    def _read_captions(self, products: Rows) -> None:
+    def _read_captions(self, products: Sequence[ProductRow]) -> None:
         ranked_R = np.unique(self._groups_NK)
         _, number_R = number_captions([products[row]["caption"] for row in ranked_R])
         first_C = ranked_R[np.unique(number_R, return_index=True)[1]]  # a product of each caption

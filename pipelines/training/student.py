@@ -20,6 +20,7 @@ from pipelines.training.embedding_map import EmbeddingMap, last_projection
 from pipelines.training.features import Pictures, frozen_features, read_pixels
 from pipelines.training.image_tower import SplitTower, split_tower
 from retrieval.encoder import Encoder
+from retrieval.storage.schema import ProductRow
 from retrieval.storage.vectors import read_vectors
 
 BATCH = 256
@@ -33,7 +34,7 @@ class Student:
         self,
         encoder: Encoder,
         settings: Distill,
-        products: Sequence[dict[str, Any]],
+        products: Sequence[ProductRow],
         base: Tensors,
         mean_text_D: NDArray[np.float32],
     ) -> None:
@@ -85,7 +86,7 @@ class Student:
         last_projection(visual)  # refuses a tower that could not take the map in
         return SplitTower(_embed(visual), nn.Identity(), [], [])
 
-    def _pictures(self, settings: Distill, products: Sequence[dict[str, Any]]) -> Pictures:
+    def _pictures(self, settings: Distill, products: Sequence[ProductRow]) -> Pictures:
         if settings.train == "whole":
             return read_pixels(self.encoder, products)
         return frozen_features(self.encoder, self._tower, products, settings.train)
