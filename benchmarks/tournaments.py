@@ -11,6 +11,7 @@ same personas; nothing of the project changes. Median and range over the seeds.
 
 import argparse
 import sys
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -52,13 +53,16 @@ class Memory:
 
     def _ask(self, questions: Sequence[Question], orders: dict) -> list[Question]:
         """Fill in the orders; what to ask again, with the complaint."""
-        again = []
-        for together in self._teacher.answer(questions):
-            for question, answer in together:
-                order, complaint = read_reply(answer.raw, len(question.request.presented))
-                orders[question.request] = order
-                if order is None:
-                    again.append(Question(question.request, answer.raw, complaint))
+        again, waiting = [], deque(questions)
+        with self._teacher.open() as session:
+            while waiting:  # the simulated teacher answers all that it was asked
+                while waiting and session.room:
+                    session.ask(waiting.popleft())
+                for question, answer in session.wait():
+                    order, complaint = read_reply(answer.raw, len(question.request.presented))
+                    orders[question.request] = order
+                    if order is None:
+                        again.append(Question(question.request, answer.raw, complaint))
         return again
 
 

@@ -23,7 +23,7 @@ from pipelines.labelling.teachers.asking import Purpose
 from pipelines.labelling.teachers.budget import make_budget
 from pipelines.labelling.teachers.factory import make_teacher, open_asker
 from pipelines.labelling.teachers.from_file import FileTeacher
-from pipelines.labelling.teachers.protocol import Reply, Request
+from pipelines.labelling.teachers.protocol import Reply, Request, ranking_row
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import (
     PERSONA_VECTORS,
@@ -37,24 +37,37 @@ from pipelines.run.paths import (
 )
 from pipelines.run.stage import cycle_argument, derive_seed, say, stage_lock
 from retrieval.storage.files import read_json, write_json
-from retrieval.storage.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
+from retrieval.storage.schema import (
+    AUDITS,
+    PERSONAS,
+    PRODUCTS,
+    RANKINGS,
+    AuditRow,
+    PersonaRow,
+    ProductRow,
+    RankingRow,
+    read_rows,
+    write_rows,
+)
 from retrieval.storage.vectors import read_vectors
 
-Rows = list[dict[str, Any]]
+Catalogue = tuple[Sequence[PersonaRow], Sequence[ProductRow]]
 
 
 @dataclass
 class Labels:
     """What a cycle brought: rows of the two tables, and what they cost."""
 
-    rankings: Rows = field(default_factory=list)
-    audits: Rows = field(default_factory=list)
+    rankings: list[RankingRow] = field(default_factory=list)
+    audits: list[AuditRow] = field(default_factory=list)
     ledger: dict[str, Any] = field(default_factory=dict)
 
 
-def sample(params: Params, cycle: str, tables: tuple[Rows, Rows], before: Rows) -> list[Planned]:
+def sample_groups(
+    params: Params, cycle: str, catalogue: Catalogue, before: Sequence[RankingRow]
+) -> list[Planned]:
     """Groups that the previous model's scores pick, and audits of them. Raises as `plan_groups`."""
-    personas, products = tables
+    personas, products = catalogue
     prev = params.cycles[cycle]
     times = Counter(row["persona_id"] for row in before)
     asked_P = np.array([times[row["persona_id"]] for row in personas])
@@ -72,15 +85,16 @@ def sample(params: Params, cycle: str, tables: tuple[Rows, Rows], before: Rows) 
     return with_audits(params.label, plan_requests(cycle, groups), audit_rng)
 
 
-def take(
-    teacher: FileTeacher, most: int, cycle: str, tables: tuple[Rows, Rows], before: Rows
+def groups_from_file(
+    teacher: FileTeacher, most: int, cycle: str, catalogue: Catalogue, before: Sequence[RankingRow]
 ) -> list[Planned]:
     """The file's next groups of training personas and products; a file cannot be audited.
 
     Training takes groups of one size: the file's most frequent one.
     """
-    people = {persona["persona_id"] for persona in tables[0]}
-    shown = {product["product_id"] for product in tables[1]}
+    personas, products = catalogue
+    people = {persona["persona_id"] for persona in personas}
+    shown = {product["product_id"] for product in products}
     known = [
         group
         for group in teacher.known_groups()
@@ -94,8 +108,8 @@ def take(
     return plan_requests(cycle, known[len(before) :][:most])
 
 
-def label(params: Params, cycle: str, before: Rows) -> Labels:
-    """Plan, tell what it will take, ask.
+def label(params: Params, cycle: str, before: Sequence[RankingRow]) -> Labels:
+    """Plan, say what it will cost, ask.
 
     Raises:
         SystemExit: The plan or the teacher says why it cannot be done.
@@ -104,38 +118,26 @@ def label(params: Params, cycle: str, before: Rows) -> Labels:
     products = [row for row in read_rows(PRODUCTS_FILE, PRODUCTS) if row["split"] == "train"]
     teacher = make_teacher(params, personas, products)
     if isinstance(teacher, FileTeacher):
-        planned = take(teacher, params.label.groups, cycle, (personas, products), before)
+        planned = groups_from_file(
+            teacher, params.label.groups, cycle, (personas, products), before
+        )
     else:
-        planned = sample(params, cycle, (personas, products), before)
+        planned = sample_groups(params, cycle, (personas, products), before)
     requests = [one.request for one in planned]
     with open_asker(params, teacher, Purpose("label", cycle), len(requests)) as asker:
         say(f"label {cycle}: {asker.forecast(requests)}")
         replies = asker.rank(requests)
-    return Labels(
-        rankings=_rows(planned, replies, teacher.name, audits=False),
-        audits=_rows(planned, replies, teacher.name, audits=True),
-        ledger={**asker.budget.to_json(), **_counts(planned, replies)},
-    )
-
-
-def _rows(
-    planned: Sequence[Planned], replies: Sequence[Reply | None], teacher: str, *, audits: bool
-) -> Rows:
-    """The labels or the audits among what was asked; the ranking is empty where there is none."""
-    rows = []
+    ledger = {**asker.budget.to_json(), **_counts(planned, replies)}
+    labels = Labels(ledger=ledger)
     for one, reply in zip(planned, replies, strict=True):
-        if reply is None or (one.kind != "label") != audits:
+        if reply is None:
             continue
-        row = {
-            "group_id": one.group_id,
-            "persona_id": one.request.persona_id,
-            "presented": list(one.request.presented),
-            "ranking": list(reply.ranking or ()),
-            "teacher": teacher,
-            "request_sha256": reply.request_sha256,
-        }
-        rows.append({**row, "audit_id": one.id, "kind": one.kind} if audits else row)
-    return rows
+        row = ranking_row(one.group_id, one.request, reply, teacher.name)
+        if one.kind == "label":
+            labels.rankings.append(row)
+        else:
+            labels.audits.append({**row, "audit_id": one.id, "kind": one.kind})
+    return labels
 
 
 def _counts(planned: Sequence[Planned], replies: Sequence[Reply | None]) -> dict[str, int]:

@@ -12,8 +12,8 @@ Tiny: python -m pipelines.tournaments, after tournaments.max_test_personas: 5 in
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -30,17 +30,22 @@ from retrieval.storage.schema import (
     PRODUCTS,
     RANKINGS,
     TOURNAMENTS,
+    PersonaRow,
+    ProductRow,
+    TournamentRow,
     read_rows,
     write_rows,
 )
 
-Rows = list[dict[str, Any]]
+Personas = Sequence[PersonaRow]
+Products = Sequence[ProductRow]
+
 SPLITS = ("val", "test")
 # How often a match is asked in both orders, on average (benchmarks/tournaments.py).
 ASKINGS, ASKINGS_OF_PAIRS = 1.3, 1.5
 
 
-def judges_of(params: Params, personas: Rows, split: str) -> Rows:
+def judges_of(params: Params, personas: Personas, split: str) -> list[PersonaRow]:
     """The personas of the split that tournaments are held for."""
     limits = params.tournaments
     most = {"val": limits.max_val_personas, "test": limits.max_test_personas}[split]
@@ -48,8 +53,8 @@ def judges_of(params: Params, personas: Rows, split: str) -> Rows:
 
 
 def hold_tournaments(
-    params: Params, ranker: Ranker, personas: Rows, products: Rows, split: str
-) -> Rows:
+    params: Params, ranker: Ranker, personas: Personas, products: Products, split: str
+) -> list[TournamentRow]:
     """A persona's knockouts over all products of the split, for as many as the budget reaches.
 
     Raises:
@@ -72,7 +77,8 @@ def hold_tournaments(
         for number in range(settings.repeats)
     ]
     outcomes = iter(hold(ranker, entries, rules))
-    rows, tossed = [], 0
+    rows: list[TournamentRow] = []
+    tossed = 0
     for judge in judges:
         found = [next(outcomes) for _ in range(settings.repeats)]
         whole = [outcome for outcome in found if outcome is not None]
@@ -84,11 +90,22 @@ def hold_tournaments(
         persona = judge["persona_id"]
         summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
         rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
-    _tell(split, len(judges), len(rows), tossed)
+    _report_missing(split, len(judges), len(rows), tossed)
     return rows
 
 
-def sum_up(outcomes: Sequence[Outcome], seed: int) -> Mapping[str, Any]:
+class Summary(TypedDict):
+    """What a row of the table says of a persona's tournaments."""
+
+    winner: str
+    finalists: list[str]
+    calls: int
+    undecided: int
+    repeats: int
+    confidence: float
+
+
+def sum_up(outcomes: Sequence[Outcome], seed: int) -> Summary:
     """One persona's tournaments as one: who won most often, and in which share of them.
 
     Between equals the one with more matches won in all of them, then a seeded coin.
@@ -119,7 +136,7 @@ def _order_finalists(outcomes: Sequence[Outcome], winner: str) -> list[str]:
     return [winner, *others]
 
 
-def _expected_calls(params: Params, judges: Rows, products: Rows) -> int:
+def _expected_calls(params: Params, judges: Personas, products: Products) -> int:
     """By what the simulated teacher needs."""
     settings = params.tournaments
     candidates = Counter(product["split"] for product in products)
@@ -129,7 +146,7 @@ def _expected_calls(params: Params, judges: Rows, products: Rows) -> int:
     return round(2 * askings * settings.repeats * matches) + groups
 
 
-def _forecast(params: Params, asker: Asker, judges: Rows, products: Rows) -> Forecast:
+def _forecast(params: Params, asker: Asker, judges: Personas, products: Products) -> Forecast:
     """What they take if the journal knows none of it yet."""
     shown = [product["product_id"] for product in products][: params.tournaments.group_size]
     example = Request(judges[0]["persona_id"], tuple(shown)) if judges else Request("", ())
@@ -141,8 +158,8 @@ def _seed(params: Params, persona_id: str, number: int) -> int:
     return derive_seed(params.seed, "tournaments", persona_id, *([str(number)] if number else []))
 
 
-def _tell(split: str, judges: int, finished: int, tossed: int) -> None:
-    """What is missing, and why.
+def _report_missing(split: str, judges: int, finished: int, tossed: int) -> None:
+    """Say how many personas have no winner, and why.
 
     Raises:
         SystemExit: There is no winner at all.
@@ -173,7 +190,7 @@ def main() -> None:
         judges = [judge for split in SPLITS for judge in judges_of(params, personas, split)]
         shown = [product for product in products if product["split"] in SPLITS]
         teacher = make_teacher(params, judges, shown)
-        rows: Rows = []
+        rows: list[TournamentRow] = []
         expected = _expected_calls(params, judges, shown)
         with open_asker(params, teacher, Purpose("tournaments"), expected) as asker:
             say(f"tournaments: {_forecast(params, asker, judges, shown)}")

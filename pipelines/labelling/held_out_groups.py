@@ -6,23 +6,23 @@ get right.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from pipelines.labelling.teachers.asking import Ranker
 from pipelines.labelling.teachers.from_file import FileTeacher
-from pipelines.labelling.teachers.protocol import Request, Teacher
+from pipelines.labelling.teachers.protocol import Request, Teacher, ranking_row
 from pipelines.run.params import Params
 from pipelines.run.stage import derive_seed
-
-Rows = list[dict[str, Any]]
+from retrieval.storage.schema import ProductRow, RankingRow, TournamentRow
 
 SPLIT = "test"
 MOST_FINALISTS = 2  # in a group; half of a smaller group
 
 
-def plan_groups(params: Params, tournaments: Rows, products: Rows) -> list[Request]:
+def plan_groups(
+    params: Params, tournaments: Sequence[TournamentRow], products: Sequence[ProductRow]
+) -> list[Request]:
     """As many groups a test persona as `tournaments.held_out_groups`, in random order each.
 
     None of products of which there are fewer than two.
@@ -42,7 +42,7 @@ def plan_groups(params: Params, tournaments: Rows, products: Rows) -> list[Reque
 
 
 def _draw(
-    params: Params, tournament: dict[str, Any], ids: Sequence[str], size: int, number: int
+    params: Params, tournament: TournamentRow, ids: Sequence[str], size: int, number: int
 ) -> tuple[str, ...]:
     persona = tournament["persona_id"]
     rng = np.random.default_rng(derive_seed(params.seed, "held_out_groups", persona, str(number)))
@@ -55,7 +55,9 @@ def _draw(
     return tuple(shown[place] for place in rng.permutation(size))
 
 
-def known_groups(teacher: FileTeacher, tournaments: Rows, products: Rows) -> list[Request]:
+def known_groups(
+    teacher: FileTeacher, tournaments: Sequence[TournamentRow], products: Sequence[ProductRow]
+) -> list[Request]:
     """What the file ranks for test personas over test products: it can be asked nothing else."""
     people = {row["persona_id"] for row in tournaments if row["split"] == SPLIT}
     shown = {product["product_id"] for product in products if product["split"] == SPLIT}
@@ -67,18 +69,20 @@ def known_groups(teacher: FileTeacher, tournaments: Rows, products: Rows) -> lis
 
 
 def rank_groups(
-    params: Params, teacher: Teacher, ranker: Ranker, tournaments: Rows, products: Rows
-) -> Rows:
-    """Ask for the order of each group; rows of the rankings table.
-
-    A group that the budget ended before is left out.
+    params: Params,
+    teacher: Teacher,
+    ranker: Ranker,
+    tournaments: Sequence[TournamentRow],
+    products: Sequence[ProductRow],
+) -> list[RankingRow]:
+    """Ask for the order of each group; one that the budget ended before is left out.
 
     Args:
         params: How many groups, and of what size.
         teacher: Who is asked.
         ranker: The way to ask: with journal and budget.
-        tournaments: Rows of the tournaments table.
-        products: Rows of the products table.
+        tournaments: Whose groups, and who was in the last rounds.
+        products: What they show.
     """
     if isinstance(teacher, FileTeacher):
         requests = known_groups(teacher, tournaments, products)
@@ -86,14 +90,7 @@ def rank_groups(
         requests = plan_groups(params, tournaments, products)
     replies = ranker.rank(requests) if requests else []
     return [
-        {
-            "group_id": f"held-out-{number:05d}",
-            "persona_id": request.persona_id,
-            "presented": list(request.presented),
-            "ranking": list(reply.ranking or ()),
-            "teacher": ranker.name,
-            "request_sha256": reply.request_sha256,
-        }
+        ranking_row(f"held-out-{number:05d}", request, reply, ranker.name)
         for number, (request, reply) in enumerate(zip(requests, replies, strict=True))
         if reply is not None
     ]

@@ -107,7 +107,7 @@ def hold(
         requests = [request for one in playing for request in one.requests]
         replies = iter(ranker.rank(requests)) if requests else iter(())
         for one in playing:
-            one.take([next(replies) for _ in one.requests])
+            one.receive([next(replies) for _ in one.requests])
         playing = [one for one in playing if one.requests]
     return [one.outcome for one in tournaments]
 
@@ -121,25 +121,26 @@ class _Tournament:
             raise ValueError(msg)
         self.requests: list[Request] = []
         self.outcome: Outcome | None = None
-        self._play = _play(entry, rules)
-        self._go_on(None)
+        self._rounds = _play_rounds(entry, rules)
+        self._ask_next(None)
 
-    def take(self, replies: Sequence[Reply | None]) -> None:
+    def receive(self, replies: Sequence[Reply | None]) -> None:
         """Go on with the replies to the requests; give up where one is missing."""
-        there = [reply for reply in replies if reply is not None]
-        if len(there) < len(self.requests):
+        known = [reply for reply in replies if reply is not None]
+        if len(known) < len(self.requests):
             self.requests = []
         elif self.requests:
-            self._go_on(there)
+            self._ask_next(known)
 
-    def _go_on(self, replies: list[Reply] | None) -> None:
+    def _ask_next(self, replies: list[Reply] | None) -> None:
+        """Hand the replies to the rounds; None before the first question."""
         try:
-            self.requests = next(self._play) if replies is None else self._play.send(replies)
+            self.requests = next(self._rounds) if replies is None else self._rounds.send(replies)
         except StopIteration as end:
             self.requests, self.outcome = [], end.value
 
 
-def _play(entry: Entry, rules: Rules) -> Generator[list[Request], list[Reply], Outcome]:
+def _play_rounds(entry: Entry, rules: Rules) -> Generator[list[Request], list[Reply], Outcome]:
     """Round after round: yields what to ask, takes the replies, returns the outcome."""
     rng = np.random.default_rng(entry.seed)
     left = list(entry.products)

@@ -5,7 +5,7 @@ that is kept too. What cannot be had now (a server that is down) ends the run, n
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from pipelines.labelling.teachers.budget import Budget
 from pipelines.labelling.teachers.protocol import (
     Answer,
+    Answered,
     Question,
     Reply,
     Request,
@@ -25,7 +26,9 @@ from pipelines.labelling.teachers.protocol import (
 from pipelines.labelling.teachers.replies import read_reply
 from retrieval.storage.journal import Journal, Record
 
-Orders = dict[str, tuple[int, ...] | None]  # request's digest -> places, best first; None: failed
+ATTEMPTS = 2  # the second with the complaint about the first
+
+Order = tuple[int, ...]  # places, best first
 
 
 class Ranker(Protocol):
@@ -98,7 +101,7 @@ class Asker:
         self._bar = bar
         self._counted: set[str] = set()  # keys of the records in `budget.spent`
         self._new: set[str] = set()  # keys of this run's own records
-        self._under_way = 0
+        self._orders: dict[str, Order | None] = {}  # by the request's digest; None: it failed
 
     def forecast(self, requests: Sequence[Request]) -> Forecast:
         """What ranking these will take."""
@@ -122,63 +125,66 @@ class Asker:
             TeacherError: The teacher cannot be asked now; what it said so far is in the journal.
         """
         digests = [request_sha256(self._teacher, request) for request in requests]
-        orders: Orders = {}
-        queue: deque[_Asking] = deque()
+        waiting: deque[_Asking] = deque()
         for digest, request in dict(zip(digests, requests, strict=True)).items():
-            self._settle(_Asking(digest, Question(request)), orders, queue)
-        while queue and not self.budget.reached:
-            self._ask(queue, orders)
+            if digest not in self._orders:
+                self._finish_or_queue(digest, request, waiting)
+        if waiting and not self.budget.reached:
+            self._ask(waiting)
         return [
-            _reply(digest, request, orders[digest]) if digest in orders else None
+            _reply(digest, request, self._orders[digest]) if digest in self._orders else None
             for digest, request in zip(digests, requests, strict=True)
         ]
 
-    def _ask(self, queue: "deque[_Asking]", orders: Orders) -> None:
-        """Ask what is in the queue; complaints join it at its end."""
-        asked: dict[Question, _Asking] = {}
-        answers = self._teacher.answer(self._admitted(queue, asked))
-        try:
-            for answered in answers:
-                self._journal.append([self._record(asked[q], answer) for q, answer in answered])
-                self._new.update(asked[q].key for q, _ in answered)
-                self._under_way -= len(answered)
-                for question, _ in answered:
-                    self._settle(asked.pop(question), orders, queue)
-            if asked:
-                msg = f"{self.name} left {len(asked)} questions unanswered; run again"
-                raise TeacherError(msg)
-        finally:
-            self._under_way = 0
-            if isinstance(answers, Generator):
-                answers.close()
+    def _ask(self, waiting: "deque[_Asking]") -> None:
+        """Keep the teacher busy until nothing waits or the budget ends; complaints queue up too."""
+        under_way: dict[Question, _Asking] = {}
+        with self._teacher.open() as session:
+            while True:
+                while waiting and session.room and self._admits(waiting[0], len(under_way)):
+                    asking = waiting.popleft()
+                    under_way[asking.question] = asking
+                    session.ask(asking.question)
+                if not under_way:
+                    return
+                answered = session.wait()
+                if not answered:
+                    msg = f"{self.name} left {len(under_way)} questions unanswered; run again"
+                    raise TeacherError(msg)
+                for asking in self._keep(answered, under_way):
+                    self._finish_or_queue(asking.digest, asking.question.request, waiting)
 
-    def _admitted(
-        self, queue: "deque[_Asking]", asked: "dict[Question, _Asking]"
-    ) -> Iterator[Question]:
-        while queue:
-            tokens = self._teacher.expected_tokens(queue[0].question.request)
-            if not self.budget.admit(self._under_way, self.budget.prices.cost(*tokens)):
+    def _admits(self, asking: "_Asking", under_way: int) -> bool:
+        """Whether the budget has room for one more; once it had not, it admits no other."""
+        tokens = self._teacher.expected_tokens(asking.question.request)
+        cost = self.budget.prices.cost(*tokens)
+        return not self.budget.reached and self.budget.admit(under_way, cost)
+
+    def _keep(
+        self, answered: Sequence[Answered], under_way: "dict[Question, _Asking]"
+    ) -> "list[_Asking]":
+        """Put answers on disk, before any of them counts; what they answer is under way no more."""
+        asked = [under_way.pop(question) for question, _ in answered]
+        records = [self._record(one, said) for one, (_, said) in zip(asked, answered, strict=True)]
+        self._journal.append(records)
+        self._new.update(record["key"] for record in records)
+        return asked
+
+    def _finish_or_queue(self, digest: str, request: Request, waiting: "deque[_Asking]") -> None:
+        """Go by what the journal has of a request; what it lacks is asked next."""
+        question = Question(request)
+        order: Order | None = None
+        for attempt in range(ATTEMPTS):
+            record = self._known(_key(digest, attempt))
+            if record is None:
+                waiting.append(_Asking(digest, attempt, question))
                 return
-            asking = queue.popleft()
-            asked[asking.question] = asking
-            self._under_way += 1
-            yield asking.question
-
-    def _settle(self, asking: "_Asking", orders: Orders, queue: "deque[_Asking]") -> None:
-        """Take what the journal has for a request, as far as it goes; what is missing is queued."""
-        record = self._known(asking.key)
-        if record is None:
-            queue.append(asking)
-            return
-        self._count(record)
-        request = asking.question.request
-        order, complaint = read_reply(record["raw"], len(request.presented))
-        if order is None and asking.attempt == 0:
-            complaint = record["fault"] or complaint
-            again = Question(request, previous=record["raw"], complaint=complaint)
-            self._settle(_Asking(asking.digest, again), orders, queue)
-            return
-        orders[asking.digest] = order
+            self._count(record)
+            order, complaint = read_reply(record["raw"], len(request.presented))
+            if order is not None:
+                break
+            question = Question(request, record["raw"], record["fault"] or complaint)
+        self._orders[digest] = order
         self._show(failed=order is None)
 
     def _known(self, key: str) -> Record | None:
@@ -199,7 +205,7 @@ class Asker:
     def _record(self, asking: "_Asking", answer: Answer) -> Record:
         cost = self.budget.prices.cost(answer.input_tokens, answer.output_tokens)
         return {
-            "key": asking.key,
+            "key": _key(asking.digest, asking.attempt),
             "stage": self._purpose.stage,
             "cycle": self._purpose.cycle,
             "teacher": self.name,
@@ -227,18 +233,11 @@ class Asker:
 
 @dataclass(frozen=True)
 class _Asking:
-    """A question with the digest of its request."""
+    """A question with the digest of its request, and how often that was asked before."""
 
     digest: str
+    attempt: int
     question: Question
-
-    @property
-    def attempt(self) -> int:
-        return int(bool(self.question.complaint))
-
-    @property
-    def key(self) -> str:
-        return _key(self.digest, self.attempt)
 
 
 def _key(digest: str, attempt: int) -> str:
@@ -255,7 +254,7 @@ def _answer(record: Record) -> Answer:
     )
 
 
-def _reply(digest: str, request: Request, order: tuple[int, ...] | None) -> Reply:
+def _reply(digest: str, request: Request, order: Order | None) -> Reply:
     """In the request's own ids: pictures of two products may be equal."""
     if order is None:
         return Reply(digest, None)

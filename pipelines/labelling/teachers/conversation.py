@@ -8,6 +8,7 @@ from pipelines.labelling.teachers.pictures import Pictures
 from pipelines.labelling.teachers.prompt import read_prompts
 from pipelines.labelling.teachers.protocol import Question, Request
 from pipelines.run.params import Teacher as TeacherParams
+from retrieval.storage.schema import PersonaRow, ProductRow
 
 # Raise it when the code changes what a reply may depend on: turns, pictures, how replies are got.
 FORM = 1
@@ -21,8 +22,8 @@ class Script:
     def __init__(
         self,
         params: TeacherParams,
-        personas: Sequence[Mapping[str, Any]],
-        products: Sequence[Mapping[str, Any]],
+        personas: Sequence[PersonaRow],
+        products: Sequence[ProductRow],
         folder: Path,
     ) -> None:
         """Read the prompts; no picture is opened yet.
@@ -38,7 +39,7 @@ class Script:
         """
         self.pictures = Pictures(folder, params.image_size, products)
         self._prompts = read_prompts(params.prompt, params.complaint)
-        self._personas = {persona["persona_id"]: str(persona["text"]) for persona in personas}
+        self._personas = {persona["persona_id"]: persona["text"] for persona in personas}
         self._picture_tokens = (params.image_size / 28) ** 2
         self.settings: Mapping[str, Any] = {
             "form": FORM,

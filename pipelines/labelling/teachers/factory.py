@@ -1,6 +1,6 @@
 """The teacher that the parameters name, with its journal and its budget."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,12 +15,12 @@ from pipelines.run.params import Params
 from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE
 from pipelines.run.stage import derive_seed, progress, say
 from retrieval.storage.journal import TEACHERS, Journal
-from retrieval.storage.schema import PERSONAS, PRODUCTS, read_rows
-
-Rows = Sequence[Mapping[str, Any]]
+from retrieval.storage.schema import PERSONAS, PRODUCTS, PersonaRow, ProductRow, read_rows
 
 
-def make_teacher(params: Params, personas: Rows, products: Rows) -> Teacher:
+def make_teacher(
+    params: Params, personas: Sequence[PersonaRow], products: Sequence[ProductRow]
+) -> Teacher:
     """A teacher for these personas and products.
 
     Raises:

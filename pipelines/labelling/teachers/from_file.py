@@ -9,16 +9,18 @@ answer.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from graphlib import CycleError, TopologicalSorter
-from itertools import combinations, islice, permutations
+from itertools import combinations, permutations
 from typing import Any
 
 from pipelines.labelling.teachers.file_labels import Order, check_known_ids, read_orders
-from pipelines.labelling.teachers.protocol import Answer, Question, Request
+from pipelines.labelling.teachers.protocol import Answer, Batches, Question, Request, Session
 from pipelines.labelling.teachers.replies import write_reply
 from pipelines.run.params import Teacher as TeacherParams
 from retrieval.storage.files import sha256_file
+from retrieval.storage.schema import PersonaRow, ProductRow
 
 _TOGETHER = 512  # answers at once: each time the journal goes to disk
 _Pair = tuple[str, str]  # better, worse
@@ -32,8 +34,8 @@ class FileTeacher:
     def __init__(
         self,
         params: TeacherParams,
-        personas: Sequence[Mapping[str, Any]],
-        products: Sequence[Mapping[str, Any]],
+        personas: Sequence[PersonaRow],
+        products: Sequence[ProductRow],
     ) -> None:
         """Read the file.
 
@@ -69,11 +71,9 @@ class FileTeacher:
         """None."""
         return 0.0, 0.0
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
-        """Each question with its answer, many at once."""
-        left = iter(questions)
-        while taken := list(islice(left, _TOGETHER)):
-            yield [(question, self._answer(question.request)) for question in taken]
+    def open(self) -> AbstractContextManager[Session]:
+        """Questions are answered many at once."""
+        return nullcontext(Batches(_TOGETHER, self._answer_batch))
 
     def known_groups(self) -> list[Request]:
         """Requests that the file answers, in file order.
@@ -90,6 +90,9 @@ class FileTeacher:
             known.append(Request(group.persona_id, group.presented, seen[group]))
             seen[group] += 1
         return known
+
+    def _answer_batch(self, questions: Sequence[Question]) -> list[Answer]:
+        return [self._answer(question.request) for question in questions]
 
     def _answer(self, request: Request) -> Answer:
         order = self._order(request)
@@ -108,7 +111,7 @@ class FileTeacher:
 def majority_order(votes: Counter[_Pair], products: Sequence[str]) -> tuple[str, ...] | None:
     """The one order, best first, that agrees with every majority; None if there is none or more.
 
-    A pair that is tied, or that nobody judged, is settled by what stands between the two: of
+    A pair that is tied, or that nobody judged, is decided by what stands between the two: of
     a > b and b > c follows a > c.
 
     Args:

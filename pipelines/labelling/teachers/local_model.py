@@ -178,17 +178,17 @@ class LocalModel:
 
         Taken by way of `generate`, which knows the positions of left-padded tokens for every model.
         """
-        taken: list[torch.Tensor] = []
+        seen: list[torch.Tensor] = []
 
-        def take(_: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-            taken.append(args[0][:, -1])
+        def keep_last(_: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            seen.append(args[0][:, -1])
 
-        hook = self._model.get_output_embeddings().register_forward_pre_hook(take)
+        hook = self._model.get_output_embeddings().register_forward_pre_hook(keep_last)
         try:
             self._generate(inputs, 1)
         finally:
             hook.remove()
-        return taken[0]
+        return seen[0]
 
     def _log_shares(self, hidden_D: torch.Tensor, tokens: Sequence[int]) -> list[float]:
         """Log-softmax over the tokens given.

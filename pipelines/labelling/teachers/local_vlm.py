@@ -3,24 +3,25 @@
 `method: logprobs` ranks by the chance that each picture's number comes first in the reply: one pass
 of the model a question. If the model's rankings are Plackett-Luce distributed, which is the model
 behind the loss of `distill`, that is its likeliest ranking; number after number would cost a pass
-each. It is always a permutation, and equal chances are a fault, never settled by place.
+each. It is always a permutation, and equal chances are a fault, never decided by place.
 
 `method: generate` passes on what the model writes.
 """
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.labelling.teachers.conversation import Script, text_part
-from pipelines.labelling.teachers.protocol import Answer, Question, Request
+from pipelines.labelling.teachers.protocol import Answer, Batches, Question, Request, Session
 from pipelines.labelling.teachers.replies import write_reply
 from pipelines.run.params import Teacher as TeacherParams
 from retrieval.storage.files import sha256_folder
+from retrieval.storage.schema import PersonaRow, ProductRow
 
 if TYPE_CHECKING:  # they take seconds to import, and minutes to load
     from pipelines.labelling.teachers.local_model import Conversation, LocalModel
@@ -34,8 +35,8 @@ class LocalTeacher:
     def __init__(
         self,
         params: TeacherParams,
-        personas: Sequence[Mapping[str, Any]],
-        products: Sequence[Mapping[str, Any]],
+        personas: Sequence[PersonaRow],
+        products: Sequence[ProductRow],
         folder: Path,
         device: str,
     ) -> None:
@@ -81,25 +82,20 @@ class LocalTeacher:
             return taken, 0.0
         return taken, float(min(self._params.max_output_tokens, 8 + 3 * len(request.presented)))
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
-        """Each question with its answer, a batch at once.
+    def open(self) -> AbstractContextManager[Session]:
+        """Questions are answered in batches.
 
-        An iterable that ran dry is tried again after a batch: it may hold more once answers have
-        come.
-
-        Raises:
-            TeacherError: The model cannot be loaded, does not fit, or a picture cannot be shown.
+        Waiting raises a `TeacherError` where the model cannot be loaded or does not fit, or a
+        picture cannot be shown.
         """
-        ahead = iter(questions)
-        while batch := list(islice(ahead, self._params.batch_size)):
-            model = self._loaded()
-            started = time.monotonic()
-            answers = self._answer(model, batch)
-            seconds = (time.monotonic() - started) / len(batch)
-            yield [
-                (question, replace(answer, seconds=seconds))
-                for question, answer in zip(batch, answers, strict=True)
-            ]
+        return nullcontext(Batches(self._params.batch_size, self._answer_batch))
+
+    def _answer_batch(self, batch: Sequence[Question]) -> list[Answer]:
+        model = self._loaded()
+        started = time.monotonic()
+        answers = self._answer(model, batch)
+        seconds = (time.monotonic() - started) / len(batch)
+        return [replace(answer, seconds=seconds) for answer in answers]
 
     def _loaded(self) -> "LocalModel":
         if self._model is None:

@@ -1,21 +1,21 @@
 """The `openai` teacher: any OpenAI-compatible chat endpoint (vLLM, SGLang, a hosted one).
 
-One call shows one persona and a few numbered pictures. It answers questions as they are taken, a
-bounded number at once; what the server says of itself (429, 5xx, Retry-After) sets the pace.
+One call shows one persona and a few numbered pictures. A bounded number of calls is under way at
+once; what the server says of itself (429, 5xx, Retry-After) sets the pace.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipelines.labelling.teachers.conversation import Script, Turns
 from pipelines.labelling.teachers.openai_endpoint import Endpoint, check_address
-from pipelines.labelling.teachers.protocol import Answer, Question, Request
+from pipelines.labelling.teachers.protocol import Answered, Question, Request, Session
 from pipelines.run.params import Teacher as TeacherParams
+from retrieval.storage.schema import PersonaRow, ProductRow
 
-Answered = tuple[Question, Answer]
 Call = asyncio.Task[Answered]
 
 
@@ -25,8 +25,8 @@ class OpenAITeacher:
     def __init__(
         self,
         params: TeacherParams,
-        personas: Sequence[Mapping[str, Any]],
-        products: Sequence[Mapping[str, Any]],
+        personas: Sequence[PersonaRow],
+        products: Sequence[ProductRow],
         folder: Path,
         pause: float = 1.0,
     ) -> None:
@@ -71,29 +71,22 @@ class OpenAITeacher:
         brought = min(self._params.max_output_tokens, 8 + 3 * len(request.presented))
         return self._script.input_tokens(request), float(brought)
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[Answered]]:
-        """Each question with its answer, as they come in.
+    @contextmanager
+    def open(self) -> Iterator[Session]:
+        """Calls are under way side by side.
 
-        An iterable that ran dry is tried again while calls are under way: it may hold more once
-        answers have come.
+        Waiting raises a `TeacherError` where the server cannot be asked at all now, or a picture
+        cannot be shown.
 
         Raises:
-            TeacherError: The server cannot be asked at all now, or a picture cannot be shown.
+            TeacherError: The key cannot be a key.
         """
-        limit = self._params.concurrency
         endpoint = Endpoint(self._params, self._pause)
-        with asyncio.Runner() as runner, closing(_Calls(runner, endpoint, limit)) as calls:
-            ahead = iter(questions)
-            while True:
-                while calls.room and (question := next(ahead, None)) is not None:
-                    calls.start(self._ask(endpoint, question))
-                if not calls.under_way:
-                    return
-                answered, fault = calls.wait()
-                if answered:
-                    yield answered
-                if fault:
-                    raise fault
+        with (
+            asyncio.Runner() as runner,
+            closing(_Calls(runner, endpoint, self._params.concurrency, self.messages)) as calls,
+        ):
+            yield calls
 
     def messages(self, question: Question) -> Turns:
         """What is sent for a question."""
@@ -102,41 +95,54 @@ class OpenAITeacher:
     def _picture(self, product: str) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": self._script.pictures.data_url(product)}}
 
-    async def _ask(self, endpoint: Endpoint, question: Question) -> Answered:
-        count = len(question.request.presented)
-        return question, await endpoint.chat(self.messages(question), count)
-
 
 class _Calls:
-    """Calls under way on the runner's event loop, which turns only while it is waited."""
+    """Calls under way on the runner's event loop, which turns only while they are waited for."""
 
-    def __init__(self, runner: asyncio.Runner, endpoint: Endpoint, limit: int) -> None:
+    def __init__(
+        self,
+        runner: asyncio.Runner,
+        endpoint: Endpoint,
+        limit: int,
+        messages: Callable[[Question], Turns],
+    ) -> None:
         self._runner = runner
         self._endpoint = endpoint
         self._limit = limit
-        self.under_way: set[Call] = set()
+        self._messages = messages
+        self._under_way: set[Call] = set()
+        self._fault: BaseException | None = None
 
     @property
-    def room(self) -> bool:
-        return len(self.under_way) < self._limit
+    def room(self) -> int:
+        """None once a call went wrong: the next wait says so."""
+        return 0 if self._fault else self._limit - len(self._under_way)
 
-    def start(self, call: Coroutine[Any, Any, Answered]) -> None:
-        self.under_way.add(self._runner.get_loop().create_task(call))
+    def ask(self, question: Question) -> None:
+        self._under_way.add(self._runner.get_loop().create_task(self._call(question)))
 
-    def wait(self) -> tuple[list[Answered], BaseException | None]:
-        """What has come once at least one call is done, and the first that went wrong."""
-        done, self.under_way = self._runner.run(_first(self.under_way))
-        faults = [fault for call in done if (fault := call.exception())]
-        return [call.result() for call in done if not call.exception()], next(iter(faults), None)
+    async def _call(self, question: Question) -> Answered:
+        count = len(question.request.presented)
+        return question, await self._endpoint.chat(self._messages(question), count)
+
+    def wait(self) -> list[Answered]:
+        """What came beside a call that went wrong is returned first, and the fault raised then."""
+        if self._fault is None:
+            done, self._under_way = self._runner.run(_first(self._under_way))
+            self._fault = next((fault for call in done if (fault := call.exception())), None)
+            if answered := [call.result() for call in done if not call.exception()]:
+                return answered
+        assert self._fault is not None
+        raise self._fault
 
     def close(self) -> None:
         """Give up what is under way."""
         self._runner.run(self._close())
 
     async def _close(self) -> None:
-        for call in self.under_way:
+        for call in self._under_way:
             call.cancel()
-        await asyncio.gather(*self.under_way, return_exceptions=True)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._endpoint.close()
 
 

@@ -3,15 +3,15 @@
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from pipelines.labelling.teachers.protocol import TeacherError
 from retrieval.images import PictureError, open_picture
+from retrieval.storage.schema import ProductRow
 
 JPEG_QUALITY = 90
 CACHED = 256  # pictures; about 30 kB each at 336 pixels: one is shown many times over
@@ -20,7 +20,7 @@ CACHED = 256  # pictures; about 30 kB each at 336 pixels: one is shown many time
 class Pictures:
     """The pictures of the products, by product id."""
 
-    def __init__(self, folder: Path, side: int, products: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, folder: Path, side: int, products: Iterable[ProductRow]) -> None:
         """Note where the pictures are; none is opened yet.
 
         Args:
@@ -35,7 +35,7 @@ class Pictures:
 
     def sha256(self, product_id: str) -> str:
         """Digest of the picture's file, as the products table has it."""
-        return str(self._rows[product_id]["image_sha256"])
+        return self._rows[product_id]["image_sha256"]
 
     def data_url(self, product_id: str) -> str:
         """The picture, scaled down, without metadata.

@@ -6,9 +6,12 @@ A reply is a full permutation of what was presented, or it is no label. Teachers
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from retrieval.storage.schema import RankingRow
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,18 @@ class Reply:
     ranking: tuple[str, ...] | None
 
 
+def ranking_row(group_id: str, request: Request, reply: Reply, teacher: str) -> RankingRow:
+    """A reply as the table of rankings has it; its ranking is empty where there was no label."""
+    return {
+        "group_id": group_id,
+        "persona_id": request.persona_id,
+        "presented": list(request.presented),
+        "ranking": list(reply.ranking or ()),
+        "teacher": teacher,
+        "request_sha256": reply.request_sha256,
+    }
+
+
 class Teacher(Protocol):
     """Answers questions."""
 
@@ -67,15 +82,62 @@ class Teacher(Protocol):
     def expected_tokens(self, request: Request) -> tuple[float, float]:
         """Tokens that asking will take and bring, as far as can be told before."""
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
-        """Each question with its answer, as they come in, several at once where they came so.
+    def open(self) -> AbstractContextManager["Session"]:
+        """Get ready to be asked; at the end of the context what is under way is given up.
 
-        Questions are taken one by one, no sooner than there is room for them: what has not been
-        taken has not been paid for. Closing the iterator gives up what is under way.
+        Raises:
+            TeacherError: The teacher cannot be asked at all now.
+        """
+
+
+Answered = tuple[Question, Answer]
+
+
+class Session(Protocol):
+    """Questions under way: `ask` while there is room, then `wait` for answers, and so on."""
+
+    @property
+    def room(self) -> int:
+        """How many more questions it takes now."""
+
+    def ask(self, question: Question) -> None:
+        """Put a question; from now on it may have to be paid for."""
+
+    def wait(self) -> Sequence[Answered]:
+        """Wait for the next answer under way; several where they came together, in any order.
 
         Raises:
             TeacherError: The teacher cannot be asked at all now; what was answered counts.
         """
+
+
+class Batches:
+    """A session for a teacher that answers what was asked all at once."""
+
+    def __init__(self, size: int, answer: Callable[[Sequence[Question]], Sequence[Answer]]) -> None:
+        """Nothing has been asked yet.
+
+        Args:
+            size: The most questions of a batch.
+            answer: Gives the answers to a batch, in its order.
+        """
+        self._size = size
+        self._answer = answer
+        self._batch: list[Question] = []
+
+    @property
+    def room(self) -> int:
+        """What the batch lacks."""
+        return self._size - len(self._batch)
+
+    def ask(self, question: Question) -> None:
+        """Put a question into the batch."""
+        self._batch.append(question)
+
+    def wait(self) -> Sequence[Answered]:
+        """Answer the batch."""
+        batch, self._batch = self._batch, []
+        return list(zip(batch, self._answer(batch), strict=True))
 
 
 class TeacherError(Exception):

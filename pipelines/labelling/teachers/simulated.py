@@ -9,13 +9,21 @@ import hashlib
 import math
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from pipelines.labelling.teachers.protocol import Answer, Question, Request, request_sha256
+from pipelines.labelling.teachers.protocol import (
+    Answer,
+    Batches,
+    Question,
+    Request,
+    Session,
+    request_sha256,
+)
 from pipelines.labelling.teachers.replies import write_reply
 from pipelines.run.params import SimulatedTeacher as SimulatedParams
+from retrieval.storage.schema import PersonaRow, ProductRow
 from retrieval.wants import facts, utility
 
 _TOGETHER = 512  # answers at once: each time the journal goes to disk
@@ -30,8 +38,8 @@ class SimulatedTeacher:
         self,
         params: SimulatedParams,
         seed: int,
-        personas: Sequence[Mapping[str, Any]],
-        products: Sequence[Mapping[str, Any]],
+        personas: Sequence[PersonaRow],
+        products: Sequence[ProductRow],
     ) -> None:
         """Note who wants what, and what there is.
 
@@ -72,13 +80,13 @@ class SimulatedTeacher:
         """None."""
         return 0.0, 0.0
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Sequence[tuple[Question, Answer]]]:
-        """Each question with its answer; one by one where there is a latency."""
-        together = 1 if self._params.latency else _TOGETHER
-        left = iter(questions)
-        while taken := list(islice(left, together)):
-            time.sleep(self._params.latency)
-            yield [(question, self._answer(question)) for question in taken]
+    def open(self) -> AbstractContextManager[Session]:
+        """Questions are answered many at once; one by one where there is a latency."""
+        return nullcontext(Batches(1 if self._params.latency else _TOGETHER, self._answer_batch))
+
+    def _answer_batch(self, questions: Sequence[Question]) -> list[Answer]:
+        time.sleep(self._params.latency)
+        return [self._answer(question) for question in questions]
 
     def _answer(self, question: Question) -> Answer:
         # Asked again with a complaint, it draws anew.

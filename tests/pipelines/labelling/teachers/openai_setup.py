@@ -11,6 +11,7 @@ from pipelines.labelling.teachers.openai_chat import OpenAITeacher
 from pipelines.labelling.teachers.protocol import Question, Request
 from pipelines.run.params import Teacher as TeacherParams
 from pipelines.run.params import load_params
+from tests.pipelines.labelling.teachers.answers import answers_to
 
 TOP = Path(__file__).parents[4]
 PAUSE = 0.02
@@ -70,7 +71,7 @@ def questions(count, persona="p1"):
 
 def ask(teacher, questions):
     """Answers by which asking it was."""
-    pairs = [pair for batch in teacher.answer(questions) for pair in batch]
+    pairs = [pair for batch in answers_to(teacher, questions) for pair in batch]
     return {question.request.repeat: answer for question, answer in pairs}
 
 

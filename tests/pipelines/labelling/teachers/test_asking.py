@@ -1,7 +1,8 @@
 """Asking a teacher with a memory and a budget, against teachers that are scripted."""
 
 import json
-from itertools import islice, permutations
+from contextlib import contextmanager
+from itertools import permutations
 
 import pytest
 
@@ -17,14 +18,15 @@ HALF = '{"ranking": [3, 1]}'
 
 
 class Scripted:
-    """Answers as told; a few questions at once, and it counts what it is asked."""
+    """Answers as told, a few questions at once; it is its own session, and keeps its questions."""
 
     name = "scripted"
 
     def __init__(self, reply=lambda question: GOOD, together=2, fail_after=None):
         self.settings = {}
         self.asked = []
-        self.closed = 0
+        self.under_way = []
+        self.opened = self.closed = 0
         self._reply, self._together, self._fail_after = reply, together, fail_after
 
     def content(self, request):
@@ -33,16 +35,28 @@ class Scripted:
     def expected_tokens(self, request):
         return 100.0, 10.0
 
-    def answer(self, questions):
-        left = iter(questions)
+    @contextmanager
+    def open(self):
+        self.opened += 1
         try:
-            while taken := list(islice(left, self._together)):
-                self.asked += taken
-                if self._fail_after is not None and len(self.asked) > self._fail_after:
-                    raise TeacherError("the server is down")
-                yield [(q, self._answer(q)) for q in taken]
+            yield self
         finally:
             self.closed += 1
+
+    @property
+    def room(self):
+        return self._together - len(self.under_way)
+
+    def ask(self, question):
+        assert self.room > 0
+        self.asked.append(question)
+        self.under_way.append(question)
+
+    def wait(self):
+        if self._fail_after is not None and len(self.asked) > self._fail_after:
+            raise TeacherError("the server is down")
+        answered, self.under_way = self.under_way, []
+        return [(question, self._answer(question)) for question in answered]
 
     def _answer(self, question):
         raw = self._reply(question)
@@ -208,9 +222,8 @@ def test_where_the_budget_ends_before_the_second_asking_there_is_no_reply_yet(pa
 
 def test_a_teacher_that_leaves_questions_unanswered_is_an_error(path):
     class Forgetful(Scripted):
-        def answer(self, questions):
-            for answered in super().answer(questions):
-                yield answered[:1]
+        def wait(self):
+            return super().wait()[:1]
 
     with pytest.raises(TeacherError, match="scripted left 2 questions unanswered"):
         ask(path, Forgetful(), requests(4))
@@ -222,7 +235,60 @@ def test_the_teacher_is_closed_however_it_ends(path):
     interrupted = Scripted(lambda question: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         ask(path, interrupted, requests(9))
-    assert (teacher.closed, interrupted.closed) == (1, 1)
+    assert [(one.opened, one.closed) for one in (teacher, interrupted)] == [(1, 1)] * 2
+
+
+def test_a_teacher_without_a_question_for_it_is_not_opened(path):
+    ask(path, Scripted(), requests(3))
+    teacher = Scripted()
+    ask(path, teacher, requests(3))
+    assert teacher.opened == 0
+
+
+def test_a_complaint_does_not_wait_for_the_questions_under_way(path):
+    """Whoever has room is asked: the teacher is never idle while something waits."""
+
+    class OneByOne(Scripted):
+        def wait(self):
+            rooms.append(self.room)
+            question = self.under_way.pop(0)
+            return [(question, self._answer(question))]
+
+    rooms = []
+    first, *_ = wanted = requests(4)
+    teacher = OneByOne(lambda q: HALF if q.request == first and not q.complaint else GOOD)
+    ask(path, teacher, wanted)
+    assert [(q.request.persona_id, bool(q.complaint)) for q in teacher.asked] == [
+        ("p0", False), ("p1", False), ("p2", False), ("p3", False), ("p0", True),
+    ]  # fmt: skip
+    assert rooms == [0, 0, 0, 0, 1]
+
+
+def test_the_budget_admits_none_beside_one_that_it_refused(path):
+    """What comes back cheaper than expected makes no room again: what was asked stays a prefix."""
+    call = (100 * 10 + 10 * 100) / 1e6
+    teacher = Scripted(lambda question: Answer(GOOD, "", 1, 0))
+    replies, budget, _ = ask(path, teacher, requests(9), max_cost_usd=1.5 * call)
+    assert (len(teacher.asked), budget.reached) == (1, True)
+    assert rankings(replies) == [("c", "a", "b")] + [None] * 8
+
+
+def test_each_reply_is_on_disk_before_it_counts(path, monkeypatch):
+    """A disk that is full: what it did not take is neither counted nor a label."""
+    append = Journal.append
+
+    def fill_up(journal, records):
+        if len(journal) >= 4:
+            raise OSError("no space left")
+        append(journal, records)
+
+    monkeypatch.setattr(Journal, "append", fill_up)
+    budget = Budget(Prices(10.0, 100.0), None, None)
+    with Journal(path) as journal:
+        asker = Asker(Scripted(), journal, Purpose("label", "c1"), budget)
+        with pytest.raises(OSError, match="no space left"):
+            asker.rank(requests(9))
+    assert len(list(read_journal(path))) == budget.spent.calls == 4
 
 
 def test_no_secret_and_no_more_than_needed_is_in_the_journal(path):

@@ -11,6 +11,7 @@ from pipelines.labelling.teachers.protocol import Question, Request, request_sha
 from pipelines.labelling.teachers.replies import read_reply
 from pipelines.run.params import load_params
 from retrieval.storage.schema import RANKINGS, write_rows
+from tests.pipelines.labelling.teachers.answers import answers_to
 
 PERSONAS = [{"persona_id": persona} for persona in ("ann", "bob")]
 PRODUCTS = [{"product_id": product} for product in "abcde"]
@@ -37,7 +38,7 @@ def _params(path):
 def _ask(teacher, persona, presented, repeat=0):
     """The products in the order of the reply, best first; the fault where there is none."""
     question = Question(Request(persona, tuple(presented), repeat))
-    ((asked, answer),) = next(teacher.answer([question]))
+    ((asked, answer),) = next(answers_to(teacher, [question]))
     assert asked is question
     if answer.fault:
         assert answer.raw == ""

@@ -17,6 +17,7 @@ from pipelines.labelling.teachers.local_vlm import LocalTeacher, rank_by_chance
 from pipelines.labelling.teachers.protocol import Question, Request, TeacherError, request_sha256
 from pipelines.labelling.teachers.replies import read_reply
 from pipelines.run.params import load_params
+from tests.pipelines.labelling.teachers.answers import answers_to
 from tests.pipelines.labelling.teachers.tiny_vlm import IMAGE_TOKENS, build_tiny_vlm
 
 PERSONAS = [
@@ -80,7 +81,7 @@ def _params(**changes):
 
 def _answers(teacher, requests):
     questions = [Question(request) for request in requests]
-    answered = [pair for batch in teacher.answer(questions) for pair in batch]
+    answered = [pair for batch in answers_to(teacher, questions) for pair in batch]
     assert [question for question, _ in answered] == questions
     return [answer for _, answer in answered]
 
@@ -213,23 +214,22 @@ def test_a_complaint_adds_the_exchange(teacher):
     assert [part.get("text") for part in first[0]["content"][1:]] == [
         "Picture 1:", None, "Picture 2:", None,
     ]  # fmt: skip
-    (((_, answer), *_),) = teacher().answer([again])
+    (((_, answer), *_),) = answers_to(teacher(), [again])
     assert sorted(_ranking(answer, 2)) == [0, 1]
 
 
-def test_no_more_than_a_batch_is_taken_before_it_is_answered(teacher):
-    taken = []
-
-    def questions():
-        for request in _requests():
-            taken.append(request)
-            yield Question(request)
-
-    answers = teacher(batch_size=3).answer(questions())
-    assert taken == []
-    assert [len(next(answers)), len(taken)] == [3, 3]
-    assert [len(next(answers)), len(taken)] == [1, 4]
-    assert next(answers, None) is None
+def test_there_is_room_for_a_batch_and_it_is_answered_at_once(teacher):
+    first, second, third, fourth = (Question(request) for request in _requests())
+    with teacher(batch_size=3).open() as session:
+        rooms = [session.room]
+        for question in (first, second, third):
+            session.ask(question)
+            rooms.append(session.room)
+        assert rooms == [3, 2, 1, 0]
+        assert [question for question, _ in session.wait()] == [first, second, third]
+        assert session.room == 3
+        session.ask(fourth)
+        assert [question for question, _ in session.wait()] == [fourth]
 
 
 def test_equal_chances_and_no_numbers_are_faults():

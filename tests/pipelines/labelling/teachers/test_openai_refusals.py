@@ -10,6 +10,7 @@ from email.utils import format_datetime
 import pytest
 
 from pipelines.labelling.teachers.protocol import TeacherError
+from tests.pipelines.labelling.teachers.answers import answers_to
 from tests.pipelines.labelling.teachers.chat_server import ChatServer, ranking
 from tests.pipelines.labelling.teachers.openai_setup import (
     ask,
@@ -170,7 +171,8 @@ def test_a_refusal_of_one_question_is_its_fault(make):
 def test_a_server_that_refuses_question_after_question_ends_the_run(make):
     """It may be the server: one that takes a single picture a call answers 400 to every group."""
     with ChatServer(lambda *_: (400, b"At most 1 image may be provided")) as server:
-        answers = make(server.url, concurrency=1, structured=False).answer(questions(99))
+        teacher = make(server.url, concurrency=1, structured=False)
+        answers = answers_to(teacher, questions(99))
         faults = [next(answers)[0][1].fault for _ in range(4)]
         with pytest.raises(TeacherError, match=r"refused the first 5 questions.*At most 1 image"):
             next(answers)
@@ -198,7 +200,7 @@ def test_the_key_is_sent_and_shown_nowhere(make, monkeypatch, caplog):
 
     with ChatServer(script) as server:
         teacher = make(server.url, concurrency=1, structured=False)
-        answers = teacher.answer(questions(3))
+        answers = answers_to(teacher, questions(3))
         shown = [repr(next(answers)), repr(next(answers))]
         with pytest.raises(TeacherError, match="TEACHER_KEY holds no valid key") as fault:
             next(answers)

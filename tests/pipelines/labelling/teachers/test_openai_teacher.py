@@ -13,6 +13,7 @@ from pipelines.labelling.teachers.protocol import (
     request_sha256,
 )
 from pipelines.labelling.teachers.replies import read_reply
+from tests.pipelines.labelling.teachers.answers import answers_to
 from tests.pipelines.labelling.teachers.chat_server import ChatServer, completion, ranking
 from tests.pipelines.labelling.teachers.openai_setup import (
     COLORS,
@@ -170,7 +171,7 @@ def test_a_model_that_takes_the_newer_limit_gets_it(make):
 # Pace
 
 
-def test_calls_at_once_are_bounded_and_questions_taken_late(make):
+def test_calls_at_once_are_bounded(make):
     taken, answered, ahead = 0, 0, []
 
     def counted():
@@ -180,7 +181,7 @@ def test_calls_at_once_are_bounded_and_questions_taken_late(make):
             yield question
 
     with ChatServer(lambda *_: (*ranking(1, 2, 3), {}, 0.03)) as server:
-        for batch in make(server.url, concurrency=4).answer(counted()):
+        for batch in answers_to(make(server.url, concurrency=4), counted()):
             ahead.append(taken - answered)
             answered += len(batch)
     assert answered == 30
@@ -188,48 +189,24 @@ def test_calls_at_once_are_bounded_and_questions_taken_late(make):
     assert max(ahead) == 4
 
 
-def test_questions_that_answers_bring_are_asked_too(make):
-    """An iterable that was dry while calls were under way, as a queue of complaints is."""
-    queue = questions(1)
-
-    class Queue:
-        def __iter__(self):
-            return self
-
-        def __next__(self):
-            if not queue:
-                raise StopIteration
-            return queue.pop()
-
+def test_who_is_not_asked_is_sent_nothing(make):
     with ChatServer(lambda *_: ranking(1, 2, 3)) as server:
-        for number, batch in enumerate(make(server.url).answer(Queue())):
-            assert len(batch) == 1
-            if number < 2:
-                queue.append(Question(Request("p1", COLORS, number + 1)))
-    assert len(server.bodies) == 3
-
-
-def test_nothing_is_sent_before_the_first_answer_is_wanted(make):
-    with ChatServer(lambda *_: ranking(1, 2, 3)) as server:
-        answers = make(server.url).answer(questions(1))
-        time.sleep(0.05)
+        with make(server.url).open():
+            time.sleep(0.05)
         assert server.bodies == []
-        assert list(make(server.url).answer([])) == []
-        answers.close()
-    assert server.bodies == []
 
 
-def test_closing_gives_up_what_is_under_way(make):
+def test_at_the_end_of_the_context_what_is_under_way_is_given_up(make):
     script = lambda number, _: (*ranking(1, 2, 3), {}, 0 if number == 0 else 0.5)  # noqa: E731
     with ChatServer(script) as server:
-        answers = make(server.url, concurrency=3).answer(questions(9))
-        next(answers)
-        started = time.monotonic()
-        answers.close()
+        with make(server.url, concurrency=3).open() as session:
+            for question in questions(3):
+                session.ask(question)
+            assert len(session.wait()) == 1
+            started = time.monotonic()
         assert time.monotonic() - started < 0.3
-        assert list(answers) == []
         time.sleep(0.1)
-        assert len(server.bodies) <= 4
+        assert len(server.bodies) == 3
 
 
 @pytest.mark.filterwarnings(
@@ -237,7 +214,7 @@ def test_closing_gives_up_what_is_under_way(make):
 )
 def test_nothing_leaks_where_the_consumer_fails(make):
     def fail():
-        for _ in make(server.url).answer(questions(9)):
+        for _ in answers_to(make(server.url), questions(9)):
             raise KeyError
 
     with ChatServer(lambda *_: ranking(1, 2, 3)) as server, pytest.raises(KeyError):
@@ -256,7 +233,7 @@ def test_what_came_beside_a_failure_is_kept(make, monkeypatch):
         return Answer("")
 
     monkeypatch.setattr(Endpoint, "chat", chat)
-    answers = make(concurrency=4).answer(questions(20))
+    answers = answers_to(make(concurrency=4), questions(20))
     assert len(next(answers)) == 3
     with pytest.raises(TeacherError, match="no more"):
         next(answers)

@@ -17,6 +17,7 @@ from pipelines.labelling.teachers.protocol import Question, Request
 from pipelines.labelling.teachers.replies import read_reply
 from pipelines.run.params import Teacher as TeacherParams
 from pipelines.run.params import load_params
+from tests.pipelines.labelling.teachers.answers import answers_to
 from tests.pipelines.labelling.teachers.tiny_vlm import IMAGE_TOKENS, build_tiny_vlm
 
 pytestmark = pytest.mark.slow
@@ -91,7 +92,7 @@ def _no_proxy(monkeypatch):
 
 
 def _ask(teacher, questions):
-    return dict(pair for batch in teacher.answer(questions) for pair in batch)
+    return dict(pair for batch in answers_to(teacher, questions) for pair in batch)
 
 
 def test_replies_come_with_tokens_counted_and_are_no_rankings(server, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from pipelines.labelling.teachers.protocol import Question, Request, request_sha
 from pipelines.labelling.teachers.replies import read_reply
 from pipelines.labelling.teachers.simulated import SimulatedTeacher
 from pipelines.run.params import SimulatedTeacher as SimulatedParams
+from tests.pipelines.labelling.teachers.answers import answers_to
 
 DRAWS = 3000
 PERSONAS = [
@@ -36,7 +37,7 @@ def _ask(teacher, requests, **complaint):
     """Each request's ranking, or None where the reply is none."""
     rankings = []
     questions = [Question(request, **complaint) for request in requests]
-    for answered in teacher.answer(questions):
+    for answered in answers_to(teacher, questions):
         for question, answer in answered:
             shown = question.request.presented
             order, _ = read_reply(answer.raw, len(shown))
@@ -69,19 +70,15 @@ def test_a_complaint_gets_another_reply_and_that_always_the_same():
     assert 0.35 < sum(again is None for again in after_a_failure) / len(after_a_failure) < 0.65
 
 
-def test_latency_is_waited_for_and_what_is_not_taken_is_not_answered():
-    taken = []
-
-    def questions():
-        for repeat in range(5):
-            taken.append(repeat)
-            yield Question(Request("u", IDS, repeat))
-
-    answers = _teacher(latency=0.05).answer(questions())
-    began = time.perf_counter()
-    assert len(next(answers)) == 1
-    assert time.perf_counter() - began >= 0.05
-    assert taken == [0]
+def test_a_teacher_with_a_latency_is_asked_one_by_one_and_takes_its_time():
+    with _teacher(latency=0.05).open() as session:
+        began = time.perf_counter()
+        for repeat in range(2):
+            assert session.room == 1
+            session.ask(Question(Request("u", IDS, repeat)))
+            assert session.room == 0
+            assert len(session.wait()) == 1
+        assert time.perf_counter() - began >= 0.1
     assert _teacher(latency=0.05).settings == _teacher().settings
 
 
