@@ -28,7 +28,7 @@ from pipelines.evaluation.personas import (
     summarise,
 )
 from pipelines.evaluation.report import REPORT, write_report
-from pipelines.evaluation.slices import is_headline, slice_metrics, slice_personas
+from pipelines.evaluation.slices import Slices, is_headline, slice_metrics, slice_personas
 from pipelines.evaluation.statistics import Resampling
 from pipelines.evaluation.tables import (
     write_calibration,
@@ -113,7 +113,7 @@ def headline(rows: ModelRows) -> ModelRows:
     return {model: [row for row in rows[model] if is_headline(row["slices"])] for model in rows}
 
 
-def write_reports(held_out: HeldOut, rows: ModelRows, slices: Any, params: Params) -> None:
+def write_reports(held_out: HeldOut, rows: ModelRows, slices: Slices, params: Params) -> None:
     """The tables that the report draws; personas of unseen interests stand in the slices alone."""
     chosen = [row for row, slices_ in enumerate(held_out.slices_Q) if is_headline(slices_)]
     here, shown = headline(rows), held_out.only(chosen)

@@ -4,6 +4,7 @@ Q personas, C products, K products a group, P pairs.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,15 @@ from retrieval.storage.schema import RANKINGS, read_rows
 Floats = NDArray[np.floating]
 
 BINS = 10
+
+
+class CalibrationRow(TypedDict):
+    """A row of reports/calibration.csv: pairs whose scores differ by about as much."""
+
+    model: str
+    difference: float
+    share: float  # of pairs in which the teacher prefers the higher-scored one
+    n: int
 
 
 def read_groups(held_out: HeldOut) -> list[list[Columns]]:
@@ -54,7 +64,7 @@ def _tau(scores_K: Floats) -> float:
 
 def calibrate(
     groups_Q: Sequence[Sequence[Columns]], scores: Mapping[str, Floats]
-) -> list[dict[str, str | float]]:
+) -> list[CalibrationRow]:
     """How often the teacher prefers the higher-scored of two, by how much higher it is.
 
     Args:
@@ -62,10 +72,10 @@ def calibrate(
         scores: Model -> scores (Q, C).
 
     Returns:
-        Rows of reports/calibration.csv: at most ten a model, of as many pairs each, by rising
-        difference; pairs of equal scores are left out.
+        At most ten rows a model, of as many pairs each, by rising difference; pairs of equal
+        scores are left out.
     """
-    rows: list[dict[str, str | float]] = []
+    rows: list[CalibrationRow] = []
     for model, scores_QC in scores.items():
         ahead_P = _differences(groups_Q, scores_QC)
         ahead_P = ahead_P[np.argsort(np.abs(ahead_P), kind="stable")]

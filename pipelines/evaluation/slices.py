@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -11,10 +11,21 @@ from pipelines.held_out.winners import HeldOut
 from retrieval.storage.schema import PersonaRow, ProductRow, QueryRow
 from retrieval.wants import main_attribute
 
-Slices = dict[str, dict[str, dict[str, Any]]]  # slice -> value -> numbers
-
 INTEREST, SECOND_INTEREST = "interest", "second interest"  # facets
 BANDS = {1: ("low", "top"), 2: ("low", "middle", "top")}  # of price, by how many edges part them
+
+
+class SliceNumbers(TypedDict):
+    """What distillation changed for some of the personas; None where nothing can be said."""
+
+    n: int
+    base: float | None  # mean percentile
+    student: float | None
+    gain: float | None
+    ci95: list[float] | None  # of the gain
+
+
+Slices = dict[str, dict[str, SliceNumbers]]  # slice -> value -> numbers
 
 
 def slice_personas(
@@ -107,7 +118,7 @@ def slice_metrics(
     }
 
 
-def _numbers(percentiles_N2: np.ndarray, resampling: Resampling) -> dict[str, Any]:
+def _numbers(percentiles_N2: np.ndarray, resampling: Resampling) -> SliceNumbers:
     gains = percentiles_N2[:, 1] - percentiles_N2[:, 0]
     return {
         "n": len(percentiles_N2),

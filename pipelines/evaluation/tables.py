@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.evaluation.groups import CalibrationRow
 from pipelines.evaluation.series import TITLES
 from pipelines.evaluation.slices import Slices
 from pipelines.held_out.winners import HeldOut
@@ -31,13 +32,13 @@ def write_slices(slices: Slices) -> None:
     rows: list[list[Any]] = []
     for name, values in slices.items():
         for value, numbers in values.items():
-            means = [numbers[key] for key in ("base", "student", "gain")]
+            means = (numbers["base"], numbers["student"], numbers["gain"])
             cells = [_cell(number) for number in (*means, *(numbers["ci95"] or (None, None)))]
             rows.append([name, value, numbers["n"], *cells])
     _write(SLICES_FILE, ["slice", "value", "n", "base", "student", "gain", "low", "high"], rows)
 
 
-def write_calibration(rows: Iterable[Mapping[str, Any]]) -> None:
+def write_calibration(rows: Iterable[CalibrationRow]) -> None:
     """reports/calibration.csv, from the rows of `calibrate`."""
     cells = [[r["model"], f"{r['difference']:.6g}", _cell(r["share"]), r["n"]] for r in rows]
     _write(CALIBRATION_FILE, ["model", "difference", "share", "n"], cells)

@@ -75,7 +75,7 @@ def frozen_features(
     Args:
         encoder: The model; nothing in it has been trained yet.
         tower: Its image tower, split.
-        products: Products of the products table.
+        products: All of them, in the order of the features.
         split: Where it is split: two splits of a model have two names.
     """
     path = FEATURES / f"{_digest(encoder, products, split)}.safetensors"
