@@ -8,7 +8,6 @@ from pipelines.labelling.teachers.asking import Asker, Purpose
 from pipelines.labelling.teachers.budget import make_budget
 from pipelines.labelling.teachers.from_file import FileTeacher
 from pipelines.labelling.teachers.local_vlm import LocalTeacher
-from pipelines.labelling.teachers.openai_chat import OpenAITeacher
 from pipelines.labelling.teachers.protocol import Teacher, TeacherError
 from pipelines.labelling.teachers.simulated import SimulatedTeacher
 from pipelines.run.params import Params
@@ -28,6 +27,8 @@ def make_teacher(
     """
     teacher, pictures = params.teacher, PRODUCTS_FILE.parent
     if teacher.kind == "openai":
+        from pipelines.labelling.teachers.openai_chat import OpenAITeacher  # httpx takes 0.1 s
+
         return OpenAITeacher(teacher, personas, products, pictures)
     if teacher.kind == "transformers":
         return LocalTeacher(teacher, personas, products, pictures, params.compute.device)
