@@ -115,7 +115,11 @@ def test_without_subjects_there_is_no_folder_for_them(folder: Any) -> None:
         (
             "g1",
             {"image": "none.png"},
-            {"q1": "truth 'g1' is row 5, which is rejected", "g1": "", "q3": "truth 'g1' is row 5"},
+            {
+                "q1": "truth 'g1' is row 5, which is rejected",
+                "g1": "does not exist",
+                "q3": "truth 'g1' is row 5",
+            },
         ),
         ("q1", {"truths": ["g9"]}, {"q1": "truth 'g9' is no row_id of this file"}),
         ("q1", {"truths": ["r1"]}, {"q1": "truth 'r1' is row 2, which is rejected or no gallery"}),

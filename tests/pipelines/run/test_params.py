@@ -90,7 +90,7 @@ def test_an_unknown_key_is_named_with_what_was_got(load, section):
         ("distill.retention_weight", -1),
         ("distill.patience", 0),
         ("concepts.identifier", "two words"),
-        ("concepts.l2", -0.1),
+        ("concepts.l2", []),
         ("cycles", {}),
         ("evaluate.bootstrap_samples", 99),
         ("check_retrieval.min_mean_percentile", 1.5),
@@ -103,6 +103,11 @@ def test_a_value_that_makes_no_sense_is_named_with_what_was_got(load, key, value
         load(key, value)
     assert f"  {key}" in str(error.value)
     assert f"(got {value!r})" in str(error.value)
+
+
+def test_each_of_several_values_must_make_sense(load):
+    with pytest.raises(SystemExit, match=r"concepts\.l2\.1: .*\(got -0\.1\)"):
+        load("concepts.l2", [0.1, -0.1])
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_the_majority_decides_on_choices(teacher):
     ("votes", "order"),
     [
         ("ab bc", "abc"),  # a > c follows
-        ("ab bc ac ca", "abc"),  # and settles a tie
+        ("ab bc ac ca", "abc"),  # and decides a tie
         ("ab bc ca", None),  # a cycle
         ("ab ac", None),  # b or c next
         ("ab ba bc", None),
@@ -97,7 +97,7 @@ def test_only_a_single_order_is_an_answer(votes, order):
         assert (got and "".join(got)) == order
 
 
-def test_what_is_settled_agrees_with_every_majority_and_the_rest_has_two_orders():
+def test_an_order_agrees_with_every_majority_and_where_there_is_none_two_would():
     products = "abcd"
     pairs = [(x, y) for x in products for y in products if x < y]
     for code in range(3 ** len(pairs)):  # every pair won, lost or tied
@@ -127,7 +127,7 @@ def test_the_groups_of_a_file_of_rankings_bring_back_its_rows(teacher):
     assert answers == ["bca", "ba", "cba", "abc"]
 
 
-def test_the_groups_of_a_file_of_choices_are_its_settled_pairs(teacher):
+def test_the_groups_of_a_file_of_choices_are_its_pairs_with_a_majority(teacher):
     rows = ["ann,c,b", "ann,a,b", "ann,b,c", "ann,b,a", "bob,e,d", "ann,b,c"]
     file = teacher(CHOSEN + "\n".join(rows))
     assert file.known_groups() == [Request("ann", ("b", "c")), Request("bob", ("d", "e"))]
