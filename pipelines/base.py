@@ -14,7 +14,7 @@ Run:  dvc repro base
 Tiny: python -m pipelines.base, after base.epochs: 1 in params.yaml
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -44,23 +44,35 @@ from retrieval.compute import make_repeatable, resolve_device
 from retrieval.encoder import Encoder, create_encoder, save_encoder
 from retrieval.metrics import recall_at
 from retrieval.storage.files import sha256_file, write_json
-from retrieval.storage.schema import BASE_SPLIT, PERSONAS, PRODUCTS, RANKINGS, read_rows, write_rows
+from retrieval.storage.schema import (
+    BASE_SPLIT,
+    PERSONAS,
+    PRODUCTS,
+    RANKINGS,
+    PersonaRow,
+    ProductRow,
+    read_rows,
+    write_rows,
+)
 from retrieval.storage.vectors import write_vectors
 
 TRAINED_ON = ("train", BASE_SPLIT)
 
-Rows = list[dict[str, Any]]
 Floats = NDArray[np.float32]
 
 
-def read_pictures(encoder: Encoder, products: Rows) -> torch.Tensor:
+def read_pictures(encoder: Encoder, products: Sequence[ProductRow]) -> torch.Tensor:
     """The pixels of all products."""
     folder = PRODUCTS_FILE.parent
     return encoder.read_pixels([folder / product["image"] for product in products])
 
 
 def train_on_captions(
-    encoder: Encoder, pixels: torch.Tensor, texts_ND: Floats, products: Rows, params: Params
+    encoder: Encoder,
+    pixels: torch.Tensor,
+    texts_ND: Floats,
+    products: Sequence[ProductRow],
+    params: Params,
 ) -> dict[str, list[float]]:
     """Train on the training products; returns the losses, by part; none where weights are given."""
     if params.base.pretrained is not None:
@@ -73,7 +85,7 @@ def train_on_captions(
     return {"choice": choice, "alignment": train_head(encoder, captioned, params)}
 
 
-def embed_personas(encoder: Encoder, personas: Rows) -> None:
+def embed_personas(encoder: Encoder, personas: Sequence[PersonaRow]) -> None:
     """Write the vectors of the texts, and of the paraphrases that held-out personas have."""
     texts = {row["persona_id"]: row["text"] for row in personas}
     held_out = [row for row in personas if row["split"] != "train"]

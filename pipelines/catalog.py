@@ -9,7 +9,6 @@ Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas
 """
 
 from pathlib import Path
-from typing import Any
 
 from pipelines.ingest.folder import read_folder
 from pipelines.ingest.pictures import PictureLimits
@@ -20,14 +19,22 @@ from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
 from pipelines.run.stage import derive_seed, say, stage_lock
 from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
 from retrieval.storage.files import atomic_folder
-from retrieval.storage.schema import PERSONAS, PRODUCTS, SUBJECTS, write_rows
+from retrieval.storage.schema import (
+    PERSONAS,
+    PRODUCTS,
+    SUBJECTS,
+    PersonaRow,
+    ProductRow,
+    SubjectRow,
+    write_rows,
+)
 
 REJECTS = Path("reports/catalog_rejects.csv")
 
-Rows = list[dict[str, Any]]
 
-
-def photos(settings: Catalog, folder: Path) -> tuple[Rows, Rows, Rows]:
+def photos(
+    settings: Catalog, folder: Path
+) -> tuple[list[ProductRow], list[PersonaRow], list[SubjectRow]]:
     """Products, personas and subjects of the user's folder; good pictures go into `folder`.
 
     Raises:
@@ -60,7 +67,7 @@ def main() -> None:
         texts = [" ".join(row["text"].casefold().split()) for row in personas]
         personas = assign_splits(personas, texts, settings.split, seed)
         # The subjects' table lies one folder above its pictures'.
-        above = [
+        above: list[SubjectRow] = [
             {**row, "image": f"{PRODUCTS_FILE.parent.name}/{row['image']}" if row["image"] else ""}
             for row in subjects
         ]

@@ -12,8 +12,8 @@ Tiny: python -m pipelines.check_labels c1, after check_labels.min_rankings: 10 i
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
@@ -29,7 +29,16 @@ from pipelines.run.paths import (
 )
 from pipelines.run.stage import cycle_argument, derive_seed, say, stage_lock
 from retrieval.storage.files import read_json, sha256_file, write_json
-from retrieval.storage.schema import AUDITS, PERSONAS, PRODUCTS, RANKINGS, read_rows
+from retrieval.storage.schema import (
+    AUDITS,
+    PERSONAS,
+    PRODUCTS,
+    RANKINGS,
+    PersonaRow,
+    ProductRow,
+    RankingRow,
+    read_rows,
+)
 from validation.example_groups import Example, draw_examples, pick_groups
 from validation.label_suites import Ledger
 from validation.label_tables import Catalogue, Truth
@@ -38,8 +47,6 @@ from validation.report_page import add_verdict
 
 REPORTS = Path("reports/labels")
 EXAMPLES = 6
-
-Rows = list[dict[str, Any]]
 
 
 def read_ledger(path: Path) -> Ledger:
@@ -56,11 +63,13 @@ def read_ledger(path: Path) -> Ledger:
         raise ValueError(msg) from error
 
 
-def read_evidence(cycle: str, personas: Rows, products: Rows) -> Evidence:
+def read_evidence(
+    cycle: str, personas: Sequence[PersonaRow], products: Sequence[ProductRow]
+) -> Evidence:
     """Everything that the gate judges a cycle by. Raises as `read_rows` and `read_ledger`."""
     return Evidence(
-        rankings=_table(read_rows(rankings_file(cycle), RANKINGS), RANKINGS.names),
-        audits=_table(read_rows(audits_file(cycle), AUDITS), AUDITS.names),
+        rankings=pd.DataFrame(read_rows(rankings_file(cycle), RANKINGS), columns=RANKINGS.names),
+        audits=pd.DataFrame(read_rows(audits_file(cycle), AUDITS), columns=AUDITS.names),
         ledger=read_ledger(ledger_file(cycle)),
         truth=Truth(
             wants={row["persona_id"]: row["wants"] or {} for row in personas},
@@ -74,11 +83,12 @@ def read_evidence(cycle: str, personas: Rows, products: Rows) -> Evidence:
     )
 
 
-def _table(rows: Rows, names: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=names)
-
-
-def read_examples(rankings: Rows, personas: Rows, products: Rows, seed: int) -> list[Example]:
+def read_examples(
+    rankings: Sequence[RankingRow],
+    personas: Sequence[PersonaRow],
+    products: Sequence[ProductRow],
+    seed: int,
+) -> list[Example]:
     """Groups to show, spread over the table, with what is needed to draw them."""
     texts = {row["persona_id"]: row["text"] for row in personas}
     titles = {row["product_id"]: row["title"] for row in products}

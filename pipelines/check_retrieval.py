@@ -12,8 +12,8 @@ Run:  dvc repro check_retrieval
 Tiny: python -m pipelines.check_retrieval, after check_retrieval.min_queries: 5 in params.yaml
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ from registry.comparison import compare_with
 from registry.versions import find_champion
 from retrieval.index.collection import Item
 from retrieval.storage.files import read_json, sha256_file, write_json
-from retrieval.storage.schema import PRODUCTS, QUERIES, read_rows
+from retrieval.storage.schema import PRODUCTS, QUERIES, ProductRow, QueryRow, read_rows
 from retrieval.storage.vectors import read_vectors
 from validation.retrieval import Evidence, check_retrieval
 from validation.retrieval_champion import Comparison, Uncompared
@@ -44,8 +44,6 @@ from validation.retrieval_champion_suites import IndexTrial
 
 REPORT = Path("reports/retrieval")
 TRIED = 100  # queries that the index is tried with, evenly among the personas
-
-Rows = list[dict[str, Any]]
 
 
 def inputs() -> dict[str, str]:
@@ -55,7 +53,7 @@ def inputs() -> dict[str, str]:
     return {path.as_posix(): sha256_file(path) for path in (*tables, *vectors)}
 
 
-def index_trial(products: Rows) -> IndexTrial:
+def index_trial(products: Sequence[ProductRow]) -> IndexTrial:
     """The index of the whole catalogue, asked what personas want."""
     items = [
         Item(row["product_id"], row["category"], row["price"], row["attributes"])
@@ -71,7 +69,9 @@ def index_trial(products: Rows) -> IndexTrial:
         return IndexTrial(0.0, str(error))
 
 
-def beside_champion(name: str, queries: Rows, products: Rows) -> Comparison | Uncompared | None:
+def beside_champion(
+    name: str, queries: Sequence[QueryRow], products: Sequence[ProductRow]
+) -> Comparison | Uncompared | None:
     """The student beside the champion of the registered model; None where there is none."""
     champion = find_champion(name)
     if champion is None:

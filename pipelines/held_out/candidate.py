@@ -1,7 +1,7 @@
 """The student as a candidate beside the champion, from what the stages left on disk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.run.paths import (
     CAPTION_VECTORS,
@@ -13,10 +13,8 @@ from pipelines.run.paths import (
 )
 from registry.bundle import HeldOutQuery
 from registry.comparison import Candidate
-from retrieval.storage.schema import PERSONAS, read_rows
+from retrieval.storage.schema import PERSONAS, ProductRow, QueryRow, read_rows
 from retrieval.storage.vectors import read_vectors
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -29,12 +27,12 @@ class CatalogueProduct:
     image_sha256: str
 
 
-def read_candidate(queries: Rows, products: Rows) -> Candidate:
+def read_candidate(queries: Sequence[QueryRow], products: Sequence[ProductRow]) -> Candidate:
     """The student's own rows in the original wording, over the products of split `test`.
 
     Args:
-        queries: Rows of QUERIES.
-        products: Rows of PRODUCTS.
+        queries: How every model answered.
+        products: The catalogue.
 
     Raises:
         KeyError: A persona or a product has no vector.

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,10 +15,9 @@ from pipelines.studio.render import render
 from pipelines.studio.subjects import plan_subjects
 from pipelines.studio.vocabulary import KINDS
 from retrieval.storage.files import sha256_file
+from retrieval.storage.schema import PersonaRow, ProductRow, SubjectRow
 
 CHUNK = 16  # pictures a worker takes at a time
-
-Rows = list[dict[str, Any]]
 
 
 def render_all(pictures: Sequence[tuple[Path, Picture]]) -> None:
@@ -35,23 +33,21 @@ def _render_one(job: tuple[Path, Picture]) -> None:
     path.write_bytes(render(picture.looks, picture.scene, picture.seed))
 
 
-def make_studio(params: Params, folder: Path) -> tuple[Rows, Rows, Rows]:
+def make_studio(
+    params: Params, folder: Path
+) -> tuple[list[ProductRow], list[PersonaRow], list[SubjectRow]]:
     """Products, personas and subjects of the studio; pictures go into `folder`."""
     settings = params.catalog
     (folder / "images").mkdir()
     (folder / "subjects").mkdir()
     plan = plan_products(settings.products, derive_seed(params.seed, "catalog", "products"))
-    products = [{**row, "image": f"images/{row['product_id']}.jpg", "split": ""} for row, _ in plan]
-    subjects: Rows = []
-    jobs = [(folder / row["image"], plan[at][1]) for at, row in enumerate(products)]
-    for row, picture in plan_subjects(
-        settings.subjects, derive_seed(params.seed, "catalog", "subjects")
-    ):
-        image = f"subjects/{row['row_id']}.jpg" if picture else ""
-        subjects.append({**row, "image": image})
-        if picture:
-            jobs.append((folder / image, picture))
-    render_all(jobs)
+    shown = plan_subjects(settings.subjects, derive_seed(params.seed, "catalog", "subjects"))
+    products, subjects = [row for row, _ in plan], [row for row, _ in shown]
+    for product in products:
+        product["image"] = f"images/{product['product_id']}.jpg"
+    for subject, picture in shown:
+        subject["image"] = f"subjects/{subject['row_id']}.jpg" if picture else ""
+    render_all([(folder / row["image"], picture) for row, picture in (*plan, *shown) if picture])
     for row in (*products, *subjects):
         row["image_sha256"] = sha256_file(folder / row["image"]) if row["image"] else ""
     unseen = draw_unseen(
@@ -70,7 +66,7 @@ def unseen_kinds(params: Params) -> frozenset[str]:
     return frozenset(kinds[: params.catalog.unseen_kinds].tolist())
 
 
-def keep_kinds_unseen(products: Rows, kinds: frozenset[str]) -> Rows:
+def keep_kinds_unseen(products: Sequence[ProductRow], kinds: frozenset[str]) -> list[ProductRow]:
     """The products, those of the kinds that are no test products with split `base`.
 
     The base model learns their captions; no teacher ranks them, and no cycle is chosen by them.

@@ -7,7 +7,7 @@ more it weighs. `paraphrase` says the same with other words for the interests.
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from pipelines.studio.phrases import (
     TAILS,
 )
 from pipelines.studio.vocabulary import COLORS, MOTIFS, PATTERNS
+from retrieval.storage.schema import PersonaRow
 
 Choice = TypeVar("Choice")
 
@@ -93,9 +94,7 @@ class Wording:
     wants: dict[str, float]
 
 
-def write_personas(
-    count: int, seed: int, unseen: Set[str] = frozenset()
-) -> list[dict[str, object]]:
+def write_personas(count: int, seed: int, unseen: Set[str] = frozenset()) -> list[PersonaRow]:
     """Write personas: persona_id, text, paraphrase, wants ("attribute=value" -> weight), facets.
 
     Texts are distinct. A persona with an interest of `unseen` has split `test`, every other "".
@@ -112,7 +111,7 @@ def write_personas(
         msg = f"got count = {count}, expected 0 to {MOST:,} distinct personas; ask for fewer"
         raise ValueError(msg)
     rng = np.random.default_rng(seed)
-    personas: list[dict[str, object]] = []
+    personas: list[PersonaRow] = []
     seen: set[str] = set()
     kept_for_test = 0
     while len(personas) < count:
@@ -125,7 +124,7 @@ def write_personas(
         seen.add(row["text"].lower())
         kept_for_test += is_unseen
         split = "test" if is_unseen else ""
-        personas.append({"persona_id": f"p{len(personas):05d}", **row, "split": split})
+        personas.append({**row, "persona_id": f"p{len(personas):05d}", "split": split})
     return personas
 
 
@@ -146,7 +145,8 @@ def _interests(facets: dict[str, str]) -> set[str]:
     return {facets[name] for name in ("interest", "second interest") if name in facets}
 
 
-def _write_one(rng: np.random.Generator) -> dict[str, Any]:
+def _write_one(rng: np.random.Generator) -> PersonaRow:
+    """A persona, as yet without id and split."""
     first = _pick(rng, all_interests())
     age = _pick(rng, first.ages)
     others = [interest for interest in interests_of(age) if interest is not first]
@@ -163,6 +163,8 @@ def _write_one(rng: np.random.Generator) -> dict[str, Any]:
 
     facets = {"interest": first.name, "relation": person.noun or PRONOUN_RELATIONS[person.pronoun]}
     return {
+        "persona_id": "",
+        "split": "",
         "text": write(lambda interest: interest),
         "paraphrase": write(lambda interest: paraphrased(interest.name)),
         "wants": kinds | _limit(wording.wants, MOST_OF_TASTES * max(kinds.values())),

@@ -15,6 +15,7 @@ import numpy as np
 from pipelines.studio.products import Picture
 from pipelines.studio.render import Look
 from pipelines.studio.vocabulary import COLORS, KINDS, MOTIFS, PATTERNS, SCENES
+from retrieval.storage.schema import SubjectRow
 
 REFERENCES = 5
 SAME_LOOK = 4
@@ -22,11 +23,11 @@ PAIR_PICTURES = 2
 SUBJECT_PATTERNS = PATTERNS[1:]
 SUBJECT_MOTIFS = MOTIFS[1:]
 
-Planned = tuple[dict[str, Any], Picture | None]
+Planned = tuple[SubjectRow, Picture | None]
 
 
 def plan_subjects(count: int, seed: int) -> list[Planned]:
-    """Rows of the subjects table, picture columns aside, and what to render for each.
+    """Rows of the subjects table, as yet without pictures, and what to render for each.
 
     Queries have no picture. Deterministic in its arguments.
 
@@ -138,14 +139,21 @@ def _queries(names: list[str], plan: list[Planned]) -> Iterator[Planned]:
         yield _query(f"{pair[0]}-and-{pair[1]}", "multi", pair, "* and *", truths), None
 
 
-def _row(row_id: str, role: str, concepts: list[str], noun: str = "") -> dict[str, Any]:
-    empty = {"kind": "", "text": "", "truths": []}
-    return {"row_id": row_id, "role": role, "concepts": concepts, "noun": noun, **empty}
+def _row(row_id: str, role: str, concepts: list[str], noun: str = "") -> SubjectRow:
+    return {
+        "row_id": row_id,
+        "role": role,
+        "concepts": concepts,
+        "noun": noun,
+        "kind": "",
+        "text": "",
+        "image": "",
+        "image_sha256": "",
+        "truths": [],
+    }
 
 
-def _query(
-    row_id: str, kind: str, concepts: list[str], text: str, truths: list[str]
-) -> dict[str, Any]:
+def _query(row_id: str, kind: str, concepts: list[str], text: str, truths: list[str]) -> SubjectRow:
     row = _row(row_id, "query", concepts)
     return {**row, "kind": kind, "text": text, "truths": truths}
 
