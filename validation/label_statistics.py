@@ -109,9 +109,12 @@ def kendall_tau(first: Ranking, again: Ranking) -> float:
     Raises:
         KeyError: Something of the second is not in the first.
     """
+    from scipy.stats import kendalltau  # here: only a gate needs it
+
     place = {product: i for i, product in enumerate(first)}
-    pairs = [place[a] < place[b] for a, b in combinations(again, 2)]
-    return 2 * sum(pairs) / len(pairs) - 1 if pairs else math.nan
+    if len(again) < 2:
+        return math.nan
+    return float(kendalltau(range(len(again)), [place[product] for product in again]).statistic)
 
 
 def mean_repeat_tau(first: Sequence[Ranking], again: Sequence[Ranking]) -> Estimate:
