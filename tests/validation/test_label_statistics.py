@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from validation.label_statistics import (
-    Estimate,
     appearances,
     cyclic_share,
     kendall_tau,
@@ -20,6 +19,7 @@ from validation.label_statistics import (
     winner_drift,
     winner_position_v,
 )
+from validation.measures import Estimate
 
 
 def test_agreement_by_hand() -> None:

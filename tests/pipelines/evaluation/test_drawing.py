@@ -2,27 +2,12 @@ import math
 
 import pytest
 
-from pipelines.evaluation.drawing import LONGEST_TABLE, Scale, calibration_view, slice_tables
+from pipelines.evaluation.drawing import LONGEST_TABLE, calibration_view, slice_tables
 from pipelines.evaluation.series import Bin, SliceGain
 
 
 def _slice(value, n, gain, low=math.nan, high=math.nan):
     return SliceGain(value, n, None, None, gain, low, high)
-
-
-def test_a_scale_ends_at_ticks_around_the_values():
-    scale = Scale.over([0.46, 0.998], step=0.1)
-    assert scale == Scale(pytest.approx(0.4), pytest.approx(1.0), 0.1)
-    assert scale.ticks() == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
-    assert Scale.over([0.4, 1.0], step=0.1).low == pytest.approx(0.4)  # no tick more
-    assert Scale.over([0.3], step=0.1).high > Scale.over([0.3], step=0.1).low
-
-
-def test_places_are_percent_and_end_at_the_ends():
-    scale = Scale(-0.2, 0.6, 0.2)
-    assert [scale.at(value) for value in (-0.2, 0.0, 0.6, 0.9, -3)] == [0, 25, 100, 100, 0]
-    assert scale.holds(0.6)
-    assert not scale.holds(0.61)
 
 
 def test_small_slices_do_not_stretch_the_axis():
