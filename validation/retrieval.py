@@ -68,20 +68,15 @@ def check_retrieval(
         limits.min_slice_percentile,
     )
     found = _regression(evidence.champion, limits)
-    of_slices = slices_suite(slices, limits)
-    judged = run_gate(
-        "retrieval",
-        [
-            queries_suite(evidence.queries),
-            personas_suite(_headline(pairs), limits),
-            metrics_suite(summary, limits),
-            index_suite(evidence.index, limits.min_index_agreement),
-            *([of_slices] if of_slices else []),
-            *(champion_suites(found) if found else []),
-        ],
-        docs,
-        inputs,
-    )
+    suites = [
+        queries_suite(evidence.queries),
+        personas_suite(_headline(pairs), limits),
+        metrics_suite(summary, limits),
+        index_suite(evidence.index, limits.min_index_agreement),
+        *([slices_suite(slices, limits)] if slices else []),
+        *(champion_suites(found) if found else []),
+    ]
+    judged = run_gate("retrieval", suites, docs, inputs)
     verdict = replace(
         judged.verdict,
         statistics=_statistics(summary, evidence.index, found, limits),
@@ -99,10 +94,9 @@ def check_retrieval(
 
 def compare_with_base(queries: pd.DataFrame, confidence: float) -> list[Drop]:
     """The student's difference to the base model in each of `HEADLINE`, over the headline."""
-    base, student = (_rows(queries, model) for model in ("base", "student"))
-    both = base.index.intersection(student.index)
-    both = both[student["slices"].reindex(both).map(has_seen_interests).astype(bool)]
-    ours, theirs = (_answers(rows.reindex(both)) for rows in (student, base))
+    headline = _headline(pair_personas(queries))
+    both = headline.loc[headline["in_both"], "persona_id"]
+    ours, theirs = (_answers(_rows(queries, model).loc[both]) for model in ("student", "base"))
     pairs = [Pair(name, ours[key], theirs[key], math.inf) for key, name in HEADLINE.items()]
     return judge(pairs, confidence)[0]
 

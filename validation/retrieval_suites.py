@@ -105,13 +105,11 @@ def personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
     )
 
 
-def slices_suite(slices: Sequence[SliceDrop], limits: RetrievalLimits) -> Suite | None:
-    """Every slice with enough personas, against the floor and the base; None without any.
+def slices_suite(slices: Sequence[SliceDrop], limits: RetrievalLimits) -> Suite:
+    """Every slice with enough personas, against the floor and the base.
 
     Both by the rule of `validation.retrieval_drops`: more than chance explains.
     """
-    if not slices:
-        return None
     table = pd.DataFrame(
         {
             "slice": [each.drop.summary() for each in slices],

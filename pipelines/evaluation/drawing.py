@@ -7,32 +7,17 @@ from typing import Any
 
 from pipelines.evaluation.series import FEWEST_PAIRS, Bin, SliceGain, drawn, fit_temperature
 from pipelines.pages.scale import Scale
+from pipelines.pages.tables import cut
 
 SMALL_SLICE = 10  # fewer personas than this stand back on the page
-LONGEST_TABLE = 16  # rows; longer slices are cut in two that stand side by side
 _CURVE_POINTS = 60
-
-
-@dataclass(frozen=True)
-class SliceTable:
-    """A slice, or one half of a long one."""
-
-    name: str
-    part: int  # 0: whole; 1, 2: halves
-    rows: Sequence[SliceGain]
 
 
 def slice_tables(slices: Mapping[str, Sequence[SliceGain]]) -> dict[str, Any] | None:
     """The tables, and the axis that they share: wide enough for every slice that is not small."""
     if not slices:
         return None
-    tables = []
-    for name, rows in slices.items():
-        half = math.ceil(len(rows) / 2)
-        if len(rows) <= LONGEST_TABLE:
-            tables.append(SliceTable(name, 0, rows))
-        else:
-            tables += [SliceTable(name, 1, rows[:half]), SliceTable(name, 2, rows[half:])]
+    tables = [table for name, rows in slices.items() for table in cut(name, rows)]
     everyone = [row for rows in slices.values() for row in rows]
     large = [row for row in everyone if row.n >= SMALL_SLICE]
     ends = [end for row in large or everyone for end in (row.gain, row.low, row.high)]

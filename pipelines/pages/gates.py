@@ -10,7 +10,6 @@ from validation.gate import Judged, Result
 from validation.measures import Measure
 from validation.retrieval_drops import Drop
 
-LONGEST_TABLE = 16  # rows; a longer table of differences is cut in two that stand side by side
 _BEYOND = 0.2  # of the way from the best value to the limit: how far an axis goes beyond it
 
 
@@ -60,24 +59,6 @@ class Difference:
 
     drop: Drop
     faults: Sequence[str] = ()  # why it fails
-
-
-@dataclass(frozen=True)
-class DifferenceTable:
-    """Differences, all of them or one half of many."""
-
-    part: int  # 0: whole; 1, 2: halves
-    rows: Sequence[Difference]
-
-
-def difference_tables(
-    rows: Sequence[Difference], longest: int = LONGEST_TABLE
-) -> list[DifferenceTable]:
-    """The tables that hold the rows, in their order."""
-    if len(rows) <= longest:
-        return [DifferenceTable(0, rows)] if rows else []
-    half = math.ceil(len(rows) / 2)
-    return [DifferenceTable(1, rows[:half]), DifferenceTable(2, rows[half:])]
 
 
 def difference_scale(drops: Iterable[Drop]) -> Scale:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from pipelines.pages.gates import Difference, difference_scale, difference_tables, gate_facts
+from pipelines.pages.gates import Difference, difference_scale, gate_facts
 from pipelines.pages.render import render
+from pipelines.pages.tables import cut
 from validation.retrieval import JudgedModel
-from validation.retrieval_champion import Regression, Uncompared
+from validation.retrieval_champion import HEADLINE, Regression, Uncompared
 from validation.retrieval_drops import Drop, SliceDrop
 
 
@@ -23,13 +24,14 @@ def retrieval_page(model: JudgedModel, confidence: float) -> str:
         "confidence": confidence,
         "version": model.version,
         "uncompared": found if isinstance(found, Uncompared) else None,
-        "base": _against(model.base),
-        "champion": _against(overall),
+        "mean": {"base model": _mean_percentile(model.base), "champion": _mean_percentile(overall)},
+        "base": cut("Base model", _against(model.base)),
+        "champion": cut(f"Champion, version {model.version}", _against(overall)),
         "base_scale": difference_scale(model.base),
         "champion_scale": difference_scale(overall),
         "slices": of_slices,
-        "base_slices": difference_tables(of_slices),
-        "champion_slices": difference_tables(_against(slices)),
+        "base_slices": cut("Largest drop first", of_slices),
+        "champion_slices": cut("Largest drop first", _against(slices)),
         "base_slice_scale": difference_scale(each.drop for each in model.slices),
         "champion_slice_scale": difference_scale(slices),
     }
@@ -38,6 +40,12 @@ def retrieval_page(model: JudgedModel, confidence: float) -> str:
 
 def _against(drops: Sequence[Drop]) -> list[Difference]:
     return [Difference(drop, ["fails"] if drop.is_worse else []) for drop in drops]
+
+
+def _mean_percentile(drops: Sequence[Drop]) -> Difference | None:
+    return next(
+        (each for each in _against(drops) if each.drop.what == HEADLINE["percentile"]), None
+    )
 
 
 def _of_slice(found: SliceDrop) -> Difference:

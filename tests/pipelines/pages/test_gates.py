@@ -3,10 +3,7 @@ import math
 import pytest
 
 from pipelines.pages.gates import (
-    LONGEST_TABLE,
-    Difference,
     difference_scale,
-    difference_tables,
     measure_views,
 )
 from tests.pipelines.pages.gate_results import RECALL, SHARE, TAU, V, result
@@ -60,16 +57,6 @@ def test_a_number_that_is_unknown_has_an_axis_of_its_limit():
 
 def test_only_numbers_are_measures():
     assert len(measure_views([result("a.b", V), result("a.c", TAU, passed=False)])) == 2
-
-
-def test_a_long_table_is_cut_in_two_and_none_is_lost():
-    rows = [Difference(drop(str(number))) for number in range(LONGEST_TABLE + 1)]
-    first, second = difference_tables(rows)
-    assert [*first.rows, *second.rows] == rows
-    assert (first.part, second.part) == (1, 2)
-    (whole,) = difference_tables(rows[:-1])
-    assert (whole.part, whole.rows) == (0, rows[:-1])
-    assert difference_tables([]) == []
 
 
 def test_the_axis_of_differences_holds_zero_intervals_and_limits():
