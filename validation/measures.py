@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ def exact(value: float, count: int = 1, unit: str = "") -> Estimate:
 
 @dataclass(frozen=True)
 class Measure:
-    """An estimate and the limit that it is held to."""
+    """An estimate and the limit that it is held to: `AtMost` or `AtLeast`."""
+
+    is_maximum: ClassVar[bool]  # whether the value may be at most the limit, else at least
 
     what: str  # "a share of groups without a ranking": completes "expected ... of at most 0.05"
     estimate: Estimate
@@ -39,11 +42,6 @@ class Measure:
     reading: str = ""  # what its values mean: "0 a coin, 1 the same order"
     best: float = math.nan  # what a perfect teacher or model has
     worst: float = math.nan  # as far from it as a value can lie
-
-    @property
-    def is_maximum(self) -> bool:
-        """Whether the value may be at most the limit, else at least."""
-        return self.best < self.worst
 
     @property
     def allowed(self) -> float:
@@ -71,6 +69,8 @@ class Measure:
 class AtMost(Measure):
     """A number that should be small."""
 
+    is_maximum: ClassVar[bool] = True
+
     best: float = 0.0
     worst: float = 1.0
 
@@ -78,6 +78,8 @@ class AtMost(Measure):
 @dataclass(frozen=True)
 class AtLeast(Measure):
     """A number that should be large."""
+
+    is_maximum: ClassVar[bool] = False
 
     best: float = 1.0
     worst: float = 0.0

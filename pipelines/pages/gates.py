@@ -47,9 +47,8 @@ def _measure_view(result: Result, measure: Measure) -> MeasureView:
     nearest = min if measure.is_maximum else max
     allowed = nearest(measure.allowed, measure.worst)
     beyond = measure.limit + _BEYOND * (measure.limit - measure.best)
-    ends = [measure.best, allowed, nearest(beyond, measure.worst)]
-    value = measure.estimate.value
-    scale = Scale.around(ends if math.isnan(value) else [*ends, value])
+    ends = [measure.best, allowed, nearest(beyond, measure.worst), measure.estimate.value]
+    scale = Scale.around([measure.limit, *(end for end in ends if math.isfinite(end))])
     return MeasureView(measure, result.check.passed, scale, allowed)
 
 

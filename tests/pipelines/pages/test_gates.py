@@ -7,7 +7,7 @@ from pipelines.pages.gates import (
     measure_views,
 )
 from tests.pipelines.pages.gate_results import RECALL, SHARE, TAU, V, result
-from validation.measures import AtMost, Estimate, exact
+from validation.measures import AtLeast, AtMost, Estimate, exact
 from validation.retrieval_drops import Drop
 
 
@@ -53,6 +53,16 @@ def test_a_number_that_is_unknown_has_an_axis_of_its_limit():
     assert view.scale.holds(0.5)
     nothing = AtMost("x", Estimate(math.nan, math.nan, 0, "pairs"), 0.5, 3.0)
     assert view_of(nothing).allowed == 0.5
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_where_the_best_is_unknown_too_there_is_still_an_axis(value):
+    """Of an evaluation without a base model."""
+    assert view_of(AtLeast("x", exact(value), 0.0, best=math.nan, worst=-1.0)).scale.holds(0.0)
+
+
+def test_a_limit_that_no_value_reaches_is_on_the_axis():
+    assert view_of(AtMost("x", exact(0.0), 0.5, worst=0.0)).scale.holds(0.5)
 
 
 def test_only_numbers_are_measures():
