@@ -3,7 +3,7 @@
 data/labels/<cycle>/ (rankings, audits, ledger), data/personas.parquet (wants),
 data/catalog (attributes, pictures)
     -> metrics/labels/<cycle>.json (the verdict),
-       reports/labels/<cycle>/ (Data Docs; six example groups in the teacher's order)
+       reports/labels/<cycle>/ (index.html: the verdict, with example groups; data_docs/)
 
 Exit 1: the labels did not pass; verdict and report are written all the same.
 
@@ -18,6 +18,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from pipelines.pages.labels import labels_page, read_examples
+from pipelines.pages.render import write_page
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     PERSONAS_FILE,
@@ -36,17 +38,13 @@ from retrieval.storage.schema import (
     RANKINGS,
     PersonaRow,
     ProductRow,
-    RankingRow,
     read_rows,
 )
-from validation.example_groups import Example, draw_examples, pick_groups
 from validation.label_suites import Ledger
 from validation.label_tables import Catalogue, Truth
 from validation.labels import Evidence, check_labels
-from validation.report_page import add_verdict
 
 REPORTS = Path("reports/labels")
-EXAMPLES = 6
 
 
 def read_ledger(path: Path) -> Ledger:
@@ -83,29 +81,6 @@ def read_evidence(
     )
 
 
-def read_examples(
-    rankings: Sequence[RankingRow],
-    personas: Sequence[PersonaRow],
-    products: Sequence[ProductRow],
-    seed: int,
-) -> list[Example]:
-    """Groups to show, spread over the table, with what is needed to draw them."""
-    texts = {row["persona_id"]: row["text"] for row in personas}
-    titles = {row["product_id"]: row["title"] for row in products}
-    pictures = {row["product_id"]: PRODUCTS_FILE.parent / row["image"] for row in products}
-    return [
-        Example(
-            group_id=row["group_id"],
-            text=texts.get(row["persona_id"], row["persona_id"]),
-            presented=row["presented"],
-            ranking=row["ranking"],
-            titles=titles,
-            pictures=pictures,
-        )
-        for row in pick_groups(rankings, EXAMPLES, seed)
-    ]
-
-
 def main(cycle: str) -> None:
     """Run the stage for one cycle.
 
@@ -121,14 +96,14 @@ def main(cycle: str) -> None:
         personas, products = read_rows(PERSONAS_FILE, PERSONAS), read_rows(PRODUCTS_FILE, PRODUCTS)
         evidence = read_evidence(cycle, personas, products)
         digests = {path.as_posix(): sha256_file(path) for path in files}
-        verdict = check_labels(evidence, params.check_labels, report, digests)
+        judged = check_labels(evidence, params.check_labels, report / "data_docs", digests)
         rankings = read_rows(rankings_file(cycle), RANKINGS)
         seed = derive_seed(params.seed, "check_labels", cycle)
-        draw_examples(read_examples(rankings, personas, products, seed), report / "examples.png")
-        add_verdict(report / "index.html", verdict, "examples.png")
-        write_json(label_verdict(cycle), verdict.to_json())
-    message = f"{verdict.summary()}\nreport: {(report / 'index.html').as_posix()}"
-    if not verdict.passed:
+        examples = read_examples(rankings, personas, products, seed)
+        write_page(report / "index.html", labels_page(cycle, judged, evidence, examples))
+        write_json(label_verdict(cycle), judged.verdict.to_json())
+    message = f"{judged.verdict.summary()}\nreport: {(report / 'index.html').as_posix()}"
+    if not judged.verdict.passed:
         sys.stderr.write(f"{message}\n")
         raise SystemExit(1)
     say(message)

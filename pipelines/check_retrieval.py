@@ -2,7 +2,8 @@
 
 reports/queries.parquet, metrics/evaluate.json, data/catalog, data/personas.parquet, data/vectors,
 models/student; the registry's champion, if there is one
-    -> metrics/retrieval_verdict.json (the verdict), reports/retrieval/ (Data Docs)
+    -> metrics/retrieval_verdict.json (the verdict),
+       reports/retrieval/ (index.html: the verdict, with what was compared; data_docs/)
 
 It exits 0 whatever the verdict: a version that did not pass can be registered and looked at, and
 promotion refuses it. DVC does not see the registry: the verdict names the champion that it was
@@ -19,6 +20,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.held_out.candidate import read_candidate
+from pipelines.pages.render import write_page
+from pipelines.pages.retrieval import retrieval_page
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     CAPTION_VECTORS,
@@ -90,9 +93,11 @@ def main() -> None:
             index=index_trial(products),
             champion=beside_champion(params.registration.name, queries, products),
         )
-        verdict = check_retrieval(evidence, params.check_retrieval, REPORT, inputs())
-        write_json(RETRIEVAL_VERDICT, verdict.to_json())
-    say(f"{verdict.summary()}\nreport: {(REPORT / 'index.html').as_posix()}")
+        limits = params.check_retrieval
+        found = check_retrieval(evidence, limits, REPORT / "data_docs", inputs())
+        write_page(REPORT / "index.html", retrieval_page(found, limits.confidence))
+        write_json(RETRIEVAL_VERDICT, found.judged.verdict.to_json())
+    say(f"{found.judged.verdict.summary()}\nreport: {(REPORT / 'index.html').as_posix()}")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,28 @@ class Verdict:
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
+@dataclass(frozen=True)
+class Result:
+    """What came of one requirement."""
+
+    check: Check
+    got: str  # in words
+    need: Requirement
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, and how it came about: what a page shows."""
+
+    verdict: Verdict
+    results: Sequence[Result]
+
+    @property
+    def failures(self) -> list[Result]:
+        """What did not pass."""
+        return [result for result in self.results if not result.check.passed]
+
+
 def read_verdict(path: Path) -> Verdict:
     """Read a verdict that `Verdict.to_json` wrote.
 
@@ -90,7 +112,7 @@ def read_verdict(path: Path) -> Verdict:
     return verdict
 
 
-def run_gate(gate: str, suites: Sequence[Suite], docs: Path, inputs: Mapping[str, str]) -> Verdict:
+def run_gate(gate: str, suites: Sequence[Suite], docs: Path, inputs: Mapping[str, str]) -> Judged:
     """Evaluate every suite, write Data Docs into `docs` (replaced), and give the verdict.
 
     Raises:
@@ -101,9 +123,10 @@ def run_gate(gate: str, suites: Sequence[Suite], docs: Path, inputs: Mapping[str
         msg = f"gate {gate}: got no suite, expected one at least"
         raise ValueError(msg)
     with _analytics_off(), atomic_folder(docs) as folder:
-        checks = _evaluate(suites, folder.resolve())
+        results = _evaluate(suites, folder.resolve())
+    checks = [result.check for result in results]
     reasons = [check.reason for check in checks if not check.passed]
-    return Verdict(gate, not reasons, reasons, checks, dict(inputs))
+    return Judged(Verdict(gate, not reasons, reasons, checks, dict(inputs)), results)
 
 
 @contextmanager
@@ -118,7 +141,7 @@ def _analytics_off() -> Iterator[None]:
             os.environ["GX_ANALYTICS_ENABLED"] = before
 
 
-def _evaluate(suites: Sequence[Suite], folder: Path) -> list[Check]:
+def _evaluate(suites: Sequence[Suite], folder: Path) -> list[Result]:
     import great_expectations as gx  # here: the import takes 10 s, and not every reader runs a gate
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -129,16 +152,16 @@ def _evaluate(suites: Sequence[Suite], folder: Path) -> list[Check]:
     site = {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}
     context.update_data_docs_site(_SITE, {**site, "show_how_to_buttons": False})
     source = context.data_sources.add_pandas("tables")
-    checks = [check for suite in suites for check in _run_suite(gx, context, source, suite)]
+    results = [each for suite in suites for each in _run_suite(gx, context, source, suite)]
     # An unknown site is skipped without a word, so look for the page itself.
     context.build_data_docs(site_names=[_SITE])
     if not (folder / "index.html").is_file():
         msg = f"Great Expectations wrote no Data Docs into {folder}"
         raise RuntimeError(msg)
-    return checks
+    return results
 
 
-def _run_suite(gx: Any, context: Any, source: Any, suite: Suite) -> list[Check]:
+def _run_suite(gx: Any, context: Any, source: Any, suite: Suite) -> list[Result]:
     requirements = suite.guarded()
     expectations = [_expectation(gx, requirement) for requirement in requirements]
     definition = gx.ValidationDefinition(
@@ -155,9 +178,7 @@ def _run_suite(gx: Any, context: Any, source: Any, suite: Suite) -> list[Check]:
 
 
 def _expectation(gx: Any, requirement: Requirement) -> Any:
-    kind = requirement.kind
-    expectation = getattr(gx.expectations, kind) if isinstance(kind, str) else kind()
-    return expectation(
+    return getattr(gx.expectations, requirement.kind)(
         **requirement.arguments,
         description=f"{requirement.name}: {requirement.expected}",
         notes=f"Where it fails: {requirement.remedy}.",
@@ -165,19 +186,17 @@ def _expectation(gx: Any, requirement: Requirement) -> Any:
     )
 
 
-def _check(suite: Suite, requirement: Requirement, result: Any) -> Check:
-    name = f"{suite.name}.{requirement.name}"
+def _check(suite: Suite, need: Requirement, result: Any) -> Result:
+    name = f"{suite.name}.{need.name}"
     if result is None:
         error, observed, met = "Great Expectations left it out", None, False
     else:
         error = _exception(result.exception_info or {})
         observed = None if error else _observed(result.result, suite)
         met = bool(result.success) and observed is not None
-    if met:
-        return Check(name, True, observed, requirement.expected, "")
     got = f"no result ({error})" if error else _in_words(observed)
-    reason = f"{name}: got {got}, expected {requirement.expected}; {requirement.remedy}"
-    return Check(name, False, observed, requirement.expected, reason)
+    reason = "" if met else f"{name}: got {got}, expected {need.expected}; {need.remedy}"
+    return Result(Check(name, met, observed, need.expected, reason), got, need)
 
 
 def _exception(info: Mapping[str, Any]) -> str:

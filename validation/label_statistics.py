@@ -7,11 +7,12 @@ p-value. The sampling error keeps a small sample from being blamed for its size.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from validation.measures import Estimate
 
 Ranking = Sequence[str]  # best first
 Pair = tuple[str, str]
@@ -19,25 +20,6 @@ Triple = tuple[str, str, str]
 
 _TIE = 1e-9  # utilities nearer than this are equal: sums of the same weights differ by rounding
 _COIN = 0.25  # share of cyclic triples where a coin decides every pair: 2 of 8 outcomes
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A statistic, and how far chance alone moves it."""
-
-    value: float  # NaN where there is nothing to measure
-    error: float  # standard error, of value ** power
-    count: int  # how many units it was measured on
-    unit: str
-    power: int = 1  # on which scale the error adds up; V is the root of what sums up
-
-    def highest_allowed(self, limit: float, errors: float) -> float:
-        """The largest value that a limit allows, given that many standard errors of grace."""
-        return float((limit**self.power + errors * self.error) ** (1 / self.power))
-
-    def lowest_allowed(self, limit: float, errors: float) -> float:
-        """The smallest value that a limit allows, given that many standard errors of grace."""
-        return limit - errors * self.error
 
 
 def pairwise_agreement(worth: Sequence[float]) -> float:
@@ -109,9 +91,12 @@ def kendall_tau(first: Ranking, again: Ranking) -> float:
     Raises:
         KeyError: Something of the second is not in the first.
     """
+    from scipy.stats import kendalltau  # here: only a gate needs it
+
     place = {product: i for i, product in enumerate(first)}
-    pairs = [place[a] < place[b] for a, b in combinations(again, 2)]
-    return 2 * sum(pairs) / len(pairs) - 1 if pairs else math.nan
+    if len(again) < 2:
+        return math.nan
+    return float(kendalltau(range(len(again)), [place[product] for product in again]).statistic)
 
 
 def mean_repeat_tau(first: Sequence[Ranking], again: Sequence[Ranking]) -> Estimate:

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from retrieval.storage.schema import RANKINGS
+from validation.label_statistics import largest_share, share
 from validation.label_tables import Catalogue, answered, coverage, newest
 from validation.limits import LabelLimits
-from validation.own_expectations import own
-from validation.suite import Requirement, Suite, all_rows
+from validation.measures import AtLeast, AtMost, exact
+from validation.suite import Requirement, Suite, all_rows, held, statistics_suite
 
 SEE_JOURNAL = "look at the replies in var/teacher and at the stage `label`"
 
@@ -78,29 +79,18 @@ def groups_suite(groups: pd.DataFrame) -> Suite:
 
 def replies_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
     """The newest cycle's groups: did the teacher answer?"""
-    return Suite(
-        "replies",
-        newest(groups),
-        key="group_id",
-        min_rows=1,
-        remedy=SEE_JOURNAL,
-        requirements=[
-            Requirement(
-                "failure_rate",
-                "ExpectColumnMeanToBeBetween",
-                {"column": "no_label", "max_value": limits.max_failure_rate},
-                f"a share of groups without a ranking of at most {limits.max_failure_rate}",
-                f"{SEE_JOURNAL}, or raise check_labels.max_failure_rate",
-            ),
-        ],
-    )
+    failed = share((newest(groups)["no_label"] == 1).tolist(), "groups")
+    measure = AtMost("a share of groups without a ranking", failed, limits.max_failure_rate)
+    remedy = f"{SEE_JOURNAL}, or raise check_labels.max_failure_rate"
+    return statistics_suite("replies", [held("failure_rate", measure, remedy)], SEE_JOURNAL)
 
 
 def rankings_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
     """Every ranking so far: enough of them, by enough personas, for more than one product."""
+    table = answered(groups)
     return Suite(
         "rankings",
-        answered(groups),
+        table,
         key="group_id",
         min_rows=limits.min_rankings,
         remedy="raise label.groups or lower check_labels.min_rankings",
@@ -119,13 +109,16 @@ def rankings_suite(groups: pd.DataFrame, limits: LabelLimits) -> Suite:
                 "each ranking to hold what was presented, each picture once",
                 "such a reply is no label: the stage `label` must write an empty ranking for it",
             ),
-            Requirement(
+            held(
                 "product_share",
-                own("ExpectNoWinnerToDominate"),
-                {"max_value": limits.max_product_share, "sampling_errors": limits.sampling_errors},
-                f"at most {limits.max_product_share} of the groups won by one product"
-                f" ({limits.sampling_errors:g} standard errors allowed)",
+                AtMost(
+                    "a share of groups won by one and the same product",
+                    largest_share(table["winner"].tolist()),
+                    limits.max_product_share,
+                    limits.sampling_errors,
+                ),
                 "one product wins everywhere: look at it, and at how groups are sampled",
+                column="winner_share",
             ),
         ],
     )
@@ -139,6 +132,14 @@ def coverage_suite(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimi
     table = coverage(groups, catalogue)
     if len(groups) < limits.min_coverage * len(catalogue.personas):
         table = table[table["kind"] == "product"]
+    covered = share((table["times"] >= limits.min_coverage).tolist(), "products and personas")
+    asked = AtLeast(
+        "a share of the training split that was asked about",
+        covered,
+        limits.min_covered_share,
+        reading="products (and personas, once groups suffice) in so many groups or more:"
+        f" {limits.min_coverage}",
+    )
     return Suite(
         "coverage",
         table,
@@ -148,7 +149,7 @@ def coverage_suite(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimi
         requirements=[
             Requirement(
                 "min_coverage",
-                "ExpectColumnValuesToBeBetween",
+                "ExpectColumnValuesToBeBetween",  # of each row: a reason names some that are left
                 {
                     "column": "times",
                     "min_value": limits.min_coverage,
@@ -157,6 +158,7 @@ def coverage_suite(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimi
                 f"{limits.min_covered_share:.0%} of the training products (and personas, once"
                 f" groups suffice) in at least {limits.min_coverage} groups",
                 "raise label.groups or the budget, or lower check_labels.min_coverage",
+                asked,
             ),
         ],
     )
@@ -165,13 +167,16 @@ def coverage_suite(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimi
 def ledger_suite(groups: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> Suite:
     """What the newest cycle cost, in a table of one row."""
     planned = len(newest(groups)) + ledger.unasked
-    row = {**asdict(ledger), "unasked_share": ledger.unasked / planned if planned else 0.0}
+    unasked_share = ledger.unasked / planned if planned else 0.0
+    measure = AtMost(
+        "a share of groups left unasked by the budget",
+        exact(unasked_share),
+        limits.max_unasked_share,
+    )
     requirements = [
-        Requirement(
+        held(
             "unasked_share",
-            "ExpectColumnMaxToBeBetween",
-            {"column": "unasked_share", "max_value": limits.max_unasked_share},
-            f"at most {limits.max_unasked_share} of the groups left unasked by the budget",
+            measure,
             "raise teacher.max_calls or teacher.max_cost_usd, or lower label.groups",
         ),
         *_within("calls", ledger.max_calls),
@@ -179,7 +184,7 @@ def ledger_suite(groups: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> S
     ]
     return Suite(
         "ledger",
-        pd.DataFrame([row]),
+        pd.DataFrame([{**asdict(ledger), "unasked_share": unasked_share}]),
         key="calls",
         min_rows=1,
         remedy="run the stage `label` again",

@@ -88,8 +88,10 @@ def _cycle(group_id: Any) -> str:
 
 
 def answered(groups: pd.DataFrame) -> pd.DataFrame:
-    """The groups with a ranking, a permutation or not."""
-    return groups[groups["no_label"] == 0]
+    """The groups with a ranking, a permutation or not; `winner_share`: of its winner in them."""
+    table = groups[groups["no_label"] == 0]
+    shares = table["winner"].value_counts(normalize=True)
+    return table.assign(winner_share=table["winner"].map(shares).astype("float64"))
 
 
 def newest(groups: pd.DataFrame) -> pd.DataFrame:
@@ -114,8 +116,6 @@ def describe_audits(audits: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     return described.assign(
         of_its_group=pd.Series(matches, dtype="bool"),
         well_formed=(described["no_label"] == 1) | described["is_permutation"],
-        met=described["no_label"] == 1,
-        unit="audits",
         first=pd.Series(first, dtype="object"),
     )
 
@@ -141,8 +141,8 @@ def pairs(audits: pd.DataFrame) -> pd.DataFrame:
     for row in valid(audits[audits["kind"] == "pair"]).to_dict("records"):
         key = (row["group_id"], tuple(sorted(row["presented"])))
         winners.setdefault(key, []).append(row["winner"])
-    rows = [(key[0], len(set(won)) == 1, "pairs") for key, won in winners.items() if len(won) == 2]
-    return pd.DataFrame(rows, columns=["group_id", "met", "unit"])
+    rows = [(key[0], len(set(won)) == 1) for key, won in winners.items() if len(won) == 2]
+    return pd.DataFrame(rows, columns=["group_id", "met"])
 
 
 def judgements(groups: pd.DataFrame, audits: pd.DataFrame) -> pd.DataFrame:
@@ -150,6 +150,11 @@ def judgements(groups: pd.DataFrame, audits: pd.DataFrame) -> pd.DataFrame:
     columns = ["group_id", "persona_id", "ranking"]
     tables = [valid(table).reindex(columns=columns) for table in (groups, audits)]
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def values(table: pd.DataFrame, column: str) -> list[Any]:
+    """A column as a list; empty where the table lacks it."""
+    return table[column].tolist() if column in table else []
 
 
 def coverage(groups: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
@@ -164,15 +169,15 @@ def coverage(groups: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "id", "times"])
 
 
-def winners_of_two_cycles(groups: pd.DataFrame, categories: Mapping[str, str]) -> pd.DataFrame:
-    """The winners' categories in the newest cycle and in the one before; empty after a first."""
-    cycles = list(dict.fromkeys(groups["cycle"]))[-2:]
-    won = valid(groups[groups["cycle"].isin(cycles)])
-    table = pd.DataFrame(
-        {
-            "group_id": won.get("group_id"),
-            "category": [categories.get(winner, "") for winner in won["winner"]],
-            "is_new": won["cycle"] == cycles[-1] if cycles else [],
-        }
-    )
-    return table if len(cycles) == 2 else table[:0]
+def winners_of_two_cycles(
+    groups: pd.DataFrame, categories: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """The winners' categories in the cycle before the newest (none after a first), and in it."""
+    cycles = list(dict.fromkeys(groups["cycle"]))
+    now, before = cycles[-1:], cycles[-2:-1]
+    won = valid(groups)
+    found = [
+        [categories.get(winner, "") for winner in won.loc[won["cycle"].isin(cycle), "winner"]]
+        for cycle in (before, now)
+    ]
+    return found[0], found[1]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from validation.gate import Verdict, run_gate
-from validation.label_statistics import Estimate, cyclic_share
+from validation.gate import Judged, run_gate
+from validation.label_statistics import cyclic_share
 from validation.label_suites import (
     Ledger,
     coverage_suite,
@@ -25,6 +25,7 @@ from validation.label_tables import (
     describe_groups,
     judgements,
     newest,
+    winners_of_two_cycles,
 )
 from validation.label_teacher_suites import (
     audits_suite,
@@ -36,6 +37,7 @@ from validation.label_teacher_suites import (
     winners_suite,
 )
 from validation.limits import LabelLimits
+from validation.measures import Estimate
 from validation.suite import Suite
 
 # The numbers in the verdict that a check observed; None where it was not made.
@@ -52,7 +54,7 @@ _OBSERVED = {
 }
 _NO_AUDITS = "the cycle asked for none"
 
-Entry = list[Suite] | str  # suites, or the note that says why there are none
+Entry = Suite | str  # a suite, or the note that says why there is none
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Evidence:
 
 def check_labels(
     evidence: Evidence, limits: LabelLimits, docs: Path, inputs: Mapping[str, str]
-) -> Verdict:
+) -> Judged:
     """Judge a teacher's labels, and write Data Docs into `docs`. Raises as `run_gate`.
 
     What the teacher does is judged by the newest cycle's labels, which older ones would water
@@ -78,34 +80,32 @@ def check_labels(
     audits = describe_audits(evidence.audits, evidence.rankings)
     judged = judgements(groups, audits)
     triples = cyclic_share(judged["persona_id"].tolist(), judged["ranking"].tolist())
-    suites = [
+    entries: list[Entry] = [
         groups_suite(groups),
         replies_suite(groups, limits),
         rankings_suite(groups, limits),
         positions_suite(groups, limits),
         ledger_suite(groups, evidence.ledger, limits),
-    ]
-    optional: list[Entry] = [
         _coverage(groups, evidence.catalogue, limits),
         *_audits(audits, evidence.ledger, limits),
-        _preferences(judged, triples, limits),
+        _preferences(triples, limits),
         _drift(groups, evidence.catalogue, limits),
         _truth(groups, evidence.truth, limits),
     ]
-    notes = [entry for entry in optional if isinstance(entry, str)]
-    suites += [suite for entry in optional if not isinstance(entry, str) for suite in entry]
-    verdict = run_gate("labels", suites, docs, inputs)
+    notes = [entry for entry in entries if isinstance(entry, str)]
+    suites = [entry for entry in entries if isinstance(entry, Suite)]
+    found = run_gate("labels", suites, docs, inputs)
     numbers = _counts(groups, evidence, triples)
-    observed = {check.name: check.observed for check in verdict.checks}
+    observed = {check.name: check.observed for check in found.verdict.checks}
     for name, check in _OBSERVED.items():
         value = observed.get(check)
         numbers[name] = None if isinstance(value, str) else value
-    return replace(verdict, statistics=numbers, notes=notes)
+    return replace(found, verdict=replace(found.verdict, statistics=numbers, notes=notes))
 
 
 def _coverage(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Entry:
     if limits.min_coverage:
-        return [coverage_suite(groups, catalogue, limits)]
+        return coverage_suite(groups, catalogue, limits)
     return "coverage was not checked: check_labels.min_coverage is 0"
 
 
@@ -116,21 +116,21 @@ def _audits(audits: pd.DataFrame, ledger: Ledger, limits: LabelLimits) -> list[E
     kinds = audits["kind"].tolist()
     entries: list[Entry] = []
     if len(audits) or ledger.audits:
-        entries.append([audits_suite(audits, ledger, limits)])
+        entries.append(audits_suite(audits, ledger, limits))
     if ledger.audit_groups or "group" in kinds:
-        entries.append([repeats_suite(audits, limits)])
+        entries.append(repeats_suite(audits, limits))
     else:
         entries.append(f"repeat agreement was not checked: {_NO_AUDITS}")
     if ledger.audit_pairs or "pair" in kinds:
-        entries.append([pairs_suite(audits, limits)])
+        entries.append(pairs_suite(audits, limits))
     else:
         entries.append(f"agreement of pairs was not checked: {_NO_AUDITS}")
     return entries
 
 
-def _preferences(judged: pd.DataFrame, triples: Estimate, limits: LabelLimits) -> Entry:
+def _preferences(triples: Estimate, limits: LabelLimits) -> Entry:
     if triples.count >= limits.min_triples:
-        return [preferences_suite(judged, limits)]
+        return preferences_suite(triples, limits)
     return (
         f"transitivity was not checked: rankings overlap in {triples.count} triples only,"
         f" check_labels.min_triples is {limits.min_triples}"
@@ -139,13 +139,13 @@ def _preferences(judged: pd.DataFrame, triples: Estimate, limits: LabelLimits) -
 
 def _drift(groups: pd.DataFrame, catalogue: Catalogue, limits: LabelLimits) -> Entry:
     if groups["cycle"].nunique() > 1:
-        return [winners_suite(groups, catalogue.categories, limits)]
+        return winners_suite(*winners_of_two_cycles(groups, catalogue.categories), limits)
     return "drift of winners was not checked: there is no previous cycle"
 
 
 def _truth(groups: pd.DataFrame, truth: Truth, limits: LabelLimits) -> Entry:
     if any(truth.knows(row.get("persona_id", "")) for row in newest(groups).to_dict("records")):
-        return [truth_suite(groups, limits)]
+        return truth_suite(groups, limits)
     return "agreement with the truth was not checked: no persona here has wants"
 
 

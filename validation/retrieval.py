@@ -1,17 +1,20 @@
 """The gate on a model: does the student find what personas want, and still what captions say?"""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from retrieval.storage.files import number_at
-from validation.gate import Verdict, run_gate
+from validation.gate import Judged, run_gate
 from validation.limits import RetrievalLimits
 from validation.retrieval_champion import (
+    HEADLINE,
     Comparison,
     Regression,
     Uncompared,
@@ -19,15 +22,14 @@ from validation.retrieval_champion import (
     has_seen_interests,
 )
 from validation.retrieval_champion_suites import IndexTrial, champion_suites, index_suite
-from validation.retrieval_drops import Pair, judge, slice_pairs
+from validation.retrieval_drops import Drop, Pair, SliceDrop, judge, judge_slices, slice_pairs
 from validation.retrieval_suites import (
+    WITHIN,
     metrics_suite,
     personas_suite,
     queries_suite,
     slices_suite,
 )
-
-_WITHIN = "student_within_kind_percentile"
 
 Numbers = dict[str, int | float | None]
 
@@ -42,33 +44,68 @@ class Evidence:
     champion: Comparison | Uncompared | None  # None: there is no champion
 
 
+@dataclass(frozen=True)
+class JudgedModel:
+    """The gate's verdict, and what the student was compared with."""
+
+    judged: Judged
+    base: Sequence[Drop]  # against the base model, over all personas of the headline; none fails
+    slices: Sequence[SliceDrop]  # likewise, the largest drop first
+    champion: Regression | Uncompared | None  # None: there is no champion
+    version: int | None  # the champion's
+
+
 def check_retrieval(
     evidence: Evidence, limits: RetrievalLimits, docs: Path, inputs: Mapping[str, str]
-) -> Verdict:
+) -> JudgedModel:
     """Judge a student, and write Data Docs into `docs`. Raises as `run_gate`."""
     summary = summarise(evidence.queries, evidence.metrics)
     pairs = pair_personas(evidence.queries)
-    sliced = _slices(pairs, limits)
+    slices, small = judge_slices(
+        _slices(pairs, limits),
+        limits.confidence,
+        limits.min_slice_queries,
+        limits.min_slice_percentile,
+    )
+    found = _regression(evidence.champion, limits)
     suites = [
         queries_suite(evidence.queries),
         personas_suite(_headline(pairs), limits),
         metrics_suite(summary, limits),
         index_suite(evidence.index, limits.min_index_agreement),
+        *([slices_suite(slices, limits)] if slices else []),
+        *(champion_suites(found) if found else []),
     ]
-    slices = slices_suite(sliced, limits)
-    suites += [slices] if slices else []
-    found = _regression(evidence.champion, limits)
-    suites += champion_suites(found) if found else []
-    verdict = run_gate("retrieval", suites, docs, inputs)
-    return replace(
-        verdict,
+    judged = run_gate("retrieval", suites, docs, inputs)
+    verdict = replace(
+        judged.verdict,
         statistics=_statistics(summary, evidence.index, found, limits),
-        notes=[
-            *_notes(sliced, summary, limits),
-            _champion_note(evidence.champion),
-        ],
+        notes=[*_notes(slices, small, summary, limits), _champion_note(evidence.champion)],
         champion=evidence.champion.champion if evidence.champion else None,
     )
+    return JudgedModel(
+        judged=replace(judged, verdict=verdict),
+        base=compare_with_base(evidence.queries, limits.confidence),
+        slices=slices,
+        champion=found,
+        version=evidence.champion.version if evidence.champion else None,
+    )
+
+
+def compare_with_base(queries: pd.DataFrame, confidence: float) -> list[Drop]:
+    """The student's difference to the base model in each of `HEADLINE`, over the headline."""
+    headline = _headline(pair_personas(queries))
+    both = headline.loc[headline["in_both"], "persona_id"]
+    ours, theirs = (_answers(_rows(queries, model).loc[both]) for model in ("student", "base"))
+    pairs = [Pair(name, ours[key], theirs[key], math.inf) for key, name in HEADLINE.items()]
+    return judge(pairs, confidence)[0]
+
+
+def _answers(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Of `HEADLINE`, a number a row."""
+    table = rows[["rank", "percentile", "within_kind_percentile"]].astype("float64")
+    table["recall@10"] = (table["rank"] <= 10).where(table["rank"].notna())
+    return {key: table[key].to_numpy(dtype="float64") for key in HEADLINE}
 
 
 def pair_personas(queries: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +139,7 @@ def summarise(queries: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame
         row[f"caption_drop@{k}"] = round(drop, 12)  # 1 - 0.95 must not exceed 0.05 by rounding
     row["student_recall@10"] = _lookup(metrics, "persona", "student", "recall@10")
     within = _lookup(metrics, "persona", "student", "within_kind_percentile")
-    return pd.DataFrame([row if math.isnan(within) else row | {_WITHIN: within}])
+    return pd.DataFrame([row if math.isnan(within) else row | {WITHIN: within}])
 
 
 def _headline(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -111,8 +148,8 @@ def _headline(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(queries: pd.DataFrame, model: str) -> pd.DataFrame:
     """A model's rows in the original wording, by persona; each once, whatever the table holds."""
-    columns = ["persona_id", "wording", "model", "percentile", "slices"]
-    whole = queries.reindex(columns=columns)
+    columns = ["persona_id", "wording", "model", "rank", "percentile", "within_kind_percentile"]
+    whole = queries.reindex(columns=[*columns, "slices"])
     rows = whole[(whole["model"] == model) & (whole["wording"] == "original")]
     return rows.drop_duplicates("persona_id").set_index("persona_id")
 
@@ -130,16 +167,17 @@ def _regression(
     return champion
 
 
-def _notes(sliced: list[Pair], summary: pd.DataFrame, limits: RetrievalLimits) -> Iterator[str]:
-    _, small = judge(sliced, limits.confidence, limits.min_slice_queries)
-    if not sliced:
+def _notes(
+    slices: Sequence[SliceDrop], small: list[str], summary: pd.DataFrame, limits: RetrievalLimits
+) -> Iterator[str]:
+    if not slices and not small:
         yield "slices were not checked: the table has none"
     if small:
         yield (
             f"slices of fewer than {limits.min_slice_queries} personas were not checked:"
             f" {', '.join(small)}"
         )
-    if _WITHIN not in summary:
+    if WITHIN not in summary:
         yield "the percentile within the kind was not checked: no persona has wants"
 
 

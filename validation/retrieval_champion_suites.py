@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from validation.measures import AtLeast, exact
 from validation.retrieval_champion import ABOUT_CHAMPION, Regression, Uncompared
 from validation.retrieval_drops import Drop
-from validation.suite import Requirement, Suite, all_rows
+from validation.suite import Suite, all_rows, held, statistics_suite
 
 _AGAIN = "run the stage `check_retrieval` again"
 _BETTER = "train a better one, or insist: kindred promote --force --reason"
@@ -46,15 +47,13 @@ def index_suite(trial: IndexTrial, min_agreement: float) -> Suite:
             "run the stage `select` again",
         )
         return Suite("index", table, key="fault", min_rows=1, remedy=_AGAIN, requirements=[need])
-    need = Requirement(
-        "agreement",
-        "ExpectColumnMinToBeBetween",
-        {"column": "agreement", "min_value": min_agreement},
-        f"at least {min_agreement} of exact search's ten nearest found by the index",
-        "look at retrieval/index/collection.py: the index is too coarse for these vectors",
+    measure = AtLeast(
+        "a share of exact search's ten nearest found by the index",
+        exact(trial.agreement),
+        min_agreement,
     )
-    table = pd.DataFrame({"agreement": [trial.agreement]})
-    return Suite("index", table, key="", min_rows=1, remedy=_AGAIN, requirements=[need])
+    remedy = "look at retrieval/index/collection.py: the index is too coarse for these vectors"
+    return statistics_suite("index", [held("agreement", measure, remedy)], _AGAIN)
 
 
 def _uncompared_suite(found: Uncompared) -> Suite:

@@ -2,7 +2,7 @@
 
 A drop fails where it is larger than its limit *and* the interval of the paired differences excludes
 zero: a limit alone lets chance block an equal model, an interval alone blocks for nothing that
-anyone would notice. The interval is Student's, mean ± t(n - 1) · s / √n over the differences
+anyone would notice. It is a paired t-interval, mean ± t(n - 1) · s / √n over the differences
 candidate - reference. Checks that are made together share their chance of an error (Bonferroni):
 each of k has the level 1 - (1 - confidence) / k, so that among them all an equally good model is
 blocked with a chance of (1 - confidence) / 2 at most. At a slice's size, and at levels this high,
@@ -26,7 +26,7 @@ class Pair:
     what: str  # "mean percentile", "interest=gardening"
     candidate_Q: NDArray[np.float64]
     reference_Q: NDArray[np.float64]
-    limit: float  # a drop of the means up to this is let through
+    limit: float  # a drop of the means up to this is let through; infinite: none fails
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,20 @@ class Drop:
         )
 
 
+@dataclass(frozen=True)
+class SliceDrop:
+    """A slice against another model, and against the floor that every slice must reach."""
+
+    drop: Drop
+    high: float  # the upper end of the interval of the candidate's own mean
+    floor: float
+
+    @property
+    def is_below_floor(self) -> bool:
+        """By more than chance explains; a number that is NaN is."""
+        return not self.high >= self.floor
+
+
 def judge(
     pairs: Sequence[Pair], confidence: float, min_queries: int = 2
 ) -> tuple[list[Drop], list[str]]:
@@ -77,9 +91,23 @@ def judge(
     defined = [(pair, ~(np.isnan(pair.candidate_Q) & np.isnan(pair.reference_Q))) for pair in pairs]
     judged = [(pair, known) for pair, known in defined if known.sum() >= max(min_queries, 2)]
     small = [f"{p.what} ({int(k.sum())})" for p, k in defined if k.sum() < max(min_queries, 2)]
-    level = 1 - (1 - confidence) / max(len(judged), 1)
+    level = _level(confidence, len(judged))
     drops = [_drop(pair, known, level) for pair, known in judged]
     return drops, small
+
+
+def judge_slices(
+    pairs: Sequence[Pair], confidence: float, min_queries: int, floor: float
+) -> tuple[list[SliceDrop], list[str]]:
+    """As `judge`, the largest drop first, each slice also against the floor."""
+    drops, small = judge(pairs, confidence, min_queries)
+    candidate = {pair.what: pair.candidate_Q for pair in pairs}
+    level = _level(confidence, len(drops))
+    judged = [
+        SliceDrop(drop, mean_interval(candidate[drop.what], level)[1], floor)
+        for drop in largest_first(drops)
+    ]
+    return judged, small
 
 
 def largest_first(drops: Sequence[Drop]) -> list[Drop]:
@@ -88,7 +116,7 @@ def largest_first(drops: Sequence[Drop]) -> list[Drop]:
 
 
 def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """Student's interval of a mean, of two values at least; a point where all are equal."""
+    """The t-interval of a mean, of two values at least; a point where all are equal."""
     spread = float(values.std(ddof=1)) / len(values) ** 0.5
     half = _quantile((1 + level) / 2, len(values) - 1) * spread
     mean = float(values.mean())
@@ -110,6 +138,11 @@ def slice_pairs(
         Pair(name, candidate_Q[rows], reference_Q[rows], limit)
         for name, rows in sorted(members.items())
     ]
+
+
+def _level(confidence: float, checks: int) -> float:
+    """Of each of some checks that share the chance of an error."""
+    return 1 - (1 - confidence) / max(checks, 1)
 
 
 @cache

@@ -1,14 +1,18 @@
 """What the gate on a model demands of the evaluation's tables and numbers."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from retrieval.storage.schema import QUERIES
 from validation.limits import RetrievalLimits
-from validation.retrieval_drops import Pair, judge, largest_first, mean_interval
-from validation.suite import Requirement, Suite, all_rows
+from validation.measures import AtLeast, AtMost, exact
+from validation.retrieval_drops import SliceDrop
+from validation.suite import Requirement, Suite, all_rows, held
 
 MODELS = ("random", "base", "text", "student", "ceiling")
 WORDINGS = ("original", "paraphrased")
+WITHIN = "student_within_kind_percentile"  # a column of the summary where personas have wants
 MAY_BE_UNKNOWN = ("within_kind_percentile", "ndcg@10", "tau")
 
 _SAME = 1e-6  # how far a mean in the metrics may lie from the table's
@@ -57,6 +61,10 @@ def queries_suite(queries: pd.DataFrame) -> Suite:
 
 def personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
     """Base and student on each persona of the headline."""
+    base, student, gain = (
+        exact(pairs[column].mean(), len(pairs), "personas")
+        for column in ("base", "student", "gain")
+    )
     return Suite(
         "personas",
         pairs.drop(columns="slices"),
@@ -73,42 +81,40 @@ def personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
                 "each persona queried with base and with student",
                 _AGAIN,
             ),
-            Requirement(
+            held(
                 "mean_percentile",
-                "ExpectColumnMeanToBeBetween",
-                {"column": "student", "min_value": limits.min_mean_percentile},
-                f"a mean percentile of the student of at least {limits.min_mean_percentile}",
+                AtLeast("a mean percentile of the student", student, limits.min_mean_percentile),
                 _TRAIN,
+                column="student",
+                is_mean=True,
             ),
-            Requirement(
+            held(
                 "gain",
-                "ExpectColumnMeanToBeBetween",
-                {"column": "gain", "min_value": limits.min_gain},
-                f"a mean gain of the student over the base model of at least {limits.min_gain}",
+                AtLeast(
+                    "a mean gain of the student over the base model",
+                    gain,
+                    limits.min_gain,
+                    best=1 - base.value,
+                    worst=-1.0,
+                ),
                 "distillation did not help: look at the labels' report and the training curves",
+                column="gain",
+                is_mean=True,
             ),
         ],
     )
 
 
-def slices_suite(pairs: list[Pair], limits: RetrievalLimits) -> Suite | None:
-    """Every slice with enough personas, against the floor and the base; None without any.
+def slices_suite(slices: Sequence[SliceDrop], limits: RetrievalLimits) -> Suite:
+    """Every slice with enough personas, against the floor and the base.
 
     Both by the rule of `validation.retrieval_drops`: more than chance explains.
     """
-    drops = largest_first(judge(pairs, limits.confidence, limits.min_slice_queries)[0])
-    if not drops:
-        return None
-    student = {pair.what: pair.candidate_Q for pair in pairs}
-    level = 1 - (1 - limits.confidence) / len(drops)
     table = pd.DataFrame(
         {
-            "slice": [drop.summary() for drop in drops],
-            "falls_below_base": [drop.is_worse for drop in drops],
-            "falls_below_floor": [
-                not mean_interval(student[drop.what], level)[1] >= limits.min_slice_percentile
-                for drop in drops
-            ],
+            "slice": [each.drop.summary() for each in slices],
+            "falls_below_base": [each.drop.is_worse for each in slices],
+            "falls_below_floor": [each.is_below_floor for each in slices],
         }
     )
     return Suite(
@@ -140,13 +146,14 @@ def slices_suite(pairs: list[Pair], limits: RetrievalLimits) -> Suite | None:
 
 def metrics_suite(summary: pd.DataFrame, limits: RetrievalLimits) -> Suite:
     """The numbers in metrics/evaluate.json, in a table of one row."""
+    row = summary.iloc[0]
     floors = {
-        "student_recall@10": ("recall@10 of personas", limits.min_recall_at_10, _TRAIN),
-        "student_caption_recall@10": ("caption recall", limits.min_caption_recall_at_10, _RETAIN),
-    }
-    if "student_within_kind_percentile" in summary:
-        within = ("percentile within the kind", limits.min_within_kind_percentile, _TRAIN)
-        floors["student_within_kind_percentile"] = within
+        WITHIN: ("a percentile within the kind", limits.min_within_kind_percentile, _TRAIN),
+        "student_recall@10": ("a recall@10 of personas", limits.min_recall_at_10, _TRAIN),
+        "student_caption_recall@10": (
+            "a caption recall@10", limits.min_caption_recall_at_10, _RETAIN
+        ),
+    }  # fmt: skip
     return Suite(
         "metrics",
         summary,
@@ -155,22 +162,18 @@ def metrics_suite(summary: pd.DataFrame, limits: RetrievalLimits) -> Suite:
         remedy=f"metrics/evaluate.json lacks this number: {_AGAIN}",
         requirements=[
             *(
-                Requirement(
-                    column,
-                    "ExpectColumnMinToBeBetween",
-                    {"column": column, "min_value": floor},
-                    f"a {what} of the student of at least {floor}",
-                    remedy,
-                )
+                held(column, AtLeast(f"{what} of the student", exact(row[column]), floor), remedy)
                 for column, (what, floor, remedy) in floors.items()
+                if column in summary
             ),
             *(
-                Requirement(
+                held(
                     f"caption_drop@{k}",
-                    "ExpectColumnMaxToBeBetween",
-                    {"column": f"caption_drop@{k}", "max_value": limits.max_caption_drop},
-                    f"a caption recall@{k} lost from base to student of at most"
-                    f" {limits.max_caption_drop}",
+                    AtMost(
+                        f"a caption recall@{k} lost from base to student",
+                        exact(row[f"caption_drop@{k}"]),
+                        limits.max_caption_drop,
+                    ),
                     _RETAIN,
                 )
                 for k in (1, 10)

@@ -1,11 +1,13 @@
 """What a table must meet: expectations in code and in words, with the guards they need."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
+from validation.measures import Measure
 
 
 @dataclass(frozen=True)
@@ -13,16 +15,40 @@ class Requirement:
     """One expectation, in code and in words."""
 
     name: str
-    kind: str | Callable[[], type[Any]]  # of great_expectations.expectations; or one's own, loaded
+    kind: str  # a class of great_expectations.expectations
     arguments: Mapping[str, Any]
     expected: str  # completes "expected ..."
     remedy: str  # what to do where it is not met
+    measure: Measure | None = None  # the number that it holds to a limit, for who draws it
 
 
 def all_rows(name: str, column: str, value: bool, expected: str, remedy: str) -> Requirement:
     """That a column of yes and no says `value` in every row; what is at fault was judged before."""
     arguments = {"column": column, "value_set": [value]}
     return Requirement(name, "ExpectColumnValuesToBeInSet", arguments, expected, remedy)
+
+
+def held(
+    name: str, measure: Measure, remedy: str, column: str = "", *, is_mean: bool = False
+) -> Requirement:
+    """That a number keeps its limit.
+
+    Args:
+        name: Of the check.
+        measure: What it is.
+        remedy: What to do where it does not.
+        column: Where the table has it in every row that counts; by default the check's name.
+        is_mean: The number is the column's mean.
+    """
+    kind, bound = ("Max", "max_value") if measure.is_maximum else ("Min", "min_value")
+    return Requirement(
+        name,
+        f"ExpectColumn{'Mean' if is_mean else kind}ToBeBetween",
+        {"column": column or name, bound: measure.allowed},
+        measure.expected,
+        remedy,
+        measure,
+    )
 
 
 @dataclass(frozen=True)
@@ -76,3 +102,20 @@ class Suite:
             f"no missing value in {column}",
             self.remedy,
         )
+
+
+def statistics_suite(name: str, needs: Sequence[Requirement], remedy: str) -> Suite:
+    """Statistics, each held to its limit, in a table of one row.
+
+    There is no row where there was nothing to measure, so that the row count fails then.
+
+    Args:
+        name: Of the suite.
+        needs: Of `held`.
+        remedy: What to do where there was nothing to measure.
+    """
+    estimates = {need.name: need.measure.estimate for need in needs if need.measure}
+    row = {column: estimate.value for column, estimate in estimates.items()}
+    measured = any(estimate.count for estimate in estimates.values())
+    table = pd.DataFrame([row] if measured else [], columns=list(row), dtype="float64")
+    return Suite(name, table, key="", min_rows=1, remedy=remedy, requirements=needs)

@@ -1,72 +1,23 @@
-"""Where the marks of the page's drawings stand.
-
-Places are percentages of a drawing's width or height, so that it fills a phone and a desktop alike
-while its text keeps its size: no script, no scaled text.
-"""
+"""What the evaluation's drawings show, and where on their axes."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.evaluation.series import FEWEST_PAIRS, Bin, SliceGain, drawn, fit_temperature
+from pipelines.pages.scale import Scale
+from pipelines.pages.tables import cut
 
 SMALL_SLICE = 10  # fewer personas than this stand back on the page
-LONGEST_TABLE = 16  # rows; longer slices are cut in two that stand side by side
 _CURVE_POINTS = 60
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A linear axis from `low` to `high`, with a tick every `step`."""
-
-    low: float
-    high: float
-    step: float
-
-    @classmethod
-    def over(cls, values: Iterable[float], step: float) -> "Scale":
-        """The shortest axis between two ticks that holds all the values."""
-        known = list(values)
-        low = math.floor(min(known) / step + 1e-9)
-        high = math.ceil(max(known) / step - 1e-9)
-        return cls(low * step, max(high, low + 1) * step, step)
-
-    def at(self, value: float) -> float:
-        """How far along the axis a value stands, in percent; values beyond stand at its end."""
-        share = (value - self.low) / (self.high - self.low)
-        return round(100 * min(1.0, max(0.0, share)), 2)
-
-    def holds(self, value: float) -> bool:
-        """Whether the value lies on the axis."""
-        return self.low <= value <= self.high
-
-    def ticks(self) -> list[float]:
-        """The values at the ticks."""
-        count = math.floor((self.high - self.low) / self.step + 1e-9)
-        return [self.low + number * self.step for number in range(count + 1)]
-
-
-@dataclass(frozen=True)
-class SliceTable:
-    """A slice, or one half of a long one."""
-
-    name: str
-    part: int  # 0: whole; 1, 2: halves
-    rows: Sequence[SliceGain]
 
 
 def slice_tables(slices: Mapping[str, Sequence[SliceGain]]) -> dict[str, Any] | None:
     """The tables, and the axis that they share: wide enough for every slice that is not small."""
     if not slices:
         return None
-    tables = []
-    for name, rows in slices.items():
-        half = math.ceil(len(rows) / 2)
-        if len(rows) <= LONGEST_TABLE:
-            tables.append(SliceTable(name, 0, rows))
-        else:
-            tables += [SliceTable(name, 1, rows[:half]), SliceTable(name, 2, rows[half:])]
+    tables = [table for name, rows in slices.items() for table in cut(name, rows)]
     everyone = [row for rows in slices.values() for row in rows]
     large = [row for row in everyone if row.n >= SMALL_SLICE]
     ends = [end for row in large or everyone for end in (row.gain, row.low, row.high)]

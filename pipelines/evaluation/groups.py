@@ -1,6 +1,6 @@
 """Groups that the teacher ranked whole: does a model put them into the same order?
 
-Q personas, C products, K products a group, P pairs.
+Q personas, C products, G groups of K products, P pairs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,19 +47,16 @@ def taus(groups_Q: Sequence[Sequence[Columns]], scores_QC: Floats) -> NDArray[np
 
     NaN without a group, and where all scores of all groups are equal.
     """
-    tau_Q = np.full(len(scores_QC), np.nan)
-    for row, groups in enumerate(groups_Q):
-        found = [_tau(scores_QC[row, order]) for order in groups]
-        known = [tau for tau in found if not np.isnan(tau)]
-        if known:
-            tau_Q[row] = np.mean(known)
-    return tau_Q
-
-
-def _tau(scores_K: Floats) -> float:
-    """Of the scores of a group's products, in the teacher's order."""
-    teacher_K = -np.arange(len(scores_K), dtype=np.float64)
-    return float(kendall_tau(scores_K[None], teacher_K[None])[0])
+    flat = [(row, order) for row, groups in enumerate(groups_Q) for order in groups]
+    found: dict[int, list[float]] = {}
+    for size in sorted({len(order) for _, order in flat}):
+        alike = [(row, order) for row, order in flat if len(order) == size]
+        scores_GK = np.stack([scores_QC[row, order] for row, order in alike])
+        teacher_GK = np.broadcast_to(-np.arange(size, dtype=np.float64), scores_GK.shape)
+        for (row, _), tau in zip(alike, kendall_tau(scores_GK, teacher_GK), strict=True):
+            if not np.isnan(tau):
+                found.setdefault(row, []).append(float(tau))
+    return np.array([np.mean(found.get(row, [np.nan])) for row in range(len(scores_QC))])
 
 
 def calibrate(

@@ -4,14 +4,14 @@ metrics/evaluate.json, reports/{percentiles,percentiles_by_cycle,slices,calibrat
 reports/worst.json, data/tournaments.parquet, data/personas.parquet, the catalogue
     -> reports/evaluation.html: style, drawings and pictures inside, nothing from the network
 
-The templates in pipelines/evaluation/page/ hold the words; everything that they print is escaped.
+The templates in page/ hold the words.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluation.drawing import Scale, calibration_view, slice_tables
+from pipelines.evaluation.drawing import calibration_view, slice_tables
 from pipelines.evaluation.series import (
     SLICE_TITLES,
     TITLES,
@@ -20,8 +20,10 @@ from pipelines.evaluation.series import (
     read_slices,
     thinned,
 )
-from pipelines.evaluation.words import FILTERS, verdict
+from pipelines.evaluation.verdict import verdict
 from pipelines.evaluation.worst import read_worst
+from pipelines.pages.render import render, write_page
+from pipelines.pages.scale import Scale
 from pipelines.run.paths import (
     CYCLES_FILE,
     EVALUATION,
@@ -29,7 +31,7 @@ from pipelines.run.paths import (
     PRODUCTS_FILE,
     TOURNAMENTS_FILE,
 )
-from retrieval.storage.files import atomic_file, number_at, read_json
+from retrieval.storage.files import number_at, read_json
 from retrieval.storage.schema import PRODUCTS, TOURNAMENTS, read_rows
 
 REPORT = Path("reports/evaluation.html")
@@ -38,24 +40,7 @@ TEMPLATES = Path(__file__).with_name("page")
 
 def write_report() -> None:
     """Write the page from the files of the evaluation; what is not there is left out."""
-    html = render(_facts())
-    with atomic_file(REPORT) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-
-
-def render(facts: Mapping[str, Any]) -> str:
-    """The page as HTML, the same for the same facts (see `_facts`)."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS
-    return environment.get_template("page.html").render(facts)
+    write_page(REPORT, render("page.html", _facts(), [TEMPLATES]))
 
 
 def _facts() -> dict[str, Any]:

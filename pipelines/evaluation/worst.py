@@ -1,27 +1,12 @@
 """The personas that the student serves worst, with pictures: what was wanted, and what came."""
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from pipelines.pages.pictures import Shown, show
 from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, WORST_FILE
 from retrieval.storage.files import read_json
 from retrieval.storage.schema import PERSONAS, PRODUCTS, read_rows
-
-SIDE = 176  # pixels of a thumbnail's longer side; shown at half of it on sharp screens
-JPEG_QUALITY = 80
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A product as the page shows it."""
-
-    title: str
-    caption: str
-    picture: str | None  # a data URI; None where the file is missing
 
 
 @dataclass(frozen=True)
@@ -45,6 +30,7 @@ def read_worst(candidates: int) -> list[Worst]:
     """
     if not WORST_FILE.is_file():
         return []
+    catalogue = PRODUCTS_FILE.parent
     products = {row["product_id"]: row for row in read_rows(PRODUCTS_FILE, PRODUCTS)}
     wants = {row["persona_id"]: row["wants"] for row in read_rows(PERSONAS_FILE, PERSONAS)}
     return [
@@ -54,8 +40,8 @@ def read_worst(candidates: int) -> list[Worst]:
             base_percentile=row["base_percentile"],
             rank=round(candidates - row["percentile"] * (candidates - 1)),
             wants=_heaviest(wants.get(row["persona_id"], {})),
-            wanted=_show(products[row["winner"]]),
-            came=tuple(_show(products[product]) for product in row["top"]),
+            wanted=show(products[row["winner"]], catalogue),
+            came=tuple(show(products[product], catalogue) for product in row["top"]),
         )
         for row in read_json(WORST_FILE)
     ]
@@ -64,21 +50,3 @@ def read_worst(candidates: int) -> list[Worst]:
 def _heaviest(wants: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     values = [(want.partition("=")[2], weight) for want, weight in wants.items()]
     return tuple(sorted(values, key=lambda each: -each[1]))
-
-
-def _show(product: Mapping[str, Any]) -> Shown:
-    path = PRODUCTS_FILE.parent / product["image"]
-    caption = product["caption"] or product["title"]
-    return Shown(product["title"], caption, thumbnail(path) if path.is_file() else None)
-
-
-def thumbnail(path: Path) -> str:
-    """A small JPEG of the picture at `path`, as a data URI."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        small = image.convert("RGB")
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

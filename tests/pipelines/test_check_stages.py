@@ -38,6 +38,7 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import read_vectors, write_vectors
+from tests.pipelines.pages.html_page import Page, stands_alone
 from validation.gate import Verdict, read_verdict
 
 TOP = Path(__file__).parents[2]
@@ -198,9 +199,14 @@ def judged() -> Verdict:
     return read_verdict(RETRIEVAL_VERDICT)
 
 
-def pages(report: Path) -> str:
-    assert (report / "index.html").is_file()
-    return "".join(p.read_text(encoding="utf-8") for p in (report / "validations").rglob("*.html"))
+def data_docs(report: Path) -> str:
+    """The text of Great Expectations' pages, to which the report's own page links."""
+    docs = report / "data_docs"
+    assert stands_alone((report / "index.html").read_text(encoding="utf-8")) == {
+        "data_docs/index.html"
+    }
+    assert (docs / "index.html").is_file()
+    return "".join(p.read_text(encoding="utf-8") for p in (docs / "validations").rglob("*.html"))
 
 
 def test_good_labels_pass_with_the_same_bytes_each_time(
@@ -242,7 +248,7 @@ def test_bad_labels_exit_1_with_reasons_and_report(
     assert "truth.truth_agreement: got 0.5, expected" in said.err
     assert "report: reports/labels/c1/index.html" in said.err
     assert said.out == ""
-    text = pages(Path("reports/labels/c1"))
+    text = data_docs(Path("reports/labels/c1"))
     for check in verdict.checks:
         assert check.name.partition(".")[2] + ":" in text
 
@@ -252,17 +258,17 @@ def test_the_report_shows_the_statistics_and_example_groups(workplace: Path) -> 
     written = []
     for _ in range(2):
         check_labels.main("c1")
-        written.append(Path("reports/labels/c1/examples.png").read_bytes())
+        written.append(Path("reports/labels/c1/index.html").read_bytes())
     assert written[0] == written[1]
-    with Image.open("reports/labels/c1/examples.png") as page:
-        assert page.height > 6 * 176
-        assert (255, 0, 0) in {color for _, color in page.convert("RGB").getcolors(1 << 24)}
-    text = pages(Path("reports/labels/c1"))
-    assert "1.000 over 125 repeats (with sampling error allowed: 0.190)" in text
-    assert "1.000 over 125 pairs" in text
-    index = Path("reports/labels/c1/index.html").read_text(encoding="utf-8")
-    assert "Gate labels: passed" in index
-    assert 'src="examples.png"' in index
+    page = Page(written[0].decode())
+    assert "The labels of cycle c1 passed all" in page.text
+    assert "at least 0.3 down to 0.19 over 125 repeats" in page.text
+    assert len(page.all("blockquote")) == 6
+    pictures = page.all("img")
+    assert len(pictures) == 6  # of each group's five products one has a picture
+    assert {picture["alt"] for picture in pictures} == {"red thing"}
+    docs = data_docs(Path("reports/labels/c1"))
+    assert "of at least 0.3 (3 standard errors allowed: 0.19 over 125 repeats)" in docs
 
 
 @pytest.mark.parametrize("ledger", [{**LEDGER, "calls": "many"}, {"calls": 1}, []])
@@ -304,7 +310,10 @@ def test_retrieval_exits_0_with_its_verdict(
     out = capsys.readouterr().out
     assert "no champion to compare with: floors only" in out
     assert ("personas.mean_percentile: got 0.7, expected" in out) != passed
-    text = pages(check_retrieval.REPORT)
+    page = Page((check_retrieval.REPORT / "index.html").read_text(encoding="utf-8"))
+    assert ("The student passed all" in page.text) == passed
+    assert "There is no champion yet: it was held to floors only." in page.text
+    text = data_docs(check_retrieval.REPORT)
     for check in verdict.checks:
         assert check.name.partition(".")[2] + ":" in text
 

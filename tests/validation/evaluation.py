@@ -65,7 +65,7 @@ def judge(
 ) -> Verdict:
     metrics = metrics_of(queries) if metrics is None else metrics
     evidence = Evidence(queries, metrics, index, champion)
-    return check_retrieval(evidence, LIMITS, tmp_path / "docs", {})
+    return check_retrieval(evidence, LIMITS, tmp_path / "docs", {}).judged.verdict
 
 
 def failed(verdict: Verdict) -> set[str]:

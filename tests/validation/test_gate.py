@@ -8,7 +8,8 @@ import pytest
 
 from retrieval.storage.files import write_json
 from validation.gate import Check, Verdict, read_verdict, run_gate
-from validation.suite import Requirement, Suite
+from validation.measures import AtLeast, AtMost, Estimate, exact
+from validation.suite import Requirement, Suite, held, statistics_suite
 
 pytestmark = pytest.mark.usefixtures("quick_docs")
 
@@ -28,7 +29,7 @@ def suite(table: dict[str, list[Any]], *needs: Requirement, min_rows: int = 1) -
 
 
 def run(tmp_path: Path, *suites: Suite) -> Verdict:
-    return run_gate("test", suites, tmp_path / "docs", {"a.parquet": "0" * 64})
+    return run_gate("test", suites, tmp_path / "docs", {"a.parquet": "0" * 64}).verdict
 
 
 def failed(verdict: Verdict) -> set[str]:
@@ -57,6 +58,44 @@ def test_a_reason_names_the_first_rows_at_fault(tmp_path: Path) -> None:
     table = {"id": list("abcdef"), "ok": [True, False, True, False, False, False]}
     verdict = run(tmp_path, suite(table, in_set()))
     assert "got 4 of 6 rows at fault (id b, d, e, ...)" in verdict.reasons[0]
+
+
+def statistic(estimate: Estimate) -> Suite:
+    need = held("tau", AtLeast("a mean tau", estimate, 0.3, 2.0), "ask another")
+    return statistics_suite("repeats", [need], "nobody was asked")
+
+
+def test_a_statistic_is_held_to_what_its_sample_allows(tmp_path: Path) -> None:
+    for value, passed in ((0.2, True), (0.199, False)):
+        judged = run_gate(
+            "test", [statistic(Estimate(value, 0.05, 9, "pairs"))], tmp_path / "d", {}
+        )
+        assert judged.verdict.passed == passed
+        result = judged.results[-1]
+        assert result.check.observed == value
+        assert result.need.measure is not None
+        assert judged.failures == ([] if passed else [result])
+    assert judged.verdict.reasons == [
+        "repeats.tau: got 0.199, expected a mean tau of at least 0.3 (2 standard errors allowed:"
+        " 0.2 over 9 pairs); ask another"
+    ]
+
+
+def test_a_statistic_that_is_nan_fails(tmp_path: Path) -> None:
+    verdict = run(tmp_path, statistic(Estimate(float("nan"), float("nan"), 9, "pairs")))
+    assert failed(verdict) == {"repeats.tau_not_null", "repeats.tau"}
+
+
+def test_a_statistic_of_nothing_fails_by_its_row_count(tmp_path: Path) -> None:
+    verdict = run(tmp_path, statistic(Estimate(float("nan"), float("nan"), 0, "pairs")))
+    assert failed(verdict) == {"repeats.row_count", "repeats.tau"}
+    assert "expected a row count of at least 1; nobody was asked" in verdict.reasons[0]
+
+
+def test_a_mean_is_held_by_its_column(tmp_path: Path) -> None:
+    for value, passed in ((2.5, True), (2.4, False)):
+        need = held("level", AtMost("a mean", exact(2.5), value), "", column="x", is_mean=True)
+        assert run(tmp_path, suite({"x": [1.0, 4.0]}, need)).passed == passed
 
 
 def test_an_empty_table_fails_though_in_set_alone_would_pass(tmp_path: Path) -> None:
@@ -124,19 +163,6 @@ def test_requirements_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_expectation_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         run(tmp_path, suite({"x": [1.0]}, need(kind="ExpectNothing")))
-
-
-def test_a_kind_of_our_own_is_loaded_with_analytics_off(tmp_path: Path) -> None:
-    seen = []
-
-    def load() -> Any:
-        from great_expectations.expectations import ExpectColumnMeanToBeBetween
-
-        seen.append(os.environ["GX_ANALYTICS_ENABLED"])
-        return ExpectColumnMeanToBeBetween
-
-    assert run(tmp_path, suite({"x": [3.0]}, need(kind=load))).passed
-    assert seen == ["false"]
 
 
 def test_data_docs_name_every_expectation_and_replace_older_ones(

@@ -1,14 +1,12 @@
 """The statistics of labels: by hand, at their extremes, and how far chance moves them."""
 
 import math
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
 
 from validation.label_statistics import (
-    Estimate,
     appearances,
     cyclic_share,
     kendall_tau,
@@ -21,6 +19,7 @@ from validation.label_statistics import (
     winner_drift,
     winner_position_v,
 )
+from validation.measures import Estimate
 
 
 def test_agreement_by_hand() -> None:
@@ -68,11 +67,13 @@ def test_rank_shifts_by_hand() -> None:
     assert math.isnan(largest_rank_shift([], []).value)
 
 
-def test_tau_is_scipys() -> None:
+def test_tau_counts_the_pairs_that_stand_in_the_same_order() -> None:
     for order in permutations("abcd"):
-        ranks = ["abcd".index(x) for x in order]
-        assert kendall_tau("abcd", order) == pytest.approx(kendalltau(range(4), ranks).statistic)
+        same = [a < b for a, b in combinations(order, 2)]
+        assert kendall_tau("abcd", order) == pytest.approx(2 * sum(same) / 6 - 1)
     assert math.isnan(kendall_tau("a", "a"))
+    with pytest.raises(KeyError):
+        kendall_tau("ab", "ac")
 
 
 def test_the_error_of_tau_is_that_of_unrelated_orders() -> None:
@@ -156,7 +157,7 @@ def test_a_fair_teacher_stays_within_three_errors_of_chance(groups: int) -> None
         orders = [[str(x) for x in rng.permutation(5)] for _ in range(groups)]
         shown = [list("01234")] * groups
         v = winner_position_v([int(order[0]) + 1 for order in orders], [5] * groups)
-        shift, tau = largest_rank_shift(shown, orders), mean_repeat_tau(shown, orders)
+        shift, tau = largest_rank_shift(shown, orders), mean_repeat_tau(shown[:20], orders[:20])
         beyond += [
             v.value > v.highest_allowed(0.0, 3),
             shift.value > shift.highest_allowed(0.0, 3),

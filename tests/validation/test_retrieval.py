@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.validation.evaluation import LIMITS, failed, judge, make, metrics_of
-from validation.retrieval import pair_personas, summarise
+from validation.retrieval import compare_with_base, pair_personas, summarise
 from validation.retrieval_champion_suites import IndexTrial
 
 pytestmark = pytest.mark.usefixtures("quick_docs")
@@ -249,6 +249,27 @@ def test_pairs_by_hand() -> None:
     assert pairs["gain"].tolist()[:1] == [0.25]
     assert pairs["in_both"].to_dict() == {"a": True, "b": False, "c": False}
     assert pairs["gain"].isna().to_dict() == {"a": False, "b": True, "c": True}
+
+
+def test_the_difference_to_the_base_model_is_paired_and_over_the_headline() -> None:
+    queries = pd.DataFrame(
+        {
+            "persona_id": ["a", "b", "c", "b", "a", "c", "late", "late", "alone"],
+            "wording": ["original"] * 9,
+            "model": ["base"] * 3 + ["student"] * 3 + ["base", "student", "student"],
+            "rank": [1.0, 11.0, 20.0, 10.0, 2.0, 30.0, 1.0, 1.0, 1.0],
+            "percentile": [0.5, 0.5, 0.6, 0.9, 0.7, 0.6, 0.0, 1.0, 1.0],
+            "within_kind_percentile": [0.5, NAN, 0.5, NAN, 0.7, 0.9, 0.0, 1.0, 1.0],
+            "slices": [{"interests": "seen"}] * 6 + [{"interests": "unseen"}] * 2 + [{}],
+        }
+    )
+    percentile, within, recall = compare_with_base(queries, 0.95)
+    assert (percentile.what, percentile.queries) == ("mean percentile", 3)
+    assert percentile.difference == pytest.approx((0.2 + 0.4 + 0.0) / 3)
+    assert percentile.low < percentile.difference < percentile.high
+    assert (within.queries, within.difference) == (2, pytest.approx(0.3))
+    assert recall.difference == pytest.approx(1 / 3)  # b's 11th became its 10th
+    assert not any(drop.is_worse for drop in (percentile, within, recall))
 
 
 def test_summary_by_hand() -> None:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from validation.retrieval_drops import Drop, Pair, judge, largest_first, mean_interval, slice_pairs
+from validation.retrieval_drops import (
+    Drop,
+    Pair,
+    judge,
+    judge_slices,
+    largest_first,
+    mean_interval,
+    slice_pairs,
+)
 
 LIMIT = 0.01
 
@@ -78,6 +86,21 @@ def test_small_pairs_are_named_and_take_no_share_of_the_family() -> None:
 def test_the_largest_drop_comes_first() -> None:
     pairs = [pair(np.full(3, d), str(d)) for d in (0.1, -0.3, -0.1)]
     assert [drop.what for drop in largest_first(judge(pairs, 0.95)[0])] == ["-0.3", "-0.1", "0.1"]
+
+
+def test_a_slice_is_below_the_floor_where_its_own_interval_is() -> None:
+    rng = np.random.default_rng(0)
+    low, high = rng.normal(0.55, 0.05, (30,)), rng.normal(0.62, 0.05, (30,))
+    pairs = [Pair("low", low, low, LIMIT), Pair("high", high, high + 0.1, LIMIT)]
+    first, second = judge_slices(pairs, 0.95, 20, 0.6)[0]
+    assert (first.drop.what, second.drop.what) == ("high", "low")  # the largest drop first
+    assert (first.is_below_floor, second.is_below_floor) == (False, True)
+    expected = stats.ttest_1samp(low, 0).confidence_interval(0.975)  # two slices share 5 %
+    assert second.high == pytest.approx(expected.high)
+
+
+def test_an_unlimited_drop_never_fails() -> None:
+    assert not judge_one(np.full(30, -0.5), math.inf).is_worse
 
 
 def test_slices_by_hand() -> None:

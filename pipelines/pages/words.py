@@ -1,48 +1,16 @@
-"""Numbers as the evaluation's page says them, and its verdict."""
+"""Numbers as pages say them."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from retrieval.storage.files import number_at
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the evaluation found out about the student, against the base model."""
-
-    state: str  # better | worse | open | untested
-    base: float | None
-    student: float | None
-    gain: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-
-
-def verdict(metrics: Mapping[str, Any]) -> Verdict:
-    """Better or worse only where the 95 % interval of the paired gain lies on one side of zero.
-
-    Args:
-        metrics: As in `metrics/evaluate.json`; without a comparison nothing is claimed.
-    """
-    base, student = (
-        number_at(metrics, "persona", model, "mean_percentile") for model in ("base", "student")
-    )
-    gain = number_at(metrics, "comparison", "gain")
-    if gain is None and base is not None and student is not None:
-        gain = student - base
-    interval = (metrics.get("comparison") or {}).get("ci95")
-    low, high = interval or (None, None)
-    state = "untested"
-    if low is not None and high is not None:
-        state = "better" if low > 0 else "worse" if high < 0 else "open"
-    p_value = number_at(metrics, "comparison", "p_value")
-    return Verdict(state, base, student, gain, low, high, p_value)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -62,6 +30,13 @@ def decimal(value: float | None, digits: int = 2) -> str:
     if value is None or math.isnan(value):
         return DASH
     return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def plain(value: float | None) -> str:
+    """A number with three digits, as params.yaml has its limits."""
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{value:.3g}".replace("-", MINUS)
 
 
 def count(value: float | None) -> str:
@@ -85,10 +60,35 @@ def short(title: str) -> str:
     return title.partition(":")[0]
 
 
+def sentence(words: str) -> str:
+    """With a capital at its beginning."""
+    return words[:1].upper() + words[1:]
+
+
+def title(words: str) -> str:
+    """Without its article: "a share of groups" is "Share of groups"."""
+    return sentence(words.removeprefix("a "))
+
+
+def code(words: str) -> "Markup":
+    """As HTML: what stands between backticks as code, everything escaped."""
+    from markupsafe import Markup, escape
+
+    parts = [escape(part) for part in words.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if odd % 2 else part
+        for odd, part in enumerate(parts)
+    )
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "points": points,
     "decimal": decimal,
+    "plain": plain,
+    "sentence": sentence,
+    "title": title,
+    "code": code,
     "count": count,
     "p_value": p_value,
     "number": number_at,
