@@ -20,7 +20,8 @@ from PIL import Image
 from pipelines.studio.patterns import ACCENTS, Paint, fabric, paint
 from pipelines.studio.vocabulary import COLORS, KINDS, MOTIFS, PATTERNS, SCENES
 
-SIDE: Final = 256
+SIDE: Final = 256  # of the drawing, in its own units
+PICTURE_SIDE: Final = 192  # pixels; a page shows 160, the image tower reads 64
 _ARTWORK: Final = Path(__file__).parent / "artwork"
 _NOUNS: Final = tuple(kind.noun for kind in KINDS)
 _JPEG_QUALITY: Final = 92
@@ -90,7 +91,7 @@ def compose(looks: Sequence[Look], scene: str, seed: int) -> str:
     )
 
 
-def render(looks: Sequence[Look], scene: str, seed: int, side: int = SIDE) -> bytes:
+def render(looks: Sequence[Look], scene: str, seed: int, side: int = PICTURE_SIDE) -> bytes:
     """The picture as JPEG, `side` pixels wide and high; equal arguments give equal bytes.
 
     Raises:
