@@ -122,7 +122,10 @@ def _with_thumbnail(row: schema.ProductRow, sources: BundleSources) -> dict[str,
 
 
 def _thumbnail(picture: Path, side: int) -> bytes:
+    """The picture as a JPEG of at most `side` pixels; as it is where it is one already."""
     with Image.open(picture) as image:
+        if (image.format, image.mode) == ("JPEG", "RGB") and max(image.size) <= side:
+            return picture.read_bytes()
         small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

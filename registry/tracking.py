@@ -141,14 +141,6 @@ def log_curve(name: str, values: Sequence[float]) -> None:
             mlflow.MlflowClient().log_batch(run_id, metrics=chunk)
 
 
-def log_figure(figure: Any, name: str) -> None:
-    """Record a Matplotlib figure as the picture `name` in the run that is open."""
-    import mlflow
-
-    with explained(f"record the picture {name}", tracking_uri()):
-        mlflow.log_figure(figure, name)
-
-
 def log_metrics(metrics: Mapping[str, Any]) -> None:
     """Record the numbers among nested metrics in the run that is open, under dotted names."""
     import mlflow

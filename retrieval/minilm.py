@@ -45,13 +45,16 @@ def load_minilm() -> Callable[[Sequence[str]], NDArray[np.float32]]:
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
         rows = []
+        # Texts of like length meet in a batch, so that little padding is computed.
+        order_N = np.argsort([len(text) for text in texts], kind="stable")
         for start in range(0, len(texts), _BATCH):
-            batch = list(texts[start : start + _BATCH])
+            batch = [texts[at] for at in order_N[start : start + _BATCH]]
             inputs = tokenizer(batch, padding=True, truncation=True, return_tensors="pt")
             with torch.no_grad():
                 hidden_BLd = model(**inputs).last_hidden_state
             mask_BL1 = inputs["attention_mask"][..., None]
             rows.append(F.normalize((hidden_BLd * mask_BL1).sum(1) / mask_BL1.sum(1), dim=-1))
-        return np.asarray(torch.cat(rows), dtype=np.float32)
+        vectors_ND = np.asarray(torch.cat(rows), dtype=np.float32)
+        return vectors_ND[np.argsort(order_N, kind="stable")]
 
     return encode

@@ -21,7 +21,7 @@ from pipelines.studio.patterns import ACCENTS, Paint, fabric, paint
 from pipelines.studio.vocabulary import COLORS, KINDS, MOTIFS, PATTERNS, SCENES
 
 SIDE: Final = 256  # of the drawing, in its own units
-PICTURE_SIDE: Final = 192  # pixels; a page shows 160, the image tower reads 64
+PICTURE_SIDE: Final = 160  # pixels, as wide as a thumbnail; the image tower reads 64
 _ARTWORK: Final = Path(__file__).parent / "artwork"
 _NOUNS: Final = tuple(kind.noun for kind in KINDS)
 _JPEG_QUALITY: Final = 92

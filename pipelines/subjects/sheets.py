@@ -80,7 +80,7 @@ def draw_sheet(
                 _put(sheet, image.convert("RGB"), number, top, right)
         top += CELL + GAP
     with atomic_file(path) as temporary:
-        sheet.save(temporary, "PNG", optimize=True)
+        sheet.save(temporary, "PNG")
 
 
 def _label(draw: ImageDraw.ImageDraw, small: str, text: str, top: int) -> None:

@@ -69,15 +69,6 @@ def test_runs_gather_under_a_parent_that_is_made_once(mlflow_home: Path) -> None
     assert another not in (parent, "0" * 32)
 
 
-def test_a_figure_becomes_a_picture_of_the_run(mlflow_home: Path) -> None:
-    from matplotlib.figure import Figure
-
-    with tracking.training_run("distill@c1", params={}, inputs={}) as run_id:
-        tracking.log_figure(Figure(), "histogram.png")
-    files = mlflow.MlflowClient().list_artifacts(run_id)
-    assert {file.path for file in files} == {"histogram.png", "inputs.json"}
-
-
 @pytest.mark.slow
 def test_four_processes_create_the_database_at_once(tmp_path: Path) -> None:
     kept_out = ("MLFLOW_TRACKING_URI", "PYTEST_CURRENT_TEST", "CI")

@@ -150,4 +150,9 @@ def request_sha256(teacher: Teacher, request: Request) -> str:
     Teacher, settings (with the prompt), persona, pictures, order, and which asking it is.
     """
     content = [teacher.name, teacher.settings, teacher.content(request), request.repeat]
+    return content_sha256(content)
+
+
+def content_sha256(content: Any) -> str:
+    """Digest of anything that JSON can hold, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -56,7 +56,7 @@ def test_every_kind_is_drawn_as_a_jpeg(kind):
     at = NOUNS.index(kind)
     words = (list(COLORS)[at % 10], PATTERNS[at % 5], MOTIFS[at % 9])
     image = Image.open(io.BytesIO(render([look(kind, *words)], list(SCENES)[at % 8], at)))
-    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (192, 192))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (160, 160))
 
 
 @pytest.mark.parametrize("kind", NOUNS)
