@@ -58,7 +58,7 @@ LINES: dict[str, dict[str, Any]] = {
     "no-retention": {"distill": {"retention_weight": 0.0}},
     "groups-of-five": {"label": {"band_sizes": [1, 1, 1, 2]}},
     "random-sampling": {"label": {"band_edges": [], "candidates": 1}},
-    "four-cycles": {"cycles": 4},
+    "eight-cycles": {"cycles": 8},
     "head": {"distill": {"train": "head", "learning_rate": 0.002}},
     "published": {"distill": {"recipe": "published"}, "label": {"band_sizes": [1, 1, 1, 2]}},
 }

@@ -1,0 +1,234 @@
+"""The headline table: what the pipeline comes to over five seeds, as median and range.
+
+One seed tells little: another seed changes products, personas, pictures, what is held out, the
+teacher's noise and training, and another processor changes the numbers of one seed by up to a few
+points. Each seed runs every stage up to `evaluate`, in this process, in a folder of its own; that
+takes as long as `make repro`. Results are kept in benchmarks/seeds.json under a digest of the
+parameters and the code: what is known is not run again, and a run that was ended goes on behind it.
+
+    python -m benchmarks.seeds                 # seeds 0 to 4, then the table
+    python -m benchmarks.seeds --seeds 5 6 7
+    python -m benchmarks.seeds --table         # the table of what is kept; nothing runs
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.ablation import silent_tracking
+from benchmarks.measured import describe_machine
+from pipelines import (
+    base,
+    catalog,
+    check_labels,
+    concepts,
+    distill,
+    evaluate,
+    label,
+    select,
+    tournaments,
+)
+from pipelines.run.code import code_digests
+from pipelines.run.params import PARAMS
+from pipelines.run.paths import EVALUATION
+from retrieval.storage.files import read_json, write_json
+
+RESULTS = Path("benchmarks/seeds.json")
+SEEDS = (0, 1, 2, 3, 4)
+# What the stages read besides parameters and the tables of earlier stages.
+BORROWED = ("pipelines", "photos")
+MODELS = {
+    "random": "random order",
+    "base": "base model",
+    "text": "caption → text embedding",
+    "student": "**student, distilled**",
+    "ceiling": "ceiling: the truth behind the teacher",
+}
+Metrics = Mapping[str, Any]
+Result = dict[str, Any]
+Read = Callable[[Metrics], float]
+
+
+def percent(share: float) -> str:
+    """A share as a number of percent, or a difference of shares as one of points."""
+    return f"{100 * share:.1f}"
+
+
+def number(value: float) -> str:
+    """A value whose hundredths count."""
+    return f"{value:.2f}"
+
+
+def fine(value: float) -> str:
+    """A small value."""
+    return f"{value:.3f}"
+
+
+def at(*keys: str) -> Read:
+    """Read the value under these keys."""
+
+    def read(metrics: Metrics) -> float:
+        found: Any = metrics
+        for key in keys:
+            found = found[key]
+        return float(found)
+
+    return read
+
+
+# Below the table: what it is, where it lies, how it is written.
+LINES: Sequence[tuple[str, Read, Callable[[float], str]]] = (
+    ("gain of the student over the base model, points", at("comparison", "gain"), percent),
+    ("gap to the ceiling that it closes, %", at("comparison", "gap_closed"), percent),
+    ("interests that no training persona has: base, %",
+     at("slices", "interests", "unseen", "base"), percent),
+    ("the same: student, %", at("slices", "interests", "unseen", "student"), percent),
+    ("kinds of product that distillation never saw: base, %",
+     at("slices", "kinds", "unseen", "base"), percent),
+    ("the same: student, %", at("slices", "kinds", "unseen", "student"), percent),
+    ("literal captions, recall@1: base, %", at("caption", "base", "recall@1"), percent),
+    ("the same: student, %", at("caption", "student", "recall@1"), percent),
+    ("concept alone, mAP: class noun only", at("concept", "text_only", "concept_only", "map"),
+     number),
+    ("the same: with the concept", at("concept", "kindred", "concept_only", "map"), number),
+    ("concept in a named scene, mRR: class noun only",
+     at("concept", "text_only", "context", "mrr"), number),
+    ("the same: with the concept", at("concept", "kindred", "context", "mrr"), number),
+    ("two concepts in one query, mRR: class nouns only",
+     at("concept", "text_only", "multi", "mrr"), fine),
+    ("the same: with the concepts", at("concept", "kindred", "multi", "mrr"), fine),
+)  # fmt: skip
+
+
+def digest_of(params: Mapping[str, Any]) -> str:
+    """A digest of the parameters, seed included, and of all code that the stages reach."""
+    content = [params, code_digests("benchmarks/seeds.py")]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def project(params: Mapping[str, Any]) -> Iterator[None]:
+    """Work in an empty folder with these parameters; it is removed afterwards."""
+    home = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="seed-") as name:
+        folder = Path(name)
+        for path in BORROWED:
+            (folder / path).symlink_to((home / path).resolve())
+        (folder / PARAMS).write_text(yaml.safe_dump(dict(params), sort_keys=False), "utf-8")
+        with contextlib.chdir(folder):
+            yield
+
+
+def run(params: Mapping[str, Any]) -> Metrics:
+    """Every stage up to `evaluate`; its metrics.
+
+    Raises:
+        SystemExit: A stage stopped, or the labels did not pass their gate; the message says why.
+    """
+    with project(params), contextlib.redirect_stdout(io.StringIO()):
+        catalog.main()
+        base.main()
+        tournaments.main()
+        for cycle in params["cycles"]:
+            label.main(cycle)
+            check_labels.main(cycle)
+            distill.main(cycle)
+        select.main()
+        concepts.main()
+        evaluate.main()
+        metrics: Metrics = read_json(EVALUATION)
+    return metrics
+
+
+def headline(metrics: Metrics) -> Metrics:
+    """The part of metrics/evaluate.json that is kept: all but most slices."""
+    slices = {name: metrics["slices"][name] for name in ("interests", "kinds")}
+    return {**metrics, "slices": slices}
+
+
+def measure(seed: int) -> Result:
+    """The result of a seed: known, or run now and kept."""
+    params = {**yaml.safe_load(PARAMS.read_text(encoding="utf-8")), "seed": seed}
+    digest = digest_of(params)
+    kept = known_results()
+    known = kept.get(seed)
+    if known is None or known["digest"] != digest:
+        start = time.perf_counter()
+        metrics = headline(run(params))
+        seconds = round(time.perf_counter() - start)
+        machine = describe_machine()
+        known = {"digest": digest, "seconds": seconds, "machine": machine, "metrics": metrics}
+        kept[seed] = known
+        write_json(RESULTS, {str(key): kept[key] for key in sorted(kept)})
+    return known
+
+
+def known_results() -> dict[int, Result]:
+    """What is kept, by seed."""
+    found: Mapping[str, Result] = read_json(RESULTS) if RESULTS.exists() else {}
+    return {int(seed): result for seed, result in found.items()}
+
+
+def table(runs: Sequence[Metrics]) -> str:
+    """The headline table in Markdown, medians and ranges over runs."""
+    head = (
+        "| | mean percentile, % | within the wanted kinds, % | recall@10, % | nDCG@10 | τ"
+        " | in other words, % |"
+    )
+    rows = [head, "|---|---|---|---|---|---|---|"]
+    columns = (
+        ("mean_percentile", percent), ("within_kind_percentile", percent),
+        ("recall@10", percent), ("ndcg@10", number), ("tau", number),
+    )  # fmt: skip
+    for model, name in MODELS.items():
+        cells = [name, *(spread(runs, at("persona", model, key), form) for key, form in columns)]
+        reworded = at("persona_paraphrased", model, "mean_percentile")
+        known = model in runs[0]["persona_paraphrased"]
+        cells.append(spread(runs, reworded, percent) if known else "")
+        rows.append(f"| {' | '.join(cells)} |")
+    rows += ["", "| | median (range) |", "|---|---|"]
+    rows += [f"| {name} | {spread(runs, read, form)} |" for name, read, form in LINES]
+    return "\n".join(rows)
+
+
+def spread(runs: Sequence[Metrics], read: Read, form: Callable[[float], str]) -> str:
+    """Median and range over runs."""
+    values = [read(metrics) for metrics in runs]
+    return f"{form(statistics.median(values))} ({form(min(values))} to {form(max(values))})"
+
+
+def main() -> None:
+    """Read the arguments, run what is not known, print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--table", action="store_true", help="of what is kept; nothing runs")
+    options = parser.parse_args()
+    if options.table:
+        results = list(known_results().values())
+        if not results:
+            parser.error(f"got no {RESULTS}, expected results of a run: leave out --table")
+    else:
+        results = []
+        with silent_tracking():
+            for seed in options.seeds:
+                results.append(measure(seed))
+                share = at("persona", "student", "mean_percentile")(results[-1]["metrics"])
+                print(f"seed {seed}: {percent(share)} %", file=sys.stderr, flush=True)
+    print(table([result["metrics"] for result in results]))
+
+
+if __name__ == "__main__":
+    main()

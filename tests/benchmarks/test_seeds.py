@@ -1,0 +1,87 @@
+"""The headline table over seeds: what is kept, what runs again, and that the README has it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import seeds
+
+README = Path(__file__).parents[2] / "README.md"
+KEPT = README.parent / seeds.RESULTS
+
+
+def metrics(percentile=0.9, **changes):
+    model = {"mean_percentile": percentile, "within_kind_percentile": 0.5, "recall@10": 0.25,
+             "ndcg@10": 0.125, "tau": 0.5}  # fmt: skip
+    unseen = {"unseen": {"base": 0.5, "student": 0.75}}
+    concept = {"concept_only": {"map": 0.5}, "context": {"mrr": 0.5}, "multi": {"mrr": 0.0156}}
+    return {
+        "persona": dict.fromkeys(seeds.MODELS, model),
+        "persona_paraphrased": {"student": model},
+        "comparison": {"gain": 0.125, "gap_closed": 0.75},
+        "caption": {key: {"recall@1": 0.975} for key in ("base", "student")},
+        "concept": dict.fromkeys(("text_only", "kindred"), concept),
+        "slices": {"interests": unseen, "kinds": unseen, "price": {}},
+        **changes,
+    }
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with parameters, and the seeds that ran in it."""
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"seed": 0, "cycles": {}}), "utf-8")
+    (tmp_path / "benchmarks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ran = []
+
+    def run(params):
+        ran.append(params["seed"])
+        return metrics(params["seed"] / 10)
+
+    monkeypatch.setattr(seeds, "run", run)
+    return ran
+
+
+def test_median_and_range_by_hand():
+    runs = [metrics(0.9), metrics(0.7), metrics(0.75)]
+    assert "| **student, distilled** | 75.0 (70.0 to 90.0) | 50.0 (50.0 to 50.0) |" in (
+        seeds.table(runs)
+    )
+    assert "| gap to the ceiling that it closes, % | 75.0 (75.0 to 75.0) |" in seeds.table(runs)
+    assert "mRR: class nouns only | 0.016 (0.016 to 0.016) |" in seeds.table(runs)
+
+
+def test_a_known_seed_is_not_run_again_and_others_stay(project):
+    seeds.measure(3)
+    seeds.measure(5)
+    seeds.measure(3)
+    assert project == [3, 5]
+    assert sorted(json.loads(seeds.RESULTS.read_text("utf-8"))) == ["3", "5"]
+
+
+def test_other_parameters_run_a_seed_again(project):
+    seeds.measure(3)
+    Path("params.yaml").write_text(yaml.safe_dump({"seed": 0, "cycles": {"c1": "c0"}}), "utf-8")
+    seeds.measure(3)
+    assert project == [3, 3]
+
+
+def test_most_slices_are_not_kept(project):
+    assert set(seeds.measure(1)["metrics"]["slices"]) == {"interests", "kinds"}
+
+
+def test_without_results_there_is_no_table(project, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["seeds", "--table"])
+    with pytest.raises(SystemExit) as stopped:
+        seeds.main()
+    assert stopped.value.code == 2
+    assert "seeds.json" in capsys.readouterr().err
+
+
+def test_the_readme_has_the_table_of_the_kept_results():
+    kept = json.loads(KEPT.read_text("utf-8"))
+    assert len(kept) >= 5
+    rows = seeds.table([result["metrics"] for result in kept.values()]).splitlines()
+    assert [row for row in rows if row not in README.read_text("utf-8")] == []
