@@ -34,6 +34,7 @@ from pipelines.run.paths import (
 )
 from pipelines.run.stage import say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
+from registry.dvc_lock import upstream_stages
 from registry.lineage import Lineage, TeacherRecord, collect_lineage
 from registry.store import register_bundle
 from registry.versions import Version, champion_number
@@ -92,9 +93,10 @@ def _lineage(params: Params) -> Lineage:
     vectors = [product_vectors("student"), product_vectors(BASE)]
     tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE]
     made_of = [STUDENT_MODEL, *vectors, *tables, CONCEPTS, EVALUATION]
+    inputs = [path.as_posix() for path in (*made_of, *_verdicts(params).values())]
     return collect_lineage(
         project=Path.cwd(),
-        inputs=[path.as_posix() for path in (*made_of, *_verdicts(params).values())],
+        stages=upstream_stages(Path("dvc.lock"), inputs, params.cycles),
         teacher=_teacher(params.teacher),
         runs=read_runs([BASE, *params.cycles, "concepts", "evaluate"]),
         parent=champion_number(params.registration.name),

@@ -1,6 +1,6 @@
 """The stages that made something, with the digests DVC recorded of what they read and wrote."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,18 +18,24 @@ class StageRecord(BaseModel):
     outs: dict[str, str]
 
 
-def upstream_stages(lock: Path, inputs: Iterable[str]) -> dict[str, StageRecord]:
+def upstream_stages(
+    lock: Path, inputs: Iterable[str], cycles: Collection[str]
+) -> dict[str, StageRecord]:
     """The stages whose outs hold one of `inputs`, and all stages before those.
 
-    A missing file gives no stages: the inputs were made without DVC. Stages that nothing leads to
-    any more (a cycle taken out of the parameters) stay in `dvc.lock`, and out of this.
+    Args:
+        lock: `dvc.lock`. A missing file gives no stages: the inputs were made without DVC.
+        inputs: Paths, relative to the lock's folder.
+        cycles: The cycles that there are. DVC leaves those that were taken out of the parameters
+            in its lock, and a folder of all cycles leads to them as well.
 
     Raises:
         ValueError: The file is not what DVC writes.
     """
     if not lock.exists():
         return {}
-    stages = _read(lock)
+    found = _read(lock)
+    stages = {name: stage for name, stage in found.items() if _is_current(name, cycles)}
     reached: set[str] = set()
     wanted = list(inputs)
     while wanted:
@@ -39,6 +45,11 @@ def upstream_stages(lock: Path, inputs: Iterable[str]) -> dict[str, StageRecord]
             reached.add(name)
             wanted.extend(stages[name].deps)
     return {name: stages[name] for name in sorted(reached)}
+
+
+def _is_current(name: str, cycles: Collection[str]) -> bool:
+    _, at, cycle = name.partition("@")
+    return not at or cycle in cycles
 
 
 def _makes(stage: StageRecord, path: str) -> bool:

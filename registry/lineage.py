@@ -1,7 +1,7 @@
 """Where a version comes from: which data, labels, teacher and code made it."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from registry.dvc_lock import StageRecord, upstream_stages
+from registry.dvc_lock import StageRecord
 from registry.git_state import GitState, read_git_state
 
 PACKAGES = (
@@ -69,7 +69,7 @@ class TeacherRecord:
 
 def collect_lineage(
     project: Path,
-    inputs: Sequence[str],
+    stages: Mapping[str, StageRecord],
     teacher: TeacherRecord,
     runs: Mapping[str, str],
     parent: int | None,
@@ -77,19 +77,15 @@ def collect_lineage(
     """Gather the lineage of a version.
 
     Args:
-        project: The project's top folder, where `dvc.lock` lies.
-        inputs: What the version is made of, as paths relative to `project`; the stages that made
-            them, and the stages before those, are recorded.
+        project: The project's top folder.
+        stages: Those that made the version, as `upstream_stages` finds them.
         teacher: Who ranked.
         runs: MLflow run id by stage.
         parent: The champion's version, if there is one.
-
-    Raises:
-        ValueError: `dvc.lock` is not readable.
     """
     return Lineage(
         git=read_git_state(project),
-        stages=upstream_stages(project / "dvc.lock", inputs),
+        stages=dict(stages),
         teacher=teacher.settings,
         prompts=teacher.prompts,
         runs=dict(runs),

@@ -5,7 +5,7 @@ import pytest
 
 from registry.dvc_lock import upstream_stages
 from registry.git_state import read_git_state
-from registry.lineage import TeacherRecord, collect_lineage
+from registry.lineage import Lineage, TeacherRecord, collect_lineage
 
 TEACHER = TeacherRecord({"kind": "simulated"}, None)
 LOCK = """\
@@ -19,8 +19,8 @@ stages:
       params.yaml:
         base.epochs: 16
     outs:
-    - {path: models/base, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
-    - {path: data/runs/base.json, hash: md5, md5: RUN, size: 3}
+    - {path: models/cycles/c0, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
+    - {path: data/runs/c0.json, hash: md5, md5: RUN, size: 3}
   catalog:
     cmd: python -m pipelines.catalog
     outs:
@@ -28,36 +28,58 @@ stages:
   distill@c9:
     cmd: python -m pipelines.distill c9
     deps:
-    - {path: models/base, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
+    - {path: models/cycles/c0, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
     outs:
-    - {path: models/student/c9, hash: md5, md5: dd.dir, size: 3, nfiles: 2}
+    - {path: models/cycles/c9, hash: md5, md5: dd.dir, size: 3, nfiles: 2}
+  select:
+    cmd: python -m pipelines.select
+    deps:
+    - {path: models/cycles, hash: md5, md5: ee.dir, size: 6, nfiles: 4}
+    outs:
+    - {path: models/student, hash: md5, md5: dd.dir, size: 3, nfiles: 2}
   register:
     cmd: python -m pipelines.register
     deps:
-    - {path: models/base, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
+    - {path: models/student, hash: md5, md5: bb.dir, size: 3, nfiles: 2}
     outs:
     - {path: models/registered.json, hash: md5, md5: cc, size: 3}
 """
 
 
+def collect(project: Path) -> Lineage:
+    stages = upstream_stages(project / "dvc.lock", ["models/cycles/c0"], [])
+    return collect_lineage(project, stages, TEACHER, {}, None)
+
+
 def test_upstream_stages_are_found_by_what_they_made(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
     lock.write_text(LOCK)
-    stages = upstream_stages(lock, ["models/base/open_clip_config.json"])
+    stages = upstream_stages(lock, ["models/cycles/c0/model/open_clip_config.json"], [])
     assert list(stages) == ["base", "catalog"]
     assert stages["base"].deps == {"data/catalog": "aa.dir"}
     assert stages["base"].params == {"params.yaml": {"base.epochs": 16}}
+
+
+@pytest.mark.parametrize("cycles", [[], ["c9"]])
+def test_of_a_folder_of_all_cycles_those_count_that_there_are(
+    tmp_path: Path, cycles: list[str]
+) -> None:
+    """DVC keeps a cycle in its lock that was taken out of the parameters."""
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(LOCK)
+    stages = upstream_stages(lock, ["models/student"], cycles)
+    assert set(stages) == {"base", "catalog", "select", *(f"distill@{name}" for name in cycles)}
 
 
 def test_a_broken_lock_is_named(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
     lock.write_text("stages: [1, 2]")
     with pytest.raises(ValueError, match=r"dvc.lock: got .* run `dvc repro` again"):
-        upstream_stages(lock, ["models/base"])
+        upstream_stages(lock, ["models/cycles/c0"], [])
 
 
 def test_works_without_git_and_without_dvc(tmp_path: Path) -> None:
-    lineage = collect_lineage(tmp_path, ["models/base"], TEACHER, {}, None)
+    lineage = collect(tmp_path)
     assert (lineage.git.commit, lineage.git.clean) == (None, None)
     assert "not made in a git repository" in lineage.git.note
     assert lineage.stages == {}
@@ -68,8 +90,8 @@ def test_run_ids_in_the_lock_are_no_content(tmp_path: Path) -> None:
     contents = []
     for run in ("run1", "run2"):
         (tmp_path / "dvc.lock").write_text(LOCK.replace("RUN", run))
-        lineage = collect_lineage(tmp_path, ["models/base"], TEACHER, {}, None)
-        assert lineage.stages["base"].outs["data/runs/base.json"] == run
+        lineage = collect(tmp_path)
+        assert lineage.stages["base"].outs["data/runs/c0.json"] == run
         contents.append(lineage.content())
     assert contents[0] == contents[1]
 
