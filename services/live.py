@@ -19,21 +19,15 @@ import psutil
 
 from registry.bundle import Product
 from registry.versions import Version
-from services.batcher import Batcher
+from services.batcher import Batcher, BatchThread
 from services.engine import Engine, Found, Query, Vectors
 
 POLL = 2.0  # seconds between two looks at the registry
+EMBEDDED_TOGETHER = 8  # requests for vectors, of many texts each: searches wait behind them
 RETRY = 30.0  # seconds before a version that could not be opened is tried again
 PRIVATE = Path("var/serve")  # copies of collections, a folder a process and version
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Texts:
-    """A request for vectors."""
-
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,14 @@ class Live:
         self.name = name
         self.wanted = wanted
         self.swap = Swap("idle")
-        self.batcher: Batcher[Query | Texts, Found | Vectors] = Batcher(self._answer)
+        self._thread = BatchThread()
+        # Each batch is answered by the version that serves when its turn comes.
+        self.searches: Batcher[Query, Found] = Batcher(
+            self._thread, lambda queries: self.engine.search(queries)
+        )
+        self.embeddings: Batcher[Sequence[str], Vectors] = Batcher(
+            self._thread, lambda requests: self.engine.embed(requests), EMBEDDED_TOGETHER
+        )
         self._engine: Engine | None = None
         self._before: dict[str, Product] = {}  # pictures of the last version may still be asked for
 
@@ -115,7 +116,7 @@ class Live:
             number = str(version.number)
             self.swap = Swap("loading", number)
             engine = await asyncio.to_thread(self._open_aside, version)
-            await self.batcher.between_batches(lambda: self._put(engine))
+            await self._thread.between_batches(lambda: self._put(engine))
             self.swap = Swap("idle")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the old version serves on
             _LOG.exception("version %s goes on serving", self.engine.version.number)
@@ -123,7 +124,7 @@ class Live:
 
     def close(self) -> None:
         """Answer what has been asked, then let go of everything."""
-        self.batcher.close()
+        self._thread.close()
         if self._engine is not None:
             self._discard(self._engine)
 
@@ -160,21 +161,6 @@ class Live:
     def _discard(self, engine: Engine) -> None:
         engine.close()
         rmtree(engine.private, ignore_errors=True)
-
-    def _answer(self, asked: Sequence[Query | Texts]) -> list[Found | Vectors | Exception]:
-        """One batch, by one version; where a batch fails, each request is tried alone."""
-        engine = self.engine
-        try:
-            return list(_answer_all(engine, asked))
-        except Exception as error:  # noqa: BLE001 -- its asker gets it, and nobody else
-            if len(asked) == 1:
-                return [error]
-            return [answer for one in asked for answer in self._answer([one])]
-
-
-def _answer_all(engine: Engine, asked: Sequence[Query | Texts]) -> list[Found | Vectors]:
-    found = iter(engine.search([one for one in asked if isinstance(one, Query)]))
-    return [engine.embed(one.texts) if isinstance(one, Texts) else next(found) for one in asked]
 
 
 def _sweep(folder: Path) -> None:

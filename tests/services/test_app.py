@@ -58,8 +58,8 @@ class FakeEngine:
         scored = [(product, 0.5) for product in self.products.values()]
         return [Found(self.version, scored[: query.k]) for query in queries]
 
-    def embed(self, texts):
-        return Vectors(self.version, np.eye(len(texts), 4, dtype=np.float32))
+    def embed(self, requests):
+        return [Vectors(self.version, np.eye(len(one), 4, dtype=np.float32)) for one in requests]
 
     def close(self):
         self.closed = True
@@ -162,7 +162,7 @@ BAD = [
     ({"query": "x", "k": "5"}, "k"),
     ({"query": "x", "k": True}, "k"),
     ({"query": "x", "model": "other"}, "model"),
-    ({"query": "x", "concepts": ["fido"]}, "concepts"),
+    ({"query": "x", "concepts": []}, "concepts"),
     ({"query": "x", "filter": {"price": {"lte": -1}}}, "price"),
     ({"query": "x", "filter": {"colour": "red"}}, "colour"),
     ({"query": "x", "kk": 3}, "kk"),
