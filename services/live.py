@@ -92,7 +92,7 @@ class Live:
             ValueError: The version is damaged.
         """
         _sweep(PRIVATE)
-        self._engine = self._open_aside(version or self._look())
+        self._engine = self._open_aside(version or self._find_wanted())
 
     def picture(self, product_id: str) -> bytes | None:
         """A product's picture, JPEG; None if neither this version nor the last one has it."""
@@ -109,14 +109,14 @@ class Live:
         """Look at the registry once, and swap if the alias has moved; what fails is remembered."""
         number = None
         try:
-            version = await asyncio.to_thread(self._look)
+            version = await asyncio.to_thread(self._find_wanted)
             if version.digest == self.engine.version.digest:
                 self.swap = Swap("idle")
                 return
             number = str(version.number)
             self.swap = Swap("loading", number)
             engine = await asyncio.to_thread(self._open_aside, version)
-            await self._thread.between_batches(lambda: self._put(engine))
+            await self._thread.between_batches(lambda: self._swap_in(engine))
             self.swap = Swap("idle")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the old version serves on
             _LOG.exception("version %s goes on serving", self.engine.version.number)
@@ -128,7 +128,7 @@ class Live:
         if self._engine is not None:
             self._discard(self._engine)
 
-    def _look(self) -> Version:
+    def _find_wanted(self) -> Version:
         from registry.versions import find_version
 
         return find_version(self.name, self.wanted)
@@ -152,7 +152,7 @@ class Live:
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
         return Engine(version, bundle, private)
 
-    def _put(self, engine: Engine) -> None:
+    def _swap_in(self, engine: Engine) -> None:
         old = self.engine
         self._before, self._engine = old.products, engine
         self._discard(old)

@@ -1,6 +1,5 @@
 """The student as a candidate beside the champion, from what the stages left on disk."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from pipelines.run.paths import (
@@ -12,21 +11,11 @@ from pipelines.run.paths import (
     product_vectors,
 )
 from registry.bundle import HeldOutQuery
-from registry.comparison import Candidate
+from registry.comparison import Candidate, HeldOutProduct
 from retrieval.storage.schema import PERSONAS, read_rows
 from retrieval.storage.vectors import read_vectors
 
 Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class CatalogueProduct:
-    """A product as queries find it."""
-
-    product_id: str
-    caption: str
-    attributes: dict[str, str]
-    image_sha256: str
 
 
 def read_candidate(queries: Rows, products: Rows) -> Candidate:
@@ -56,7 +45,7 @@ def read_candidate(queries: Rows, products: Rows) -> Candidate:
             for row in asked
         ],
         products=[
-            CatalogueProduct(
+            HeldOutProduct(
                 row["product_id"], row["caption"], row["attributes"], row["image_sha256"]
             )
             for row in held_out

@@ -8,7 +8,12 @@ from services.batcher import Batcher, BatchThread, OverloadedError
 
 
 def run(scenario):
-    return asyncio.run(scenario())
+    return asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
 
 
 def test_a_lone_question_is_answered_at_once_and_alone():
@@ -36,10 +41,9 @@ def test_what_queues_while_a_batch_runs_is_answered_together():
     async def scenario():
         batcher = Batcher(BatchThread(), work, most_together=4)
         first = asyncio.create_task(batcher.ask(0))
-        while not batches:
-            await asyncio.sleep(0.001)
+        await until(lambda: batches)
         others = [asyncio.create_task(batcher.ask(number)) for number in range(1, 7)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # so that they ask
         go_on.set()
         return [await first, *await asyncio.gather(*others)]
 
@@ -62,8 +66,10 @@ def test_where_a_batch_fails_each_asker_gets_its_own_answer_or_error():
 
     async def scenario():
         batcher = Batcher(BatchThread(), work)
-        tasks = [asyncio.create_task(batcher.ask(number)) for number in (0, 1, 2, 3)]
-        await asyncio.sleep(0.02)
+        tasks = [asyncio.create_task(batcher.ask(0))]
+        await until(lambda: batches)
+        tasks += [asyncio.create_task(batcher.ask(number)) for number in (1, 2, 3)]
+        await asyncio.sleep(0)  # so that they ask
         go_on.set()
         return await asyncio.gather(*tasks, return_exceptions=True), await batcher.ask(4)
 
@@ -77,7 +83,7 @@ def test_an_answer_for_everyone_or_the_fault_is_told():
     async def scenario():
         batcher = Batcher(BatchThread(), lambda asked: [])
         with pytest.raises(ValueError, match="zip"):
-            await asyncio.wait_for(batcher.ask(1), 10)
+            await batcher.ask(1)
 
     run(scenario)
 
@@ -112,15 +118,19 @@ def test_kinds_of_questions_share_a_thread_and_never_run_at_once():
 
 def test_too_many_waiting_are_refused_and_the_others_answered():
     go_on = threading.Event()
+    begun = []
+
+    def work(asked):
+        begun.append(asked)
+        assert go_on.wait(10)
+        return list(asked)
 
     async def scenario():
-        batcher = Batcher(
-            BatchThread(), lambda asked: go_on.wait(10) and list(asked), 1, most_waiting=3
-        )
+        batcher = Batcher(BatchThread(), work, 1, most_waiting=3)
         tasks = [asyncio.create_task(batcher.ask(0))]
-        await asyncio.sleep(0.02)  # the first is being worked on, no longer waiting
+        await until(lambda: begun)  # it waits no longer
         tasks += [asyncio.create_task(batcher.ask(number)) for number in range(1, 6)]
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)  # so that they ask
         go_on.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -141,11 +151,13 @@ def test_an_asker_that_has_gone_disturbs_nobody():
     async def scenario():
         batcher = Batcher(BatchThread(), work)
         first = asyncio.create_task(batcher.ask(0))
-        await asyncio.sleep(0.02)
+        await until(lambda: seen)
         gone, stays = (asyncio.create_task(batcher.ask(number)) for number in (1, 2))
-        await asyncio.sleep(0.01)
-        gone.cancel()
-        first.cancel()
+        await asyncio.sleep(0)  # so that they ask
+        for one in (first, gone):
+            one.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await one
         go_on.set()
         return await stays
 
