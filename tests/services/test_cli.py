@@ -215,6 +215,8 @@ def test_what_a_verb_refuses_is_one_line_with_its_code(
     arguments: list[str], code: int, said: str, registered, bundle, capsys, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("BENTOML_HOME", "BENTOML_DO_NOT_TRACK"):  # serve sets them
+        monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setattr("registry.promotion.read_history", lambda name: [])
     monkeypatch.setattr("registry.promotion.fetch_bundle", lambda version: bundle)
     assert main(arguments) == code
