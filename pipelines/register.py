@@ -1,6 +1,7 @@
 """Register everything that was made as one version of the model, with the alias `challenger`.
 
-Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet, data/catalog/,
+Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet,
+         data/vectors/texts/{personas,captions}.parquet, data/catalog/,
          data/personas.parquet, data/tournaments.parquet, models/concepts/,
          metrics/{evaluate,retrieval_verdict,labels/<cycle>}.json, reports/queries.parquet,
          data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
@@ -20,8 +21,10 @@ from typing import Any
 from pipelines.run.params import Params, Teacher, load_params
 from pipelines.run.paths import (
     BASE,
+    CAPTION_VECTORS,
     CONCEPTS,
     EVALUATION,
+    PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     QUERIES_FILE,
@@ -60,6 +63,8 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
         model=STUDENT_MODEL,
         student_vectors=product_vectors("student"),
         base_vectors=product_vectors(BASE),
+        persona_vectors=PERSONA_VECTORS,
+        caption_vectors=CAPTION_VECTORS,
         products=PRODUCTS_FILE,
         personas=PERSONAS_FILE,
         tournaments=TOURNAMENTS_FILE,
@@ -90,7 +95,7 @@ def _verdicts(params: Params) -> dict[str, Path]:
 
 
 def _lineage(params: Params) -> Lineage:
-    vectors = [product_vectors("student"), product_vectors(BASE)]
+    vectors = [product_vectors("student"), product_vectors(BASE), PERSONA_VECTORS, CAPTION_VECTORS]
     tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE]
     made_of = [STUDENT_MODEL, *vectors, *tables, CONCEPTS, EVALUATION]
     inputs = [path.as_posix() for path in (*made_of, *_verdicts(params).values())]

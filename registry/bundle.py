@@ -1,7 +1,8 @@
 """A model version: one folder with everything that serving and judging it takes, opened here.
 
 model/                      the student: open_clip config, weights, tokenizer, text tower
-vectors/{student,base}.parquet
+vectors/{student,base}.parquet     of the catalogue's pictures
+vectors/{queries,captions}.parquet of the queries' texts and the held-out products' captions
 products.parquet            the catalogue, with thumbnails
 queries.parquet             what held-out personas want: the truth that versions are compared by
 concepts/<name>/            the evaluation's concepts; no tenant sees them
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from retrieval.encoder import Encoder
     from retrieval.storage.vectors import Vectors
 
-FORMAT_VERSION = "3"
-_READABLE = ("2", FORMAT_VERSION)  # 2 has queries without wants and slices
+FORMAT_VERSION = "4"
+# 3 has no vectors of texts; 2 neither, and queries without wants and slices.
+_READABLE = ("2", "3", FORMAT_VERSION)
 PRODUCTS: schema.Table[dict[str, Any]] = schema.Table(
     pa.schema(
         [
@@ -121,6 +123,16 @@ class Bundle:
         from retrieval.storage.vectors import read_vectors
 
         return read_vectors(self.folder / "vectors" / f"{model}.parquet")
+
+    def read_text_vectors(self, texts: Literal["queries", "captions"]) -> "Vectors | None":
+        """Vectors of the held-out queries by persona, or of the held-out products' captions.
+
+        None in bundles before format 4: their model must read the texts.
+        """
+        from retrieval.storage.vectors import read_vectors
+
+        path = self.folder / "vectors" / f"{texts}.parquet"
+        return read_vectors(path) if path.exists() else None
 
     def read_products(self, ids: Collection[str] | None = None) -> list[Product]:
         """The products, in the table's order; only those in `ids` where given."""

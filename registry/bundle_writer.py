@@ -28,6 +28,8 @@ class BundleSources:
     model: Path  # the student's folder
     student_vectors: Path
     base_vectors: Path
+    persona_vectors: Path  # of their texts, by the student's text tower
+    caption_vectors: Path  # of the products' captions
     products: Path  # the catalogue's table; pictures lie relative to its folder
     personas: Path  # their texts
     tournaments: Path  # what they chose
@@ -51,7 +53,12 @@ def write_bundle(folder: Path, sources: BundleSources) -> str:
         _copy_files(draft, sources, [row["product_id"] for row in rows])
         products = [_with_thumbnail(row, sources) for row in rows]
         schema.write_rows(draft / "products.parquet", products, PRODUCTS)
-        schema.write_rows(draft / "queries.parquet", _queries(sources), QUERIES)
+        queries = _queries(sources)
+        schema.write_rows(draft / "queries.parquet", queries, QUERIES)
+        held_out = [row["product_id"] for row in rows if row["split"] == "test"]
+        asked = [query["persona_id"] for query in queries]
+        _copy_vectors(sources.persona_vectors, draft / "vectors" / "queries.parquet", asked)
+        _copy_vectors(sources.caption_vectors, draft / "vectors" / "captions.parquet", held_out)
         write_json(draft / "lineage.json", sources.lineage.model_dump(mode="json"))
         card = render_card(_card_facts(draft, sources, rows))
         (draft / "MODEL_CARD.md").write_text(card, encoding="utf-8")
@@ -91,6 +98,18 @@ def _check_ids(path: Path, product_ids: list[str]) -> None:
             f" {len(product_ids)} in the catalogue (differing: {strays}); run `dvc repro`"
         )
         raise ValueError(msg)
+
+
+def _copy_vectors(source: Path, target: Path, ids: list[str]) -> None:
+    """Copy the vectors of some ids."""
+    from retrieval.storage.vectors import read_vectors, write_vectors
+
+    try:
+        vectors_ND = read_vectors(source).rows(ids)
+    except KeyError as error:
+        msg = f"{source}: got no vector of {error}, expected one for each text; run `dvc repro`"
+        raise ValueError(msg) from error
+    write_vectors(target, ids, vectors_ND)
 
 
 def _queries(sources: BundleSources) -> list[dict[str, Any]]:

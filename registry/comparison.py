@@ -1,8 +1,8 @@
 """Candidate against champion: both answer what held-out personas want, from the same pictures.
 
 The stage `check_retrieval` compares a model that is no version yet, promotion compares versions;
-both by `compare`. What the champion has a vector of is not computed again, and texts are read once
-where both read them alike, so that a model is loaded only for what is new.
+both by `compare`. What a version has a vector of is not computed again, and the candidate's vectors
+of texts do for both where both read texts alike, so that a model is loaded only for what is new.
 
 Q queries, P products, D width.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,24 +38,14 @@ Vectors = NDArray[np.float32]
 _FAULTS = (ValueError, KeyError, OSError, RuntimeError, RegistryError)
 
 
-class Shown(Protocol):
-    """A product as queries find it; a bundle's products are such, and the catalogue's can be."""
+@dataclass(frozen=True)
+class HeldOutProduct:
+    """A product as queries find it, whether a bundle or the catalogue has it."""
 
-    @property
-    def product_id(self) -> str:
-        """Its id."""
-
-    @property
-    def caption(self) -> str:
-        """What the picture shows, read literally."""
-
-    @property
-    def attributes(self) -> Mapping[str, str]:
-        """What can be wanted of it."""
-
-    @property
-    def image_sha256(self) -> str:
-        """Tells whether the champion has a vector of this very picture."""
+    product_id: str
+    caption: str
+    attributes: Mapping[str, str]
+    image_sha256: str  # tells whether the champion has a vector of this very picture
 
 
 @dataclass(frozen=True)
@@ -63,7 +53,7 @@ class Candidate:
     """The queries that both answer, and the candidate's vectors for them."""
 
     queries: Sequence[HeldOutQuery]
-    products: Sequence[Shown]  # held out
+    products: Sequence[HeldOutProduct]
     queries_QD: Vectors
     captions_PD: Vectors  # of the products' captions
     images_PD: Vectors
@@ -143,21 +133,46 @@ def answer(
 
 
 def from_bundle(bundle: Bundle) -> Candidate:
-    """A registered version as the candidate; its model reads the texts."""
+    """A registered version as the candidate."""
     products = [product for product in bundle.read_products() if product.split == "test"]
-    queries = bundle.read_queries()
     thumbnails = {product.product_id: product.thumbnail for product in products}
-    encoder = bundle.load_encoder()
+    held_out = [
+        HeldOutProduct(p.product_id, p.caption, p.attributes, p.image_sha256) for p in products
+    ]
+    queries = bundle.read_queries()
     with _blamed("the candidate"):
-        images_PD = bundle.read_vectors("student").rows([p.product_id for p in products])
+        queries_QD, captions_PD = _text_vectors(bundle, queries, held_out)
+        images_PD = bundle.read_vectors("student").rows([p.product_id for p in held_out])
     return Candidate(
         queries=queries,
-        products=products,
-        queries_QD=encoder.encode_texts([query.text for query in queries]),
-        captions_PD=encoder.encode_texts([product.caption for product in products]),
+        products=held_out,
+        queries_QD=queries_QD,
+        captions_PD=captions_PD,
         images_PD=images_PD,
         model=bundle.folder / "model",
         picture=thumbnails.__getitem__,
+    )
+
+
+def _text_vectors(
+    bundle: Bundle, queries: Sequence[HeldOutQuery], products: Sequence[HeldOutProduct]
+) -> tuple[Vectors, Vectors]:
+    """Vectors (Q, D) of the queries, (P, D) of the captions: as stored, or as the model reads."""
+    asked, captions = bundle.read_text_vectors("queries"), bundle.read_text_vectors("captions")
+    if asked is None or captions is None:
+        return _read_texts(bundle.load_encoder(), queries, products)
+    return (
+        asked.rows([query.persona_id for query in queries]),
+        captions.rows([product.product_id for product in products]),
+    )
+
+
+def _read_texts(
+    encoder: "Encoder", queries: Sequence[HeldOutQuery], products: Sequence[HeldOutProduct]
+) -> tuple[Vectors, Vectors]:
+    return (
+        encoder.encode_texts([query.text for query in queries]),
+        encoder.encode_texts([product.caption for product in products]),
     )
 
 
@@ -173,15 +188,12 @@ class _Champion:
 
     def vectors(self, asked: Candidate) -> tuple[Vectors, Vectors, Vectors]:
         """Vectors (Q, D) of the queries, (P, D) of the captions, (P, D) of the pictures."""
-        images_PD = self._see(asked)
+        images_PD = self._picture_vectors(asked)
         if _text_side(asked.model) == _text_side(self._bundle.folder / "model"):
             return asked.queries_QD, asked.captions_PD, images_PD
-        texts = [query.text for query in asked.queries]
-        captions = [product.caption for product in asked.products]
-        encode = self._encoder.encode_texts
-        return encode(texts), encode(captions), images_PD
+        return *_read_texts(self._encoder, asked.queries, asked.products), images_PD
 
-    def _see(self, asked: Candidate) -> Vectors:
+    def _picture_vectors(self, asked: Candidate) -> Vectors:
         """The version's own vectors, or of the pictures of products that it does not know."""
         known = {p.product_id: p.image_sha256 for p in self._bundle.read_products()}
         stored = self._bundle.read_vectors("student")
@@ -203,7 +215,7 @@ def _blamed(whom: str) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        msg = f"{whom} has no vector of product {error}"
+        msg = f"{whom} has no vector of {error}"
         raise ValueError(msg) from error
     except ValueError as error:
         msg = f"{whom}: {error}"

@@ -102,7 +102,7 @@ def close_change(run_id: str, outcome: Outcome) -> None:
         client.set_terminated(run_id, status)
 
 
-def settle(history: Sequence[Change], champion: Version | None) -> None:
+def close_unfinished(history: Sequence[Change], champion: Version | None) -> None:
     """Close what killed processes left open: done if the alias has moved, else abandoned."""
     for change in history:
         if change.outcome == "unfinished":

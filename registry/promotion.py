@@ -21,9 +21,9 @@ from registry.history import (
     Change,
     champions,
     close_change,
+    close_unfinished,
     open_change,
     read_history,
-    settle,
 )
 from registry.store import fetch_bundle
 from registry.verdicts import (
@@ -86,10 +86,10 @@ def promote(
         UnreachableError: The registry does not answer.
         ConnectionError: The Milvus server does not answer.
     """
-    with _alone():
+    with _promotion_lock():
         version, before = find_version(name, wanted), find_champion(name)
         if not dry_run:
-            settle(read_history(name), before)
+            close_unfinished(read_history(name), before)
         if before is not None and before.number == version.number:
             if not dry_run:
                 ensure_collections(fetch_bundle(version))
@@ -113,13 +113,13 @@ def rollback(name: str, report: Report = lambda _: None) -> Moved:
 
     Raises as `promote`.
     """
-    with _alone():
+    with _promotion_lock():
         before = find_champion(name)
         if before is None:
             msg = f"{name} has no champion to roll back from: run `kindred promote`"
             raise RefusedError(msg)
         history = read_history(name)
-        settle(history, before)
+        close_unfinished(history, before)
         stack = champions(history, before.number)
         if len(stack) < 2:
             msg = (
@@ -221,7 +221,7 @@ def _latest(history: Sequence[Change]) -> list[int]:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _promotion_lock() -> Iterator[None]:
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(LOCK, timeout=0):

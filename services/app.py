@@ -15,9 +15,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from registry.bundle import Product
-from services.engine import Found, Query, Vectors
+from services.engine import Query
 from services.headers import ContentPolicy
-from services.live import Live, Texts
+from services.live import Live
 from services.messages import (
     EmbedMessage,
     FoundMessage,
@@ -77,8 +77,7 @@ async def search(message: SearchMessage, request: Request) -> Response:
     began = time.perf_counter()
     live: Live = request.app.state.live
     query = Query(message.query, message.k, message.filter.to_filter(), message.model)
-    found = await live.batcher.ask(query)
-    assert isinstance(found, Found)
+    found = await live.searches.ask(query)
     digest = found.version.digest
     answer = FoundMessage(
         hits=[_hit(product, score, digest) for product, score in found.hits],
@@ -94,8 +93,7 @@ async def search(message: SearchMessage, request: Request) -> Response:
 async def embed(message: EmbedMessage, request: Request) -> VectorsMessage:
     """Unit vectors of texts, by the version that serves."""
     live: Live = request.app.state.live
-    answer = await live.batcher.ask(Texts(tuple(message.texts)))
-    assert isinstance(answer, Vectors)
+    answer = await live.embeddings.ask(message.texts)
     return VectorsMessage(
         vectors=answer.vectors_ND.tolist(),
         model_version=str(answer.version.number),

@@ -5,8 +5,9 @@ While one batch is worked on, the next one queues; a lone request never waits fo
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 Question = TypeVar("Question")
@@ -20,72 +21,84 @@ class OverloadedError(Exception):
     """More requests wait than will be answered in reasonable time."""
 
 
+class BatchThread:
+    """The one thread that batches of every kind run on, one after the other."""
+
+    def __init__(self) -> None:
+        """Start it at the first batch."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
+
+    def run(self, batch: Callable[[], None]) -> None:
+        """Run a batch after those that were asked for before it; returns at once."""
+        self._thread.submit(batch)
+
+    async def between_batches(self, action: Callable[[], None]) -> None:
+        """Run an action when no batch is being worked on, and wait for it."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, action)
+
+    def close(self) -> None:
+        """Work off what was asked for, then end."""
+        self._thread.shutdown(wait=True)
+
+
 class Batcher(Generic[Question, Answer]):
-    """Answers questions in batches, one batch at a time, on a thread of its own."""
+    """Answers questions of one kind in batches."""
 
     def __init__(
         self,
-        work: Callable[[Sequence[Question]], Sequence[Answer | Exception]],
+        thread: BatchThread,
+        answer: Callable[[Sequence[Question]], Sequence[Answer]],
         most_together: int = MOST_TOGETHER,
         most_waiting: int = MOST_WAITING,
     ) -> None:
         """Remember what answers a batch.
 
         Args:
-            work: Gives each question its answer, or the exception that its asker gets, in order.
+            thread: Where batches are answered.
+            answer: Gives the answers to a batch of questions, in order. Where it raises, each
+                question of the batch is asked again alone, and its asker gets what that raises.
             most_together: Questions a batch at most.
             most_waiting: Questions in the queue at most.
         """
-        self._work = work
+        self._thread = thread
+        self._answer = answer
         self._most_together = most_together
         self._most_waiting = most_waiting
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
-        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
-        self._working: asyncio.Task[None] | None = None
+        self._waiting: deque[tuple[Question, Future[Answer]]] = deque()
 
     async def ask(self, question: Question) -> Answer:
-        """The answer to one question; call from one event loop only.
+        """The answer to one question.
 
         Raises:
             OverloadedError: The queue is full.
-            Exception: What `work` gave instead of an answer, or raised over the whole batch.
+            Exception: What answering this question alone raised.
         """
         if len(self._waiting) >= self._most_waiting:
             msg = f"{len(self._waiting)} requests are waiting; try again in a second"
             raise OverloadedError(msg)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: Future[Answer] = Future()
         self._waiting.append((question, future))
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._drain())
-        return await future
+        self._thread.run(self._next_batch)
+        return await asyncio.wrap_future(future)
 
-    async def between_batches(self, action: Callable[[], None]) -> None:
-        """Run an action on the batches' thread, when none is being worked on."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, action)
+    def _next_batch(self) -> None:
+        """Answer what waits by now; nothing, where an earlier batch took this one's question."""
+        together = min(len(self._waiting), self._most_together)
+        batch = [self._waiting.popleft() for _ in range(together)]
+        self._answer_batch([one for one in batch if one[1].set_running_or_notify_cancel()])
 
-    def close(self) -> None:
-        """End the thread after the batch that it works on."""
-        self._thread.shutdown(wait=True)
-
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = self._waiting[: self._most_together]
-            del self._waiting[: self._most_together]
-            batch = [(question, future) for question, future in batch if not future.cancelled()]
-            questions = [question for question, _ in batch]
-            try:
-                answers = await loop.run_in_executor(self._thread, self._work, questions)
-            except Exception as error:  # noqa: BLE001 -- every asker gets it
-                answers = [error] * len(batch)
-            for (_, future), answer in zip(batch, answers, strict=True):
-                _settle(future, answer)
-
-
-def _settle(future: "asyncio.Future[Answer]", answer: Answer | Exception) -> None:
-    if future.done():  # its asker has gone
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+    def _answer_batch(self, batch: Sequence[tuple[Question, Future[Answer]]]) -> None:
+        if not batch:
+            return
+        try:
+            answers = self._answer([question for question, _ in batch])
+            answered = list(zip(batch, answers, strict=True))
+        except Exception as error:  # noqa: BLE001 -- its asker gets it, and nobody else
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+            else:
+                for one in batch:
+                    self._answer_batch([one])
+        else:
+            for (_, future), answer in answered:
+                future.set_result(answer)

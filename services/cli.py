@@ -3,283 +3,252 @@
 Libraries are imported by the verb that needs them, so that `kindred --help` answers at once.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import click
+
+from retrieval.startup import without_garbage_collection
 from services.errors import CommandError, Exit
 
+INTERRUPTED = 130
 NOBODY_READS = 141  # what a shell says of a program that SIGPIPE ended
 
-_EXIT_CODES = "exit codes: 0 done, 1 refused, 2 wrong usage, 3 conflict, 4 something unreachable"
-_EXAMPLES = f"""\
-examples:
-  kindred status                                                  what is registered
-  kindred promote                                                 the challenger becomes champion
-  kindred serve                                                   http://127.0.0.1:3000
-  kindred search "a gift for a mother who loves gardening"        ask the service
-  kindred rollback                                                the champion before this one
-  kindred VERB --help                                             more of a verb
+_EXAMPLES = """\b
+Examples:
+  kindred status                                              what is registered
+  kindred promote                                             the challenger becomes champion
+  kindred serve                                               http://127.0.0.1:3000
+  kindred search "a gift for a mother who loves gardening"    ask the service
+  kindred rollback                                            the champion before this one
+  kindred VERB --help                                         more of a verb
 
-{_EXIT_CODES}
-"""
-_STATUS_EXAMPLES = f"""\
-examples:
+\b
+Exit codes:
+  0  done
+  1  refused
+  2  wrong usage
+  3  conflict: somebody else changes the registry
+  4  something is unreachable
+  130  interrupted
+  141  nobody reads the output any more"""
+_STATUS_EXAMPLES = """\b
+Examples:
   kindred status              the versions, their aliases, verdicts and headline numbers
-  kindred status --json       the same for a program
-
-{_EXIT_CODES}
-"""
-_PROMOTE_EXAMPLES = f"""\
-examples:
+  kindred status --json       the same for a program"""
+_PROMOTE_EXAMPLES = """\b
+Examples:
   kindred promote                               the challenger, if its verdicts passed
   kindred promote 3 --dry-run                   check version 3, change nothing
-  kindred promote 3 --force --reason "demo"     although a verdict failed; the reason is recorded
-
-{_EXIT_CODES}
-"""
-_ROLLBACK_EXAMPLES = f"""\
-examples:
-  kindred rollback            undo the last promotion; twice goes two back
-
-{_EXIT_CODES}
-"""
-_HISTORY_EXAMPLES = f"""\
-examples:
+  kindred promote 3 --force --reason "demo"     although a verdict failed; the reason is recorded"""
+_ROLLBACK_EXAMPLES = """\b
+Examples:
+  kindred rollback            undo the last promotion; twice goes two back"""
+_HISTORY_EXAMPLES = """\b
+Examples:
   kindred history             every promotion and rollback, newest first
-  kindred history --json      the same for a program
-
-{_EXIT_CODES}
-"""
-_LABELS_EXAMPLES = f"""\
-examples:
+  kindred history --json      the same for a program"""
+_LABELS_EXAMPLES = """\b
+Examples:
+  kindred labels cost         what asking the teacher took"""
+_COST_EXAMPLES = """\b
+Examples:
   kindred labels cost         calls, tokens and money by stage, cycle and teacher
-  kindred labels cost --json  the same for a program
-
-{_EXIT_CODES}
-"""
-_SERVE_EXAMPLES = f"""\
-examples:
+  kindred labels cost --json  the same for a program"""
+_SERVE_EXAMPLES = """\b
+Examples:
   kindred serve                        the champion at http://127.0.0.1:3000, and the next one
   kindred serve --version challenger   look at a version before it is promoted
   kindred serve --port 8080
-  MILVUS_URI=http://127.0.0.1:19530 kindred serve
-
-{_EXIT_CODES}
-"""
-_SEARCH_EXAMPLES = f"""\
-examples:
+  MILVUS_URI=http://127.0.0.1:19530 kindred serve"""
+_SEARCH_EXAMPLES = """\b
+Examples:
   kindred search "a gift for a mother who loves gardening"
   KINDRED_URL=http://127.0.0.1:8080 kindred search "a blue mug" --json
   kindred search "a gift for a mother who loves gardening" --offline
   kindred search "a blue mug" -k 5 --grid mugs.png --offline
-  kindred search "{{NAME}} by the sea" --concept NAME --offline
-  kindred search "something cosy" --version 2 --json --offline
-
-{_EXIT_CODES}
-"""
+  kindred search "{NAME} by the sea" --concept NAME --offline
+  kindred search "something cosy" --version 2 --json --offline"""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Argparse, with errors of one line."""
+class _Verb(click.Command):
+    """A command that ends in an exit code: what it refuses is one line on standard error."""
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(Exit.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # click leaves it out where an option lacks its value
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            click.echo(f"{ctx.command_path}: {_one_line(error)}", err=True)
+            ctx.exit(error.code)
+        except BrokenPipeError:  # as in `kindred status | head -1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(NOBODY_READS)
+
+
+class _Verbs(click.Group):
+    """Verbs in the order of a model's life; a wrong one is answered with those that there are."""
+
+    command_class = _Verb
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(self.commands)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args) if args else self._fail(ctx, "nothing")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            self._fail(ctx, repr(args[0]))
+        return super().resolve_command(ctx, args)
+
+    def _fail(self, ctx: click.Context, got: str) -> NoReturn:
+        ctx.fail(f"got {got}, expected one of {', '.join(self.commands)}")
+
+
+_name = click.option("--name", default="kindred", show_default=True, help="The registered model.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(
+    cls=_Verbs,
+    epilog=_EXAMPLES,
+    subcommand_metavar="VERB ...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="kindred", message="%(prog)s %(version)s")
+def kindred() -> None:
+    """Image search by what a text means to someone."""
+
+
+@kindred.command(epilog=_STATUS_EXAMPLES)
+@_name
+@_json
+def status(name: str, as_json: bool) -> None:
+    """List the registered versions."""
+    from services.status import read_status
+
+    click.echo(read_status(name, as_json=as_json))
+
+
+@kindred.command(epilog=_PROMOTE_EXAMPLES)
+@click.argument("version", metavar="[VERSION]", default="challenger")
+@_name
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.option("--force", is_flag=True, help="Promote although a check fails; needs --reason.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
+def promote(version: str, name: str, **how: Any) -> None:
+    """Make a version the champion.
+
+    VERSION is a number or an alias; by default the challenger.
+    """
+    from services.promotion_commands import run_promote
+
+    click.echo(run_promote(name, version, **how))
+
+
+@kindred.command(epilog=_ROLLBACK_EXAMPLES)
+@_name
+def rollback(name: str) -> None:
+    """Undo the last promotion."""
+    from services.promotion_commands import run_rollback
+
+    click.echo(run_rollback(name))
+
+
+@kindred.command(epilog=_HISTORY_EXAMPLES)
+@_name
+@_json
+def history(name: str, as_json: bool) -> None:
+    """List promotions and rollbacks."""
+    from services.history_command import read_changes
+
+    click.echo(read_changes(name, as_json=as_json))
+
+
+@kindred.group(cls=_Verbs, epilog=_LABELS_EXAMPLES, subcommand_metavar="VERB ...")
+def labels() -> None:
+    """Look at what labelling did."""
+
+
+@labels.command(epilog=_COST_EXAMPLES)
+@_json
+def cost(as_json: bool) -> None:
+    """Show the ledger of the teacher's calls."""
+    from services.labels_command import read_cost
+
+    click.echo(read_cost(as_json=as_json))
+
+
+@kindred.command(epilog=_SERVE_EXAMPLES)
+@_name
+@click.option("--version", metavar="V", help="Number or alias.  [default: champion, followed]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
+@click.option("--port", type=int, default=3000, show_default=True)
+def serve(**request: Any) -> None:
+    """Serve search over HTTP."""
+    from services.serve_command import ServeRequest, run_serve
+
+    run_serve(ServeRequest(**request))
+
+
+@kindred.command(epilog=_SEARCH_EXAMPLES)
+@click.argument("text")
+@_name
+@click.option("--offline", is_flag=True, help="Search here, without a service.")
+@click.option(
+    "--concept",
+    "concepts",
+    metavar="NAME",
+    multiple=True,
+    help="A concept of the version; {NAME} in the text is its place, else it comes first. May be"
+    " given several times.",
+)
+@click.option("-k", type=int, default=10, show_default=True, help="How many products.")
+@click.option(
+    "--version",
+    metavar="V",
+    help="Number or alias.  [default: champion, or challenger where there is no champion]",
+)
+@click.option("--grid", metavar="PNG", help="Write the pictures found to this file.")
+@_json
+def search(**request: Any) -> None:
+    """Search a catalogue by a text.
+
+    TEXT is what to look for, in quotes.
+    """
+    from services.search_command import SearchRequest, run_search
+
+    click.echo(run_search(SearchRequest(**request)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, and return its exit code.
-
-    Raises:
-        SystemExit: argparse answered by itself: help, or arguments that it does not take.
-    """
-    options = _parser().parse_args(arguments)
+    """Run the command line, and return its exit code."""
     try:
-        code = int(options.run(options))
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `kindred status | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
-    except CommandError as error:
-        print(f"kindred {options.verb}: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.code
-    return code
+        with without_garbage_collection():  # every verb is a short process
+            code = kindred.main(arguments, prog_name="kindred", standalone_mode=False)
+    except click.UsageError as error:
+        program = error.ctx.command_path if error.ctx else "kindred"
+        message = _one_line(error.format_message()).removesuffix(".")
+        click.echo(f"{program}: {message} (see {program} --help)", err=True)
+        return Exit.USAGE
+    except click.Abort:  # Ctrl-C
+        return INTERRUPTED
+    return int(code or Exit.DONE)  # click's own exits are its result
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="kindred",
-        description="Image search by what a text means to someone.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_status(_verb(verbs, "status", "list the registered versions", _STATUS_EXAMPLES))
-    _add_promote(_verb(verbs, "promote", "make a version the champion", _PROMOTE_EXAMPLES))
-    _add_rollback(_verb(verbs, "rollback", "undo the last promotion", _ROLLBACK_EXAMPLES))
-    _add_history(_verb(verbs, "history", "list promotions and rollbacks", _HISTORY_EXAMPLES))
-    _add_labels(_verb(verbs, "labels", "look at what labelling did", _LABELS_EXAMPLES))
-    _add_serve(_verb(verbs, "serve", "serve search over HTTP", _SERVE_EXAMPLES))
-    _add_search(_verb(verbs, "search", "search a catalogue by a text", _SEARCH_EXAMPLES))
-    return parser
-
-
-def _verb(
-    verbs: "argparse._SubParsersAction[_Parser]", name: str, purpose: str, examples: str
-) -> argparse.ArgumentParser:
-    return verbs.add_parser(
-        name,
-        help=purpose,
-        description=f"{purpose.capitalize()}.",
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", default="kindred", help="the registered model (default: kindred)")
-
-
-def _add_status(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_status)
-    _add_name(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_promote(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_promote)
-    _add_name(parser)
-    parser.add_argument(
-        "version",
-        metavar="VERSION",
-        nargs="?",
-        default="challenger",
-        help="number or alias (default: challenger)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
-    parser.add_argument(
-        "--force", action="store_true", help="promote although a check fails; needs --reason"
-    )
-    parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the history")
-
-
-def _add_rollback(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_rollback)
-    _add_name(parser)
-
-
-def _add_history(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_history)
-    _add_name(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_labels(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_labels)
-    parser.add_argument("what", choices=["cost"], help="cost: the ledger of the teacher's calls")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_serve)
-    _add_name(parser)
-    parser.add_argument(
-        "--version", metavar="V", help="number or alias (default: champion, and who follows it)"
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="loopback only (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=3000, help="default: 3000")
-
-
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_search)
-    _add_name(parser)
-    parser.add_argument("text", help="what to look for, in quotes")
-    parser.add_argument("--offline", action="store_true", help="search here, without a service")
-    parser.add_argument(
-        "--concept",
-        dest="concepts",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a concept of the version; {NAME} in the text is its place, else it comes first;"
-        " may be given several times",
-    )
-    parser.add_argument("-k", type=int, default=10, help="how many products (default: 10)")
-    parser.add_argument(
-        "--version",
-        metavar="V",
-        help="number or alias (default: champion, or challenger where there is no champion)",
-    )
-    parser.add_argument("--grid", metavar="PNG", help="write the pictures found to this file")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _status(options: argparse.Namespace) -> int:
-    from services.status import read_status
-
-    print(read_status(options.name, as_json=options.json))
-    return Exit.DONE
-
-
-def _promote(options: argparse.Namespace) -> int:
-    from services.promotion_commands import run_promote
-
-    print(
-        run_promote(
-            options.name,
-            options.version,
-            dry_run=options.dry_run,
-            force=options.force,
-            reason=options.reason,
-        )
-    )
-    return Exit.DONE
-
-
-def _rollback(options: argparse.Namespace) -> int:
-    from services.promotion_commands import run_rollback
-
-    print(run_rollback(options.name))
-    return Exit.DONE
-
-
-def _history(options: argparse.Namespace) -> int:
-    from services.history_command import read_changes
-
-    print(read_changes(options.name, as_json=options.json))
-    return Exit.DONE
-
-
-def _labels(options: argparse.Namespace) -> int:
-    from services.labels_command import read_cost
-
-    print(read_cost(as_json=options.json))
-    return Exit.DONE
-
-
-def _serve(options: argparse.Namespace) -> int:
-    from services.serve_command import ServeRequest, run_serve
-
-    run_serve(ServeRequest(options.name, options.version, options.host, options.port))
-
-
-def _search(options: argparse.Namespace) -> int:
-    from services.search_command import SearchRequest, run_search
-
-    request = SearchRequest(
-        text=options.text,
-        concepts=tuple(options.concepts),
-        k=options.k,
-        name=options.name,
-        version=options.version,
-        grid=options.grid,
-        offline=options.offline,
-        as_json=options.json,
-    )
-    print(run_search(request))
-    return Exit.DONE
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
 
 
 if __name__ == "__main__":

@@ -97,9 +97,11 @@ class Engine:
             hits.update(zip(rows, found, strict=True))
         return [self._found(hits[row][: query.k]) for row, query in enumerate(queries)]
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors of texts."""
-        return Vectors(self.version, self._encoder.encode_texts(texts))
+    def embed(self, requests: Sequence[Sequence[str]]) -> list[Vectors]:
+        """Unit vectors of each request's texts; all texts are encoded in one go."""
+        vectors_ND = self._encoder.encode_texts([text for texts in requests for text in texts])
+        ends = np.cumsum([len(texts) for texts in requests])
+        return [Vectors(self.version, own) for own in np.split(vectors_ND, ends[:-1])]
 
     def close(self) -> None:
         """Let go of the collections."""

@@ -19,21 +19,15 @@ import psutil
 
 from registry.bundle import Product
 from registry.versions import Version
-from services.batcher import Batcher
+from services.batcher import Batcher, BatchThread
 from services.engine import Engine, Found, Query, Vectors
 
 POLL = 2.0  # seconds between two looks at the registry
+EMBEDDED_TOGETHER = 8  # requests for vectors, of many texts each: searches wait behind them
 RETRY = 30.0  # seconds before a version that could not be opened is tried again
 PRIVATE = Path("var/serve")  # copies of collections, a folder a process and version
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Texts:
-    """A request for vectors."""
-
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,14 @@ class Live:
         self.name = name
         self.wanted = wanted
         self.swap = Swap("idle")
-        self.batcher: Batcher[Query | Texts, Found | Vectors] = Batcher(self._answer)
+        self._thread = BatchThread()
+        # Each batch is answered by the version that serves when its turn comes.
+        self.searches: Batcher[Query, Found] = Batcher(
+            self._thread, lambda queries: self.engine.search(queries)
+        )
+        self.embeddings: Batcher[Sequence[str], Vectors] = Batcher(
+            self._thread, lambda requests: self.engine.embed(requests), EMBEDDED_TOGETHER
+        )
         self._engine: Engine | None = None
         self._before: dict[str, Product] = {}  # pictures of the last version may still be asked for
 
@@ -91,7 +92,7 @@ class Live:
             ValueError: The version is damaged.
         """
         _sweep(PRIVATE)
-        self._engine = self._open_aside(version or self._look())
+        self._engine = self._open_aside(version or self._find_wanted())
 
     def picture(self, product_id: str) -> bytes | None:
         """A product's picture, JPEG; None if neither this version nor the last one has it."""
@@ -108,14 +109,14 @@ class Live:
         """Look at the registry once, and swap if the alias has moved; what fails is remembered."""
         number = None
         try:
-            version = await asyncio.to_thread(self._look)
+            version = await asyncio.to_thread(self._find_wanted)
             if version.digest == self.engine.version.digest:
                 self.swap = Swap("idle")
                 return
             number = str(version.number)
             self.swap = Swap("loading", number)
             engine = await asyncio.to_thread(self._open_aside, version)
-            await self.batcher.between_batches(lambda: self._put(engine))
+            await self._thread.between_batches(lambda: self._swap_in(engine))
             self.swap = Swap("idle")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the old version serves on
             _LOG.exception("version %s goes on serving", self.engine.version.number)
@@ -123,11 +124,11 @@ class Live:
 
     def close(self) -> None:
         """Answer what has been asked, then let go of everything."""
-        self.batcher.close()
+        self._thread.close()
         if self._engine is not None:
             self._discard(self._engine)
 
-    def _look(self) -> Version:
+    def _find_wanted(self) -> Version:
         from registry.versions import find_version
 
         return find_version(self.name, self.wanted)
@@ -151,7 +152,7 @@ class Live:
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
         return Engine(version, bundle, private)
 
-    def _put(self, engine: Engine) -> None:
+    def _swap_in(self, engine: Engine) -> None:
         old = self.engine
         self._before, self._engine = old.products, engine
         self._discard(old)
@@ -160,21 +161,6 @@ class Live:
     def _discard(self, engine: Engine) -> None:
         engine.close()
         rmtree(engine.private, ignore_errors=True)
-
-    def _answer(self, asked: Sequence[Query | Texts]) -> list[Found | Vectors | Exception]:
-        """One batch, by one version; where a batch fails, each request is tried alone."""
-        engine = self.engine
-        try:
-            return list(_answer_all(engine, asked))
-        except Exception as error:  # noqa: BLE001 -- its asker gets it, and nobody else
-            if len(asked) == 1:
-                return [error]
-            return [answer for one in asked for answer in self._answer([one])]
-
-
-def _answer_all(engine: Engine, asked: Sequence[Query | Texts]) -> list[Found | Vectors]:
-    found = iter(engine.search([one for one in asked if isinstance(one, Query)]))
-    return [engine.embed(one.texts) if isinstance(one, Texts) else next(found) for one in asked]
 
 
 def _sweep(folder: Path) -> None:

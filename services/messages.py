@@ -53,10 +53,6 @@ class SearchMessage(Message):
     """A search."""
 
     query: Text
-    concepts: Annotated[
-        list[Word],
-        Field(max_length=0, description="Personal concepts; none can be taught in this release."),
-    ] = []
     k: Annotated[
         int, Field(ge=1, le=100, description="How many products."), BeforeValidator(_a_number)
     ] = 10

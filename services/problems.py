@@ -28,14 +28,13 @@ def problem(
 
 def install_problems(app: FastAPI) -> None:
     """Give every error of an application this form."""
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(OverloadedError, _overloaded)
-    app.add_exception_handler(Exception, _failed)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_refused)
+    app.exception_handler(OverloadedError)(_overloaded)
+    app.exception_handler(Exception)(_failed)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     faults = [
         {"field": ".".join(str(part) for part in fault["loc"]), "message": fault["msg"]}
         for fault in error.errors()
@@ -44,13 +43,12 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return problem(422, f"{detail}. /openapi.json describes each field", errors=faults)
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+async def _refused(_: Request, error: HTTPException) -> JSONResponse:
     headers = dict(error.headers) if error.headers else None
     return problem(error.status_code, str(error.detail), headers)
 
 
-async def _overloaded(_: Request, error: Exception) -> JSONResponse:
+async def _overloaded(_: Request, error: OverloadedError) -> JSONResponse:
     return problem(503, str(error), {"Retry-After": "1"})
 
 

@@ -1,9 +1,13 @@
 """`kindred promote` and `kindred rollback`: the steps as they pass, and what came of it."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from services.errors import CommandError, Exit
 from services.registry_access import registry_access
+
+if TYPE_CHECKING:
+    from registry.versions import Version
 
 
 def run_promote(name: str, wanted: str, *, dry_run: bool, force: bool, reason: str) -> str:
@@ -22,11 +26,11 @@ def run_promote(name: str, wanted: str, *, dry_run: bool, force: bool, reason: s
     with registry_access():
         from registry.promotion import promote
 
-        done = promote(name, wanted, dry_run=dry_run, reason=reason.strip(), report=_say)
+        done = promote(name, wanted, dry_run=dry_run, reason=reason.strip(), report=_print_step)
     number = done.version.number
     if done.before is not None and done.before.number == number:
         return f"version {number} is the champion of {name} already"
-    former = f" (before: version {done.before.number})" if done.before else ""
+    former = _former(done.before)
     if dry_run:
         aside = f"; forced over: {'; '.join(done.overridden)}" if done.overridden else ""
         return f"version {number} can become the champion of {name}{former}; nothing changed{aside}"
@@ -42,14 +46,17 @@ def run_rollback(name: str) -> str:
     with registry_access():
         from registry.promotion import rollback
 
-        done = rollback(name, _say)
-    assert done.before is not None
+        done = rollback(name, _print_step)
     return (
-        f"version {done.version.number} is the champion of {name} again"
-        f" (before: version {done.before.number}); a running service takes it over by itself"
+        f"version {done.version.number} is the champion of {name} again{_former(done.before)};"
+        " a running service takes it over by itself"
     )
 
 
-def _say(step: str) -> None:
+def _former(champion: "Version | None") -> str:
+    return f" (before: version {champion.number})" if champion else ""
+
+
+def _print_step(step: str) -> None:
     sys.stderr.write(f"  {step}\n")
     sys.stderr.flush()

@@ -36,7 +36,7 @@ def run_search(request: SearchRequest) -> str:
     _check(request)
     found = _search_here(request) if request.offline else _ask_service(request)
     if request.grid is not None:
-        _write_grid(request, found.hits)
+        _write_grid(request.text, Path(request.grid), found.hits)
     return _json(request, found) if request.as_json else _lines(request, found)
 
 
@@ -96,14 +96,13 @@ def _ask_service(request: SearchRequest) -> Found:
         raise _usage(str(error)) from error
 
 
-def _write_grid(request: SearchRequest, hits: Sequence[Hit]) -> None:
+def _write_grid(text: str, path: Path, hits: Sequence[Hit]) -> None:
     from services.grid import draw_grid, save_grid
 
-    assert request.grid is not None
     try:
-        save_grid(draw_grid(request.text, hits), Path(request.grid))
+        save_grid(draw_grid(text, hits), path)
     except OSError as error:
-        raise _usage(f"got --grid {request.grid}, which cannot be written: {error}") from error
+        raise _usage(f"got --grid {path}, which cannot be written: {error}") from error
 
 
 def _lines(request: SearchRequest, found: Found) -> str:

@@ -1,14 +1,16 @@
-"""`kindred serve`: find out whether there is something to serve, then become BentoML."""
+"""`kindred serve`: find out whether there is something to serve, then run BentoML."""
 
+import gc
+import importlib
 import os
+import runpy
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from pydantic import TypeAdapter
+import click
 
-from registry.versions import CHAMPION, Version
 from services.errors import CommandError, Exit
 from services.registry_access import registry_access
 
@@ -29,8 +31,8 @@ class ServeRequest:
     port: int
 
 
-def run_serve(request: ServeRequest) -> NoReturn:
-    """Replace this process by the service.
+def run_serve(request: ServeRequest) -> None:
+    """Make this process BentoML's; it returns when the service has ended.
 
     Raises:
         CommandError: There is nothing to serve (1), no such version (2), a host that others reach
@@ -45,38 +47,53 @@ def run_serve(request: ServeRequest) -> NoReturn:
     if not 0 < request.port < 65536:
         msg = f"got --port {request.port}, expected 1 to 65535"
         raise CommandError(msg, Exit.USAGE)
-    wanted = request.version or CHAMPION
-    version = _prepare(request.name, wanted)
-    environment = {
-        **os.environ,
+    found = _prepare(request)
+    from registry.versions import CHAMPION
+
+    os.environ |= {
         NAME: request.name,
-        VERSION: wanted,
-        FOUND: TypeAdapter(Version).dump_json(version).decode(),
+        VERSION: request.version or CHAMPION,
+        FOUND: found,
         # Milvus Lite's products of small matrices gain nothing from threads, and OpenBLAS's would
         # take the cores from torch's: 56 instead of 33 ms a search on two cores.
         "OPENBLAS_NUM_THREADS": "1",
+    }
+    click.echo(f"serving {request.name} at http://{request.host}:{request.port}")
+    gc.enable()  # from here on this process stays
+    sys.argv = [
+        "bentoml", "serve", "services.service:Kindred",
+        "--host", request.host, "--port", str(request.port),
+    ]  # fmt: skip
+    runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
+
+
+def _prepare(request: ServeRequest) -> str:
+    """Find the version, have its files and collections here, or say that they cannot be had.
+
+    The service does it again, and finds them; its errors would come from a worker's log. MLflow is
+    two seconds of imports, so another process looks, while this one imports what BentoML needs.
+
+    Returns:
+        The version as JSON.
+    """
+    os.environ |= {
         "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(Path("var/bentoml").absolute()),
         "BENTOML_DO_NOT_TRACK": "True",
     }
-    sys.stdout.write(f"serving {request.name} at http://{request.host}:{request.port}\n")
-    sys.stdout.flush()
-    command = [
-        sys.executable, "-m", "bentoml", "serve", "services.service:Kindred",
-        "--host", request.host, "--port", str(request.port),
-    ]  # fmt: skip
-    os.execve(sys.executable, command, environment)  # noqa: S606 -- no shell, our own interpreter
+    with registry_access(), ProcessPoolExecutor(1) as aside:
+        version = aside.submit(_find, request.name, request.version)
+        for module in ("bentoml_cli.cli", "services.service"):
+            importlib.import_module(module)
+        return version.result()
 
 
-def _prepare(name: str, wanted: str) -> Version:
-    """Find the version, have its files and collections here, or say that they cannot be had.
+def _find(name: str, wanted: str | None) -> str:
+    from pydantic import TypeAdapter
 
-    The service does it again, and finds them; its errors would come from a worker's log.
-    """
-    with registry_access():
-        from registry.catalogue_index import ensure_collections
-        from registry.store import fetch_bundle
-        from registry.versions import find_version
+    from registry.catalogue_index import ensure_collections
+    from registry.store import fetch_bundle
+    from registry.versions import CHAMPION, Version, find_version
 
-        version = find_version(name, wanted)
-        ensure_collections(fetch_bundle(version))
-        return version
+    version = find_version(name, wanted or CHAMPION)
+    ensure_collections(fetch_bundle(version))
+    return TypeAdapter(Version).dump_json(version).decode()

@@ -12,6 +12,7 @@ import bentoml
 from pydantic import TypeAdapter
 
 from registry.versions import CHAMPION, Version
+from retrieval.startup import without_garbage_collection
 from services.app import create_app
 from services.live import Live
 from services.serve_command import FOUND, NAME, VERSION
@@ -33,7 +34,8 @@ class Kindred:
         """Open it; seconds."""
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         found = os.environ.get(FOUND)
-        _live.start(TypeAdapter(Version).validate_json(found) if found else None)
+        with without_garbage_collection():
+            _live.start(TypeAdapter(Version).validate_json(found) if found else None)
 
     def __is_ready__(self) -> bool:
         """For `/readyz`."""

@@ -1,7 +1,6 @@
 """The student as a candidate beside the champion, from what the stages left on disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipelines.run.paths import (
     CAPTION_VECTORS,
@@ -12,19 +11,9 @@ from pipelines.run.paths import (
     product_vectors,
 )
 from registry.bundle import HeldOutQuery
-from registry.comparison import Candidate
+from registry.comparison import Candidate, HeldOutProduct
 from retrieval.storage.schema import PERSONAS, ProductRow, QueryRow, read_rows
 from retrieval.storage.vectors import read_vectors
-
-
-@dataclass(frozen=True)
-class CatalogueProduct:
-    """A product as queries find it."""
-
-    product_id: str
-    caption: str
-    attributes: dict[str, str]
-    image_sha256: str
 
 
 def read_candidate(queries: Sequence[QueryRow], products: Sequence[ProductRow]) -> Candidate:
@@ -54,7 +43,7 @@ def read_candidate(queries: Sequence[QueryRow], products: Sequence[ProductRow]) 
             for row in asked
         ],
         products=[
-            CatalogueProduct(
+            HeldOutProduct(
                 row["product_id"], row["caption"], row["attributes"], row["image_sha256"]
             )
             for row in held_out

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from retrieval.storage.schema import describe, vectors_schema, write_table
+from retrieval.storage.schema import describe, read_parquet, vectors_schema, write_table
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def read_vectors(path: Path) -> Vectors:
         FileNotFoundError: There is no such file.
         ValueError: It is not such a table.
     """
-    table = pq.read_table(path)
+    table = read_parquet(path)
     names_fit = table.schema.names == ["id", "vector"]
     if not names_fit or not pa.types.is_fixed_size_list(table.schema.field("vector").type):
         msg = f"{path}: got columns {describe(table.schema)}, expected id, vector of one width"

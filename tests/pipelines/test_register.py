@@ -11,6 +11,8 @@ from pipelines import register
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     BASE,
+    CAPTION_VECTORS,
+    PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
     QUERIES_FILE,
@@ -48,6 +50,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
     for model in ("student", "c0"):
         write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))
+    write_vectors(PERSONA_VECTORS, [], np.empty((0, 1), np.float32))
+    write_vectors(CAPTION_VECTORS, ["p"], np.ones((1, 1), np.float32))
     STUDENT_MODEL.mkdir(parents=True)
     (STUDENT_MODEL / "weights").touch()
     write_json(register.EVALUATION, {})

@@ -100,6 +100,9 @@ def _make_sources(root: Path) -> BundleSources:
     ids = [row["product_id"] for row in rows]
     for model in ("student", "base"):
         write_vectors(root / f"{model}.parquet", ids, np.eye(8, dtype=np.float32))
+    write_vectors(root / "captions.parquet", ids, np.eye(8, dtype=np.float32))
+    asked = [one["persona_id"] for one in people]
+    write_vectors(root / "texts.parquet", asked, np.eye(6, 8, dtype=np.float32))
     for name, content in {"model/weights": "w", "concepts/rex/adapter": "a"}.items():
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text(content)
@@ -110,6 +113,8 @@ def _make_sources(root: Path) -> BundleSources:
         model=root / "model",
         student_vectors=root / "student.parquet",
         base_vectors=root / "base.parquet",
+        persona_vectors=root / "texts.parquet",
+        caption_vectors=root / "captions.parquet",
         products=root / "catalog" / "products.parquet",
         personas=root / "personas.parquet",
         tournaments=root / "tournaments.parquet",

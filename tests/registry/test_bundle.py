@@ -3,6 +3,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -46,6 +47,23 @@ def test_held_out_queries_are_those_of_split_test(bundle_folder: Path) -> None:
     ]
 
 
+def test_vectors_of_texts_are_those_of_the_held_out(bundle_folder: Path) -> None:
+    bundle = open_bundle(bundle_folder)
+    queries, captions = bundle.read_text_vectors("queries"), bundle.read_text_vectors("captions")
+    assert queries is not None
+    assert captions is not None
+    assert queries.ids == ["u4", "u7"]
+    assert queries.vectors.argmax(axis=1).tolist() == [5, 2]
+    assert captions.ids == ["p2", "p5"]
+    assert captions.vectors.argmax(axis=1).tolist() == [2, 5]
+
+
+def test_a_text_without_a_vector_is_refused(sources, tmp_path: Path) -> None:
+    write_vectors(sources.persona_vectors, ["u4"], np.eye(1, 8, dtype=np.float32))
+    with pytest.raises(ValueError, match=r"texts\.parquet: got no vector of 'u7'"):
+        write_bundle(tmp_path / "bundle", sources)
+
+
 def test_a_bundle_of_format_2_opens_without_wants_and_slices(bundle_folder: Path) -> None:
     """Its champion can be compared with: a candidate brings the queries."""
     path = bundle_folder / "queries.parquet"
@@ -82,7 +100,7 @@ def _flip(folder: Path) -> None:
         (lambda f: (f / "model" / "extra").write_text("x"), "extra: got .* expected no file"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: got no such file"),
         (lambda f: (f / "SHA256SUMS").write_text("nonsense\n"), "SHA256SUMS: got line"),
-        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 3"),
+        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 4"),
         (lambda f: (f / "format_version").unlink(), "format_version: got no such file"),
     ],
     ids=["changed", "missing", "extra", "no sums", "bad sums", "newer", "no version"],

@@ -1,7 +1,8 @@
 """Candidate against champion with real small bundles: vectors that are the whole model."""
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from registry import comparison
 from registry.bundle import Bundle, HeldOutQuery, open_bundle
 from registry.bundle_writer import BundleSources, write_bundle
-from registry.comparison import Candidate, compare, compare_with
+from registry.checksums import write_sums
+from registry.comparison import Candidate, HeldOutProduct, compare, compare_with, from_bundle
 from registry.store import CACHE
 from registry.versions import Version
 from retrieval.storage.schema import PRODUCTS, read_rows, write_rows
@@ -24,14 +26,6 @@ LIMITS = RegressionLimits()
 PRODUCTS_HELD_OUT = 300
 WIDTH = 16
 RELATIONS = ("uncle", "aunt", "boss")
-
-
-@dataclass(frozen=True)
-class Item:
-    product_id: str
-    caption: str
-    attributes: dict[str, str]
-    image_sha256: str
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -61,6 +55,9 @@ def champion(
     write_rows(sources.products, rows, PRODUCTS)
     write_vectors(sources.student_vectors, ids, IMAGES)
     write_vectors(sources.base_vectors, ids, IMAGES)
+    write_vectors(sources.caption_vectors, ids, TRUTH)
+    asked = np.eye(6, WIDTH, dtype=np.float32)
+    write_vectors(sources.persona_vectors, [f"u{number}" for number in range(4, 10)], asked)
     write_bundle(root / "bundle", sources)
     return open_bundle(root / "bundle")
 
@@ -72,7 +69,7 @@ def candidate_of(champion: Bundle, images: np.ndarray, **changes: Any) -> Candid
         for at, relation in enumerate(RELATIONS * (PRODUCTS_HELD_OUT // 3))
     ]
     products = [
-        Item(f"p{at}", f"thing p{at}", {"kind": ("mug", "hat")[at % 2]}, "0" * 64)
+        HeldOutProduct(f"p{at}", f"thing p{at}", {"kind": ("mug", "hat")[at % 2]}, "0" * 64)
         for at in range(PRODUCTS_HELD_OUT)
     ]
     made = Candidate(
@@ -147,7 +144,7 @@ def test_ranks_by_hand(champion: Bundle) -> None:
     asked = replace(
         candidate_of(champion, ours),
         queries=[HeldOutQuery("u", "a wish", "a", {"kind": 1.0}, {})],
-        products=[Item(name, name, {}, "") for name in "ab"],
+        products=[HeldOutProduct(name, name, {}, "") for name in "ab"],
     )
     found = comparison.answer(asked, ours[:1], ours, ours)
     assert found.personas["percentile"].tolist() == [1.0]
@@ -199,7 +196,7 @@ def test_faults_of_the_champion_are_called_its_own(
 ) -> None:
     asked = candidate_of(champion, IMAGES)
     few = damaged(champion, tmp_path / "few", IMAGES[:-1])
-    assert fault(few, asked, monkeypatch) == "version 3 has no vector of product 'p299'"
+    assert fault(few, asked, monkeypatch) == "version 3 has no vector of 'p299'"
     narrow = damaged(champion, tmp_path / "narrow", unit(IMAGES[:, :8]))
     assert "version 3: matmul" in fault(narrow, asked, monkeypatch)
 
@@ -241,3 +238,35 @@ def test_another_text_tower_reads_the_texts_itself(
     found = compare(asked, champion, 3)
     assert read == ["a wish", "thing p0"]
     assert found.reference.personas["percentile"].mean() < 0.6
+
+
+def test_a_version_as_candidate_brings_its_vectors_of_texts(
+    champion: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bundle, "load_encoder", lambda *_: pytest.fail("no text is new"))
+    candidate = from_bundle(champion)
+    assert [query.persona_id for query in candidate.queries] == ["u4", "u7"]
+    np.testing.assert_array_equal(candidate.queries_QD, np.eye(6, WIDTH)[[0, 3]])
+    np.testing.assert_array_equal(candidate.captions_PD, TRUTH)
+    found = compare(candidate, champion, 3)
+    assert find_regression(found, LIMITS).worse == []
+
+
+def test_a_version_of_format_3_reads_the_texts_anew(
+    champion: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(champion.folder, older)
+    for name in ("queries", "captions"):
+        (older / "vectors" / f"{name}.parquet").unlink()
+    (older / "format_version").write_text("3\n")
+    write_sums(older)
+
+    class Reader:
+        def encode_texts(self, texts: list[str]) -> np.ndarray:
+            return TRUTH[: len(texts)]
+
+    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": Reader())
+    candidate = from_bundle(open_bundle(older))
+    np.testing.assert_array_equal(candidate.queries_QD, TRUTH[:2])
+    np.testing.assert_array_equal(candidate.captions_PD, TRUTH)

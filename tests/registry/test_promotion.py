@@ -23,6 +23,8 @@ from registry.promotion import LOCK, promote, rollback
 from registry.store import CACHE, register_bundle
 from registry.versions import champion_number, list_versions
 from retrieval.index.store import LiteStore, collection_key
+from retrieval.storage.schema import PERSONAS, PRODUCTS, read_rows
+from retrieval.storage.vectors import write_vectors
 
 NAME = "kindred"
 STORE = LiteStore(Path("var/milvus"))
@@ -31,14 +33,25 @@ STORE = LiteStore(Path("var/milvus"))
 class FakeEncoder:
     """Finds the right product for everybody, or with weights that say so, for nobody."""
 
-    def __init__(self, bundle):
-        self.shift = 3 if "bad" in (bundle.folder / "model" / "weights").read_text() else 0
+    def __init__(self, model):
+        self.shift = 3 if "bad" in (model / "weights").read_text() else 0
 
     def encode_texts(self, texts):
         """Personas end in their winner's number; captions are all alike, any vector finds them."""
         ends = [text.split()[-1] for text in texts]
         numbers = np.array([int(end) if end.isdigit() else 2 for end in ends])
         return np.eye(8, dtype=np.float32)[(numbers + self.shift) % 6]
+
+
+def write_text_vectors(sources):
+    """What the pipeline leaves of the model's reading of personas and captions."""
+    encoder = FakeEncoder(sources.model)
+    people = read_rows(sources.personas, PERSONAS)
+    read = encoder.encode_texts([one["text"] for one in people])
+    write_vectors(sources.persona_vectors, [one["persona_id"] for one in people], read)
+    products = read_rows(sources.products, PRODUCTS)
+    read = encoder.encode_texts([one["caption"] for one in products])
+    write_vectors(sources.caption_vectors, [one["product_id"] for one in products], read)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +71,7 @@ def template(tmp_path_factory, make_sources):
                 if weights == "failed":
                     failed = {"gate": "retrieval", "passed": False, "reasons": ["too few queries"]}
                     sources.verdicts["retrieval"].write_text(json.dumps(failed))
+                write_text_vectors(sources)
                 write_bundle(root / weights, sources)
                 register_bundle(root / weights, NAME)
                 bundle = open_bundle(root / weights)
@@ -75,7 +89,9 @@ def home(template, tmp_path, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     monkeypatch.delenv("MILVUS_URI", raising=False)
-    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder(self))
+    monkeypatch.setattr(
+        Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder(self.folder / "model")
+    )
     return home
 
 
@@ -352,7 +368,10 @@ def test_what_the_champion_does_not_know_it_is_shown(home, sources, tmp_path, mo
         def encode_pixels(self, pixels):
             return np.eye(8, dtype=np.float32)[[2] * len(pixels)]
 
-    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": Seeing(self))
+    monkeypatch.setattr(
+        Bundle, "load_encoder", lambda self, device="cpu": Seeing(self.folder / "model")
+    )
+    write_text_vectors(sources)
     write_bundle(tmp_path / "candidate", sources)
     candidate = open_bundle(tmp_path / "candidate")
     champion = open_bundle(CACHE / digest_of(1))

@@ -54,6 +54,7 @@ def bundle_folder(tmp_path: Path) -> Path:
         Image.new("RGB", (60, 40), colour).save(root / f"{colour}.png")
     vectors = root / "vectors.parquet"
     write_vectors(vectors, [r["product_id"] for r in rows], np.eye(5, dtype=np.float32))
+    write_vectors(root / "texts.parquet", [], np.empty((0, 5), dtype=np.float32))
     for name in ("model/weights", "concepts/rex/adapter"):
         (root / name).parent.mkdir(parents=True)
         (root / name).touch()
@@ -75,6 +76,8 @@ def bundle_folder(tmp_path: Path) -> Path:
         model=root / "model",
         student_vectors=vectors,
         base_vectors=vectors,
+        persona_vectors=root / "texts.parquet",
+        caption_vectors=vectors,
         products=root / "products.parquet",
         personas=root / "personas.parquet",
         tournaments=root / "tournaments.parquet",

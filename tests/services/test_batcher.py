@@ -4,18 +4,25 @@ import time
 
 import pytest
 
-from services.batcher import Batcher, OverloadedError
+from services.batcher import Batcher, BatchThread, OverloadedError
 
 
 def run(scenario):
-    return asyncio.run(scenario())
+    return asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
 
 
 def test_a_lone_question_is_answered_at_once_and_alone():
     batches = []
 
     async def scenario():
-        batcher = Batcher(lambda asked: batches.append(list(asked)) or [2 * one for one in asked])
+        batcher = Batcher(
+            BatchThread(), lambda asked: batches.append(list(asked)) or [2 * one for one in asked]
+        )
         return [await batcher.ask(1), await batcher.ask(2)]
 
     assert run(scenario) == [2, 4]
@@ -32,12 +39,11 @@ def test_what_queues_while_a_batch_runs_is_answered_together():
         return list(asked)
 
     async def scenario():
-        batcher = Batcher(work, most_together=4)
+        batcher = Batcher(BatchThread(), work, most_together=4)
         first = asyncio.create_task(batcher.ask(0))
-        while not batches:
-            await asyncio.sleep(0.001)
+        await until(lambda: batches)
         others = [asyncio.create_task(batcher.ask(number)) for number in range(1, 7)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # so that they ask
         go_on.set()
         return [await first, *await asyncio.gather(*others)]
 
@@ -45,48 +51,86 @@ def test_what_queues_while_a_batch_runs_is_answered_together():
     assert batches == [[0], [1, 2, 3, 4], [5, 6]]
 
 
-def test_each_asker_gets_its_own_answer_or_error():
-    def work(asked):
-        return [ValueError(f"{one} is odd") if one % 2 else one for one in asked]
-
-    async def scenario():
-        batcher = Batcher(work)
-        return await asyncio.gather(*map(batcher.ask, range(6)), return_exceptions=True)
-
-    got = run(scenario)
-    assert [one for one in got if isinstance(one, int)] == [0, 2, 4]
-    assert [str(one) for one in got if isinstance(one, ValueError)] == [
-        "1 is odd", "3 is odd", "5 is odd"
-    ]  # fmt: skip
-
-
-def test_when_the_whole_batch_fails_everyone_hears_and_the_next_batch_works():
-    fails = [True]
+def test_where_a_batch_fails_each_asker_gets_its_own_answer_or_error():
+    batches = []
+    go_on = threading.Event()
 
     def work(asked):
-        if fails.pop() if fails else False:
-            msg = "the model fell over"
-            raise RuntimeError(msg)
-        return list(asked)
+        batches.append(list(asked))
+        assert go_on.wait(10)
+        odd = [one for one in asked if one % 2]
+        if odd:
+            msg = f"{odd} are odd"
+            raise ValueError(msg)
+        return [10 * one for one in asked]
 
     async def scenario():
-        batcher = Batcher(work)
-        with pytest.raises(RuntimeError, match="the model fell over"):
+        batcher = Batcher(BatchThread(), work)
+        tasks = [asyncio.create_task(batcher.ask(0))]
+        await until(lambda: batches)
+        tasks += [asyncio.create_task(batcher.ask(number)) for number in (1, 2, 3)]
+        await asyncio.sleep(0)  # so that they ask
+        go_on.set()
+        return await asyncio.gather(*tasks, return_exceptions=True), await batcher.ask(4)
+
+    (zero, one, two, three), four = run(scenario)
+    assert (zero, two, four) == (0, 20, 40)
+    assert (str(one), str(three)) == ("[1] are odd", "[3] are odd")
+    assert batches == [[0], [1, 2, 3], [1], [2], [3], [4]]
+
+
+def test_an_answer_for_everyone_or_the_fault_is_told():
+    async def scenario():
+        batcher = Batcher(BatchThread(), lambda asked: [])
+        with pytest.raises(ValueError, match="zip"):
             await batcher.ask(1)
-        return await batcher.ask(2)
 
-    assert run(scenario) == 2
+    run(scenario)
+
+
+def test_kinds_of_questions_share_a_thread_and_never_run_at_once():
+    running, most, seen = [], [], []
+
+    def work(name):
+        def answer(asked):
+            running.append(name)
+            most.append(len(running))
+            seen.append((name, len(asked)))
+            time.sleep(0.005)
+            running.pop()
+            return [f"{name}{one}" for one in asked]
+
+        return answer
+
+    async def scenario():
+        thread = BatchThread()
+        batchers = [Batcher(thread, work(name)) for name in "ab"]
+        asked = [batchers[number % 2].ask(number) for number in range(20)]
+        answers = await asyncio.gather(*asked)
+        thread.close()
+        return answers
+
+    assert run(scenario) == [f"{'ab'[number % 2]}{number}" for number in range(20)]
+    assert set(most) == {1}
+    assert len(seen) < 20
+    assert {name for name, together in seen if together > 1} == {"a", "b"}
 
 
 def test_too_many_waiting_are_refused_and_the_others_answered():
     go_on = threading.Event()
+    begun = []
+
+    def work(asked):
+        begun.append(asked)
+        assert go_on.wait(10)
+        return list(asked)
 
     async def scenario():
-        batcher = Batcher(lambda asked: go_on.wait(10) and list(asked), 1, most_waiting=3)
+        batcher = Batcher(BatchThread(), work, 1, most_waiting=3)
         tasks = [asyncio.create_task(batcher.ask(0))]
-        await asyncio.sleep(0.02)  # the first is being worked on, no longer waiting
+        await until(lambda: begun)  # it waits no longer
         tasks += [asyncio.create_task(batcher.ask(number)) for number in range(1, 6)]
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)  # so that they ask
         go_on.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -105,13 +149,15 @@ def test_an_asker_that_has_gone_disturbs_nobody():
         return list(asked)
 
     async def scenario():
-        batcher = Batcher(work)
+        batcher = Batcher(BatchThread(), work)
         first = asyncio.create_task(batcher.ask(0))
-        await asyncio.sleep(0.02)
+        await until(lambda: seen)
         gone, stays = (asyncio.create_task(batcher.ask(number)) for number in (1, 2))
-        await asyncio.sleep(0.01)
-        gone.cancel()
-        first.cancel()
+        await asyncio.sleep(0)  # so that they ask
+        for one in (first, gone):
+            one.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await one
         go_on.set()
         return await stays
 
@@ -130,12 +176,13 @@ def test_an_action_between_batches_runs_when_none_is_worked_on():
         return list(asked)
 
     async def scenario():
-        batcher = Batcher(work, most_together=2)
+        thread = BatchThread()
+        batcher = Batcher(thread, work, most_together=2)
         asked = [asyncio.create_task(batcher.ask(number)) for number in range(40)]
         for _ in range(5):
-            await batcher.between_batches(lambda: overlaps.append(len(working)))
+            await thread.between_batches(lambda: overlaps.append(len(working)))
         answers = await asyncio.gather(*asked)
-        batcher.close()
+        thread.close()
         return answers
 
     assert run(scenario) == list(range(40))

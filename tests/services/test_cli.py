@@ -1,10 +1,13 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from PIL import Image
@@ -12,42 +15,75 @@ from PIL import Image
 from registry.errors import ConflictError, RefusedError, UnknownVersionError, UnreachableError
 from registry.history import Change
 from services.cli import main
+from services.errors import Exit
 
 HEAVY = ("torch", "mlflow", "pandas", "numpy", "pyarrow", "PIL", "pydantic")
+VERBS = (
+    ["status"], ["promote"], ["rollback"], ["history"], ["labels"], ["labels", "cost"], ["serve"],
+    ["search"],
+)  # fmt: skip
 
 
-VERBS = ("status", "promote", "rollback", "history", "serve", "search")
-
-
-@pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in VERBS)])
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+@pytest.mark.parametrize("verb", [[], *VERBS])
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_shows_examples_and_imports_nothing_heavy(verb: list[str], option: str) -> None:
     code = (
         "import sys, services.cli\n"
-        "try: services.cli.main(sys.argv[1:])\n"
-        f"except SystemExit: sys.exit(repr([m for m in {HEAVY!r} if m in sys.modules]))"
+        "services.cli.main(sys.argv[1:])\n"
+        f"sys.exit(repr([m for m in {HEAVY!r} if m in sys.modules]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *verb, option], capture_output=True, text=True, check=False
     )
-    assert "examples:" in done.stdout
+    assert f"Usage: {' '.join(['kindred', *verb])} " in done.stdout
+    assert "Examples:" in done.stdout
+    assert f"kindred {' '.join(verb)}" in done.stdout.split("Examples:")[1]
     assert done.stderr.strip() == "[]"
+
+
+def test_exit_codes_are_documented_once(capsys) -> None:
+    assert main(["--help"]) == 0
+    listed = capsys.readouterr().out.split("Exit codes:")[1]
+    for code in (*Exit, 130, 141):
+        assert re.search(rf"^ +{int(code)}  ", listed, re.MULTILINE), code
+    for verb in VERBS:
+        main([*verb, "--help"])
+        assert "xit code" not in capsys.readouterr().out
+
+
+def test_the_version_of_the_package(capsys) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"kindred {metadata.version('kindred')}\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "required: VERB"),
-        (["frobnicate"], "invalid choice: 'frobnicate'"),
-        (["search"], "required: text"),
-        (["search", "x", "-k", "many"], "invalid int value: 'many'"),
+        ([], "kindred: got nothing, expected one of status, promote"),
+        (["frobnicate"], "kindred: got 'frobnicate', expected one of status, promote"),
+        (["--frob"], "kindred: No such option '--frob' (see kindred --help)"),
+        (["labels"], "kindred labels: got nothing, expected one of cost"),
+        (["labels", "price"], "kindred labels: got 'price', expected one of cost"),
+        (["search"], "kindred search: Missing argument 'TEXT'"),
+        (["search", "x", "y"], "kindred search: Got unexpected extra argument (y)"),
+        (["search", "x", "-k", "many"], "'-k': 'many' is not a valid integer"),
+        (["promote", "--reason"], "kindred promote: Option '--reason' requires an argument"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: list[str], said: str, capsys) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
+    assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+    assert line.endswith("--help)")
+
+
+def test_an_interrupted_verb_ends_without_a_traceback(monkeypatch, capsys) -> None:
+    def interrupt(name: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("services.status.list_versions", interrupt)
+    assert main(["status"]) == 130
+    assert capsys.readouterr().err.strip() == ""
 
 
 @pytest.mark.parametrize(
@@ -122,7 +158,8 @@ def test_a_reader_that_has_enough_ends_it_without_a_word() -> None:
     code = (
         "import sys\n"
         "from services import cli\n"
-        "cli._status = lambda options: print('a line\\n' * 50_000) or 0\n"
+        "from services import status\n"
+        "status.read_status = lambda name, as_json: 'a line\\n' * 50_000\n"
         "sys.exit(cli.main(['status']))\n"
     )
     read, write = os.pipe()
@@ -178,6 +215,8 @@ def test_what_a_verb_refuses_is_one_line_with_its_code(
     arguments: list[str], code: int, said: str, registered, bundle, capsys, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("BENTOML_HOME", "BENTOML_DO_NOT_TRACK"):  # serve sets them
+        monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setattr("registry.promotion.read_history", lambda name: [])
     monkeypatch.setattr("registry.promotion.fetch_bundle", lambda version: bundle)
     assert main(arguments) == code

@@ -68,11 +68,3 @@ def test_a_journal_of_something_else_is_refused_in_one_line(project, capsys):
     error = capsys.readouterr().err
     assert "other.jsonl holds a record without 'stage'" in error
     assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize("arguments", [["labels"], ["labels", "price"]])
-def test_wrong_usage(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert "see kindred labels --help" in capsys.readouterr().err

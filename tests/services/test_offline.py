@@ -1,6 +1,5 @@
 import pytest
 
-from services import offline
 from services.offline import search_bundle
 
 
@@ -12,17 +11,3 @@ def test_hits_carry_their_product(bundle) -> None:
     assert hits[0].thumbnail.startswith(b"\xff\xd8")
     # Equal scores come in the catalogue's order.
     assert [hit.product_id for hit in hits[1:]] == ["p0", "p1"]
-
-
-def test_concepts_reach_the_encoder(bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def encode(encoder, text, concepts):
-        asked.append((text, concepts))
-        return encoder.encode_texts(["green"])[0]
-
-    monkeypatch.setattr(type(bundle), "load_concept", lambda self, name, encoder: name.upper())
-    monkeypatch.setattr(offline, "encode_with_concepts", encode)
-    hits = search_bundle(bundle, "{rex} by the sea", ["rex"], 1)
-    assert hits[0].product_id == "p1"
-    assert asked == [("{rex} by the sea", ["REX"])]

@@ -125,7 +125,7 @@ class Service:
     def swap(self):
         """Let version 4 take over."""
         newer = dataclasses.replace(self.live.engine.version, number=4, digest="4" * 64)
-        self.live._look = lambda: newer
+        self.live._find_wanted = lambda: newer
         self.live._open = lambda version: FakeEngine(version, self.live.engine.private)
         asyncio.run_coroutine_threadsafe(self.live.follow(), self._loop).result(10)
         assert self.live.engine.version is newer

@@ -210,6 +210,12 @@ def test_another_tables_file_is_refused(tmp_path):
         read_rows(tmp_path / "t.parquet", RANKINGS)
 
 
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    (tmp_path / "personas.parquet").write_text("persona_id,text")
+    with pytest.raises(ValueError, match=r"personas\.parquet is no Parquet table"):
+        read_table(tmp_path / "personas.parquet", PERSONAS)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.parquet"):
         read_rows(tmp_path / "none.parquet", PERSONAS)
