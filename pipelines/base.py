@@ -35,7 +35,7 @@ from pipelines.run.paths import (
     product_vectors,
     rankings_file,
 )
-from pipelines.run.stage import derive_seed, say, stage_lock
+from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.training.caption_training import pair_with_captions, train_head, train_trunk
 from pipelines.training.state import write_state
 from registry.tracking import log_curve, training_run
@@ -131,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

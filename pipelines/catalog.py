@@ -16,7 +16,7 @@ from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.ingest.splits import assign_splits
 from pipelines.run.params import Catalog, load_params
 from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
-from pipelines.run.stage import derive_seed, say, stage_lock
+from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
 from retrieval.storage.files import atomic_folder
 from retrieval.storage.schema import (
@@ -77,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

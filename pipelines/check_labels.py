@@ -29,7 +29,7 @@ from pipelines.run.paths import (
     ledger_file,
     rankings_file,
 )
-from pipelines.run.stage import cycle_argument, derive_seed, say, stage_lock
+from pipelines.run.stage import cycle_argument, derive_seed, run_stage, say, stage_lock
 from retrieval.storage.files import read_json, sha256_file, write_json
 from retrieval.storage.schema import (
     AUDITS,
@@ -110,4 +110,4 @@ def main(cycle: str) -> None:
 
 
 if __name__ == "__main__":
-    main(cycle_argument(__doc__))
+    run_stage(main, cycle_argument(__doc__))

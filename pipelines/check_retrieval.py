@@ -33,7 +33,7 @@ from pipelines.run.paths import (
     RETRIEVAL_VERDICT,
     product_vectors,
 )
-from pipelines.run.stage import say, stage_lock
+from pipelines.run.stage import run_stage, say, stage_lock
 from registry.catalogue_index import try_index
 from registry.comparison import compare_with
 from registry.versions import find_champion
@@ -101,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

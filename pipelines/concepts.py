@@ -19,7 +19,7 @@ from typing import Any
 from pipelines.run.artifacts import write_curves, write_run
 from pipelines.run.params import Concepts, load_params
 from pipelines.run.paths import CONCEPTS, STUDENT_MODEL, SUBJECTS_FILE, stage_metrics
-from pipelines.run.stage import derive_seed, progress, say, stage_lock
+from pipelines.run.stage import derive_seed, progress, run_stage, say, stage_lock
 from pipelines.subjects.lessons import (
     prepare,
     references_by_concept,
@@ -120,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

@@ -35,7 +35,7 @@ from pipelines.run.paths import (
     cycle_state,
     rankings_file,
 )
-from pipelines.run.stage import cycle_argument, derive_seed, say, stage_lock
+from pipelines.run.stage import cycle_argument, derive_seed, run_stage, say, stage_lock
 from pipelines.training import cycle as training_cycle
 from pipelines.training.distillation import CURVES, Curves
 from pipelines.training.processes import Team, join_team
@@ -127,4 +127,4 @@ def main(cycle: str) -> None:
 
 
 if __name__ == "__main__":
-    main(cycle_argument(__doc__))
+    run_stage(main, cycle_argument(__doc__))

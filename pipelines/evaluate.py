@@ -57,7 +57,7 @@ from pipelines.run.paths import (
     TOURNAMENTS_FILE,
     WORST_FILE,
 )
-from pipelines.run.stage import derive_seed, say, stage_lock
+from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from registry.tracking import log_files, log_metrics, training_run
 from retrieval.compute import make_repeatable, resolve_device
 from retrieval.storage.files import sha256_file, sha256_folder, write_json
@@ -172,4 +172,4 @@ def _summary(metrics: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

@@ -35,7 +35,7 @@ from pipelines.run.paths import (
     product_vectors,
     rankings_file,
 )
-from pipelines.run.stage import cycle_argument, derive_seed, say, stage_lock
+from pipelines.run.stage import cycle_argument, derive_seed, run_stage, say, stage_lock
 from retrieval.storage.files import read_json, write_json
 from retrieval.storage.schema import (
     AUDITS,
@@ -181,4 +181,4 @@ def _summary(cycle: str, labels: Labels, before: int) -> str:
 
 
 if __name__ == "__main__":
-    main(cycle_argument(__doc__))
+    run_stage(main, cycle_argument(__doc__))

@@ -35,7 +35,7 @@ from pipelines.run.paths import (
     product_vectors,
     run_file,
 )
-from pipelines.run.stage import say, stage_lock
+from pipelines.run.stage import run_stage, say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.dvc_lock import upstream_stages
 from registry.lineage import Lineage, TeacherRecord, collect_lineage
@@ -136,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

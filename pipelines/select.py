@@ -18,7 +18,7 @@ from pipelines.run.paths import (
     product_vectors,
     stage_metrics,
 )
-from pipelines.run.stage import say, stage_lock
+from pipelines.run.stage import run_stage, say, stage_lock
 from retrieval.storage.files import atomic_folder, read_json, write_json
 from retrieval.storage.vectors import read_vectors, write_vectors
 
@@ -46,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

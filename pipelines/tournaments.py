@@ -24,7 +24,7 @@ from pipelines.labelling.teachers.factory import make_teacher, open_asker
 from pipelines.labelling.teachers.protocol import Request
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import HELD_OUT_GROUPS_FILE, PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
-from pipelines.run.stage import derive_seed, say, stage_lock
+from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from retrieval.storage.schema import (
     PERSONAS,
     PRODUCTS,
@@ -208,4 +208,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)
