@@ -125,7 +125,9 @@ def _encode(encoder: Encoder, paths: Sequence[Path]) -> NDArray[np.float32]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m benchmarks.published",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("benchmark", choices=list(COLUMNS))
     parser.add_argument("path", type=Path, help="the folder of the benchmark's files")

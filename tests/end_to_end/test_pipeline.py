@@ -7,6 +7,7 @@ import re
 import pytest
 from PIL import Image
 
+from pipelines.studio.render import PICTURE_SIDE
 from retrieval.storage.schema import (
     PERSONAS,
     PRODUCT_SPLITS,
@@ -137,7 +138,7 @@ def test_a_subject_has_references_gallery_and_queries(tiny):
     for row in rows:
         if row["image"]:
             with Image.open(tiny.folder / "data" / row["image"]) as picture:
-                assert picture.size == (256, 256)
+                assert picture.size == (PICTURE_SIDE, PICTURE_SIDE)
     names = {name for row in rows for name in row["concepts"]}
     assert {path.name for path in (tiny.folder / "models/concepts").iterdir()} == names
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from registry.bundle import PRODUCTS, QUERIES, HeldOutQuery, bundle_digest, open_bundle
-from registry.bundle_writer import write_bundle
+from registry.bundle_writer import BundleSources, write_bundle
 from registry.checksums import write_sums
 from registry.git_state import GitState
 from retrieval.storage.schema import read_table, write_table
@@ -37,6 +37,23 @@ def test_products_carry_thumbnails_and_no_paths(bundle_folder: Path) -> None:
     assert products[0].attributes == {"kind": "mug", "colour": "blue"}
     picture = Image.open(io.BytesIO(products[0].thumbnail))
     assert (picture.format, picture.size) == ("JPEG", (16, 8))
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "kept"),
+    [("RGB", (16, 8), True), ("RGB", (32, 16), False), ("L", (16, 8), False)],
+)
+def test_a_small_jpeg_is_its_own_thumbnail(
+    tmp_path: Path, sources: BundleSources, mode: str, size: tuple[int, int], kept: bool
+) -> None:
+    drawn = io.BytesIO()
+    Image.linear_gradient("L").resize(size).convert(mode).save(drawn, "JPEG", quality=95)
+    (sources.products.parent / "images/p1.png").write_bytes(drawn.getvalue())
+    write_bundle(tmp_path / "bundle", sources)
+    (product,) = open_bundle(tmp_path / "bundle").read_products(["p1"])
+    assert (product.thumbnail == drawn.getvalue()) is kept
+    picture = Image.open(io.BytesIO(product.thumbnail))
+    assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (16, 8))
 
 
 def test_held_out_queries_are_those_of_split_test(bundle_folder: Path) -> None:
