@@ -37,6 +37,8 @@ from pipelines.run.paths import (
 )
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.training.caption_training import pair_with_captions, train_head, train_trunk
+from pipelines.training.features import frozen_features, read_pixels
+from pipelines.training.image_tower import split_tower
 from pipelines.training.state import write_state
 from registry.tracking import log_curve, training_run
 from retrieval.captions import caption_ranks
@@ -61,12 +63,6 @@ TRAINED_ON = ("train", BASE_SPLIT)
 Floats = NDArray[np.float32]
 
 
-def read_pictures(encoder: Encoder, products: Sequence[ProductRow]) -> torch.Tensor:
-    """The pixels of all products."""
-    folder = PRODUCTS_FILE.parent
-    return encoder.read_pixels([folder / product["image"] for product in products])
-
-
 def train_on_captions(
     encoder: Encoder,
     pixels: torch.Tensor,
@@ -82,7 +78,11 @@ def train_on_captions(
     vectors = torch.from_numpy(texts_ND[rows]).to(encoder.device)
     captioned = pair_with_captions(pixels[rows], captions, vectors)
     choice = train_trunk(encoder, captioned, params)
-    return {"choice": choice, "alignment": train_head(encoder, captioned, params)}
+    tower = split_tower(encoder.model.visual)
+    features_2NF = frozen_features(encoder, tower, products, lambda: pixels)
+    features_2NF = features_2NF[:, rows].to(encoder.device)
+    alignment = train_head(encoder, captioned, features_2NF, params)
+    return {"choice": choice, "alignment": alignment}
 
 
 def embed_personas(encoder: Encoder, personas: Sequence[PersonaRow]) -> None:
@@ -107,7 +107,7 @@ def main() -> None:
         encoder = create_encoder(
             params.base.model, params.base.pretrained, resolve_device(params.compute.device)
         )
-        pixels = read_pictures(encoder, products)
+        pixels = read_pixels(encoder, products)
         texts_ND = encoder.encode_texts([product["caption"] for product in products])
         losses = train_on_captions(encoder, pixels, texts_ND, products, params)
         ids = [product["product_id"] for product in products]

@@ -86,15 +86,16 @@ def train_trunk(encoder: Encoder, captioned: Captioned, params: Params) -> list[
     return _fit(encoder, parameters, loss_of_step, loop)
 
 
-def train_head(encoder: Encoder, captioned: Captioned, params: Params) -> list[float]:
-    """Train the head on the trunk's features, computed once; returns the loss of every step.
+def train_head(
+    encoder: Encoder, captioned: Captioned, features_2NF: torch.Tensor, params: Params
+) -> list[float]:
+    """Train the head on the trunk's features (2, N, F), mirrored at 1; the loss of every step.
 
     The trunk knows these pictures: noise on its features keeps the head from relying on that.
     """
     rng = np.random.default_rng(derive_seed(params.seed, "base", "head"))
     batches = captioned.batches(HEAD_BATCH, params.base.head_epochs, rng)
     tower = split_tower(encoder.model.visual)
-    features_2NF = mirrored_features(encoder, tower, captioned.pixels_N3SS)
     noise_F = HEAD_NOISE * features_2NF.std(dim=(0, 1), correction=0)
     own_ND = captioned.captions_CD[captioned.number_N]
 
@@ -138,7 +139,9 @@ def train(
     Raises:
         FloatingPointError: The loss is no longer finite; the message says what to turn down.
     """
-    optimizer = torch.optim.AdamW(parameters, lr=loop.learning_rate, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=loop.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, loop.learning_rate, total_steps=loop.steps, pct_start=WARM_UP
     )

@@ -1,13 +1,14 @@
 """The pictures that the trained part of an image tower is shown, each also mirrored.
 
-What is frozen has seen them once: its features are computed in eval mode and fp32, and kept in
-var/features/ under a digest of the model and the pictures, for the next cycle and the next run.
-N products, U of them, S picture side.
+The frozen trunk has seen them once: its features are computed in eval mode and fp32, and kept in
+var/features/ under a digest of the trunk and the pictures. So the base model's head and every cycle
+after it, of this run and of others, go by the same file.
+N products, U of them, S picture side, F width of the features.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -50,55 +51,54 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Features:
-    """What the frozen part made of the pictures and of their mirror images, (2, N, ...)."""
+    """What the frozen part made of the pictures and of their mirror images."""
 
-    values_2N: torch.Tensor
+    values_2NF: torch.Tensor
     device: str
 
     def shown(self, rows_U: torch.Tensor, mirrored_U: torch.Tensor) -> torch.Tensor:
-        """Features (U, ...)."""
-        return self.values_2N[mirrored_U, rows_U].to(self.device)
+        """Features (U, F)."""
+        return self.values_2NF[mirrored_U, rows_U].to(self.device)
 
 
-def read_pixels(encoder: Encoder, products: Products) -> Pixels:
-    """Read all pictures."""
+def read_pixels(encoder: Encoder, products: Products) -> torch.Tensor:
+    """The pixels (N, 3, S, S), uint8, of all products."""
     folder = PRODUCTS_FILE.parent
-    paths = [folder / product["image"] for product in products]
-    return Pixels(encoder, encoder.read_pixels(paths))
+    return encoder.read_pixels([folder / product["image"] for product in products])
 
 
 def frozen_features(
-    encoder: Encoder, tower: SplitTower, products: Products, split: str
-) -> Features:
-    """The features of all products, from var/features/ where they are known.
+    encoder: Encoder, tower: SplitTower, products: Products, read: Callable[[], torch.Tensor]
+) -> torch.Tensor:
+    """The trunk's features (2, N, F) of all products, from var/features/ where they are known.
 
     Args:
-        encoder: The model; nothing in it has been trained yet.
+        encoder: The model.
         tower: Its image tower, split.
         products: All of them, in the order of the features.
-        split: Where it is split: two splits of a model have two names.
+        read: Their pixels (N, 3, S, S); it is called where the features are not known.
     """
-    path = FEATURES / f"{_digest(encoder, products, split)}.safetensors"
+    path = FEATURES / f"{_digest(encoder, tower, products)}.safetensors"
     if path.exists():
-        values_2N = load_file(path)["features"]
-    else:
-        pixels_N3SS = read_pixels(encoder, products).pixels_N3SS
-        values_2N = mirrored_features(encoder, tower, pixels_N3SS).cpu()
-        with atomic_file(path) as temporary:
-            save_file({"features": values_2N.contiguous()}, temporary)
-        known = sorted(FEATURES.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
-        for old in known[:-KEPT]:
-            old.unlink(missing_ok=True)
-    return Features(values_2N, encoder.device)
+        return load_file(path)["features"]
+    features_2NF = mirrored_features(encoder, tower, read()).cpu()
+    with atomic_file(path) as temporary:
+        save_file({"features": features_2NF.contiguous()}, temporary)
+    known = sorted(FEATURES.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+    for old in known[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return features_2NF
 
 
-def _digest(encoder: Encoder, products: Products, split: str) -> str:
+def _digest(encoder: Encoder, tower: SplitTower, products: Products) -> str:
     visual = encoder.model.visual
     digest = hashlib.sha256()
     pictures = [[product["product_id"], product["image_sha256"]] for product in products]
-    plain = [split, encoder.device, torch.__version__, visual.preprocess_cfg, pictures]
+    plain = [encoder.device, torch.__version__, visual.preprocess_cfg, pictures]
     digest.update(json.dumps(plain, default=str).encode())
-    for name, tensor in sorted(visual.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    head = {id(parameter) for parameter in tower.head_parameters}
+    for name, tensor in (*visual.named_parameters(), *visual.named_buffers()):
+        if id(tensor) not in head:
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -5,8 +5,7 @@ score, so their batch statistics are not the catalogue's, and BatchNorm keeps th
 last projection alone distorts the features least (arXiv 2202.10054).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +16,13 @@ from torch import nn
 from pipelines.run.params import Distill
 from pipelines.run.paths import CAPTION_VECTORS
 from pipelines.training.embedding_map import EmbeddingMap, last_projection
-from pipelines.training.features import Pictures, frozen_features, read_pixels
+from pipelines.training.features import (
+    Features,
+    Pictures,
+    Pixels,
+    frozen_features,
+    read_pixels,
+)
 from pipelines.training.image_tower import SplitTower, split_tower
 from retrieval.encoder import Encoder
 from retrieval.storage.schema import ProductRow
@@ -81,15 +86,22 @@ class Student:
         visual = self.encoder.model.visual
         if settings.train == "whole":
             return SplitTower(lambda pixels: pixels, visual, [], list(visual.parameters()))
-        if settings.train == "head":
-            return split_tower(visual)
-        last_projection(visual)  # refuses a tower that could not take the map in
-        return SplitTower(_embed(visual), nn.Identity(), [], [])
+        if settings.train == "map":
+            last_projection(visual)  # refuses a tower that could not take the map in
+        return split_tower(visual)
 
     def _pictures(self, settings: Distill, products: Sequence[ProductRow]) -> Pictures:
-        if settings.train == "whole":
+        def read() -> torch.Tensor:
             return read_pixels(self.encoder, products)
-        return frozen_features(self.encoder, self._tower, products, settings.train)
+
+        if settings.train == "whole":
+            return Pixels(self.encoder, read())
+        entering = frozen_features(self.encoder, self._tower, products, read)
+        if settings.train == "map":
+            with torch.no_grad():
+                vectors = self._tower.head(entering.to(self.encoder.device)).float()
+            entering = F.normalize(vectors, dim=-1)
+        return Features(entering, self.encoder.device)
 
     def views(
         self, rows_U: torch.Tensor, mirrored_U: torch.Tensor, captions_U: torch.Tensor
@@ -144,7 +156,3 @@ class Student:
                         tensor.copy_(torch.lerp(base, tensor, blend))
         self.encoder.model.requires_grad_(requires_grad=False)
         return changed
-
-
-def _embed(visual: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda pixels: F.normalize(visual(pixels).float(), dim=-1)

@@ -23,7 +23,8 @@ def _encode(texts):
 @pytest.fixture
 def encoder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return SimpleNamespace(encode_texts=_encode, device="cpu")
+    model = SimpleNamespace(visual=None)
+    return SimpleNamespace(encode_texts=_encode, device="cpu", model=model)
 
 
 def _persona(name, text, paraphrase="", split="test"):
@@ -58,13 +59,19 @@ def test_no_paraphrase_makes_an_empty_table(encoder):
 
 def test_the_base_model_learns_from_the_splits_train_and_base(encoder, monkeypatch):
     """Kinds that distillation never sees are no secret to the model it starts from."""
-    seen = []
-    monkeypatch.setattr(base, "train_trunk", lambda *arguments: seen.append(arguments) or [])
-    monkeypatch.setattr(base, "train_head", lambda *arguments: [])
+    trunk, head = [], []
+    features = torch.arange(10.0).reshape(2, 5, 1)
+    monkeypatch.setattr(base, "train_trunk", lambda *arguments: trunk.append(arguments) or [])
+    monkeypatch.setattr(base, "train_head", lambda *arguments: head.append(arguments) or [])
     monkeypatch.setattr(base, "pair_with_captions", lambda pixels, captions, texts: captions)
+    monkeypatch.setattr(base, "split_tower", lambda visual: None)
+    monkeypatch.setattr(base, "frozen_features", lambda *arguments: features)
     splits = ("train", "base", "val", "test", "base")
     products = [{"caption": str(at), "split": split} for at, split in enumerate(splits)]
     pixels = torch.zeros(5, 3, 2, 2)
     texts_ND = np.zeros((5, 4), dtype=np.float32)
     base.train_on_captions(encoder, pixels, texts_ND, products, load_params(PARAMS_FILE))
-    assert [captions for _, captions, _ in seen] == [["0", "1", "4"]]
+    assert [captions for _, captions, _ in trunk] == [["0", "1", "4"]]
+    assert [(captions, shown.tolist()) for _, captions, shown, _ in head] == [
+        (["0", "1", "4"], [[[0.0], [1.0], [4.0]], [[5.0], [6.0], [9.0]]])
+    ]

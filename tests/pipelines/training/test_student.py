@@ -4,10 +4,13 @@ import pytest
 import torch
 
 from pipelines.run.params import load_params
-from pipelines.run.paths import cycle_model, product_vectors
+from pipelines.run.paths import PRODUCTS_FILE, cycle_model, product_vectors
 from pipelines.training import cycle as training_cycle
+from pipelines.training.features import frozen_features, read_pixels
+from pipelines.training.image_tower import split_tower
 from pipelines.training.processes import Team
 from retrieval.encoder import load_encoder
+from retrieval.storage.schema import PRODUCTS, read_rows
 from retrieval.storage.vectors import read_vectors
 from tests.pipelines.distill_project import make_distill_project, set_distill
 
@@ -91,10 +94,22 @@ def test_a_blend_of_zero_is_the_base_model(project):
 def test_frozen_features_are_computed_once_for_all_cycles(project, monkeypatch):
     _train(project, train="head")
     read = []
-    monkeypatch.setattr("pipelines.training.features.read_pixels", lambda *a: read.append(a))
+    monkeypatch.setattr("pipelines.training.student.read_pixels", lambda *a: read.append(a))
     _train(project, cycle="c2", train="head")
+    _train(project, train="map", rank=2)
     assert not read
     assert len(list((project / "var/features").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("part", "files"), [("proj", 1), ("conv1.weight", 2)])
+def test_features_are_those_of_the_trunk(project, part, files):
+    _train(project, train="head")
+    encoder = load_encoder(cycle_model("c1"))
+    encoder.model.visual.get_parameter(part).data.mul_(2)
+    products = read_rows(PRODUCTS_FILE, PRODUCTS)
+    tower = split_tower(encoder.model.visual)
+    frozen_features(encoder, tower, products, lambda: read_pixels(encoder, products))
+    assert len(list((project / "var/features").iterdir())) == files
 
 
 def test_before_the_last_cycle_nothing_is_blended(project):
