@@ -129,9 +129,12 @@ def read_journal(path: Path) -> Iterator[Record]:
                 yield record
 
 
+# `json.dumps` would make one for every record.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _line(record: Mapping[str, Any]) -> bytes:
-    content = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    data = content.encode("utf-8", "surrogatepass")
+    data = _ENCODER.encode(record).encode("utf-8", "surrogatepass")
     return _checksum(data) + b" " + data + b"\n"
 
 

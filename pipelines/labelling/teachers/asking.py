@@ -131,6 +131,7 @@ class Asker:
                 self._finish_or_queue(digest, request, waiting)
         if waiting and not self.budget.reached:
             self._ask(waiting)
+        self._show()
         return [
             _reply(digest, request, self._orders[digest]) if digest in self._orders else None
             for digest, request in zip(digests, requests, strict=True)
@@ -153,6 +154,7 @@ class Asker:
                     raise TeacherError(msg)
                 for asking in self._keep(answered, under_way):
                     self._finish_or_queue(asking.digest, asking.question.request, waiting)
+                self._show()
 
     def _admits(self, asking: "_Asking", under_way: int) -> bool:
         """Whether the budget has room for one more; once it had not, it admits no other."""
@@ -185,7 +187,9 @@ class Asker:
                 break
             question = Question(request, record["raw"], record["fault"] or complaint)
         self._orders[digest] = order
-        self._show(failed=order is None)
+        self.budget.spent.failures += order is None
+        if self._bar is not None:
+            self._bar.update()
 
     def _known(self, key: str) -> Record | None:
         """What the journal has; a refusal of an earlier run is no reply: it may be mended now.
@@ -219,16 +223,14 @@ class Asker:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
-    def _show(self, *, failed: bool) -> None:
+    def _show(self) -> None:
         spent = self.budget.spent
-        spent.failures += failed
         if self._bar is not None:
             tokens = spent.input_tokens + spent.output_tokens
             self._bar.set_postfix(
                 calls=spent.calls, failures=spent.failures, tokens=f"{tokens:,}",
                 usd=f"{spent.cost_usd:.2f}", refresh=False,
             )  # fmt: skip
-            self._bar.update()
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,15 @@ def read_reply(raw: str, presented: int) -> tuple[tuple[int, ...] | None, str]:
     ranking = content["ranking"]
     if not all(type(number) is int for number in ranking):
         return None, "the ranking holds something other than whole numbers"
-    wanted, got = Counter(range(1, presented + 1)), Counter[int](ranking)
-    if wanted == got:
+    if sorted(ranking) == list(range(1, presented + 1)):
         return tuple(number - 1 for number in ranking), ""
+    wanted, got = set(range(1, presented + 1)), Counter[int](ranking)
     faults = [
         f"{words} {', '.join(map(str, sorted(numbers)))}"
         for words, numbers in (
-            ("it lacks", set(wanted) - set(got)),
+            ("it lacks", wanted - set(got)),
             ("it repeats", {n for n, times in got.items() if n in wanted and times > 1}),
-            ("it names pictures that were not shown:", set(got) - set(wanted)),
+            ("it names pictures that were not shown:", set(got) - wanted),
         )
         if numbers
     ]
