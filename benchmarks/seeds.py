@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import statistics
 import sys
 import tempfile
@@ -222,6 +223,7 @@ def main() -> None:
             parser.error(f"got no {RESULTS}, expected results of a run: leave out --table")
     else:
         results = []
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
         with silent_tracking():
             for seed in options.seeds:
                 results.append(measure(seed))

@@ -57,24 +57,6 @@ STEPS, LEARNING_RATE = 500, 0.001  # likewise
 NOUN = "object"  # what ConCon-Chi's concepts are called: its annotations have no nouns
 
 
-def run(
-    benchmark: str, data: Benchmark, encoder: Encoder, settings: Settings | None = None
-) -> dict[str, dict[str, Any]]:
-    """Measure and print the paper's row.
-
-    Args:
-        benchmark: `conconchi` or `deepfashion2`.
-        data: What `read` gave.
-        encoder: The model.
-        settings: How concepts are learned; None: as published.
-    """
-    say(f"{len(data.photos)} concepts, {len(data.gallery)} pictures, {len(data.queries)} queries")
-    published = Settings(STEPS, LEARNING_RATE, LAMBDA[benchmark])
-    metrics = evaluate(encoder, data, settings or published)
-    say(table(benchmark, metrics))
-    return metrics
-
-
 def evaluate(encoder: Encoder, data: Benchmark, settings: Settings) -> dict[str, dict[str, Any]]:
     """Learn every concept of a benchmark; metrics of the class nouns alone, and of the concepts."""
     tower = TextTower(encoder)
@@ -155,6 +137,8 @@ def main() -> None:
     )
     l2 = LAMBDA[given.benchmark] if given.l2 is None else given.l2
     settings = Settings(given.steps, given.learning_rate, l2)
-    metrics = run(given.benchmark, data, encoder, settings)
+    say(f"{len(data.photos)} concepts, {len(data.gallery)} pictures, {len(data.queries)} queries")
+    metrics = evaluate(encoder, data, settings)
+    say(table(given.benchmark, metrics))
     if given.output:
         write_json(given.output, metrics)

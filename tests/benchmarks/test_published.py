@@ -11,8 +11,6 @@ from benchmarks.published import run as concept_benchmark
 from benchmarks.published.conconchi import read_conconchi
 from benchmarks.published.perval import read_perval
 from benchmarks.published.run import COLUMNS, evaluate, table
-from pipelines import concepts
-from pipelines.run.params import PARAMS, load_params
 from pipelines.subjects.measure import measure
 from retrieval.concepts.learning import Settings
 from retrieval.encoder import create_encoder, save_encoder
@@ -269,7 +267,7 @@ def test_the_row_of_the_papers_table():
     ]
 
 
-@pytest.mark.filterwarnings("ignore::retrieval.concepts.queries.ConceptWarning")  # few photos
+@pytest.mark.filterwarnings("ignore::retrieval.concepts.concept.ConceptWarning")  # few photos
 @pytest.mark.parametrize("name", ["conconchi", "perval"])
 def test_a_benchmark_comes_out_as_a_row(name, request, monkeypatch):
     """From files to table, with an image tower that saw nothing: numbers, all within bounds."""
@@ -291,26 +289,19 @@ def base_model(tmp_path_factory):
     return folder
 
 
-@pytest.mark.filterwarnings("ignore::retrieval.concepts.queries.ConceptWarning")  # few photos
+@pytest.mark.filterwarnings("ignore::retrieval.concepts.concept.ConceptWarning")  # few photos
 @pytest.mark.parametrize("name", ["conconchi", "perval"])
-def test_the_stage_measures_the_benchmark_that_is_named(
+def test_the_command_prints_the_row_and_writes_every_metric(
     name, request, monkeypatch, tmp_path, base_model, capsys
 ):
-    """On the base model, as published; the row is printed."""
     request.getfixturevalue(name)()
-    monkeypatch.setattr(concept_benchmark, "STEPS", 3)
-    monkeypatch.setattr(concepts, "BASE_MODEL", base_model)
     benchmark = "deepfashion2" if name == "perval" else name
-    asked = {"benchmark": benchmark, "path": tmp_path}
-    params = load_params(PARAMS).concepts.model_copy(update=asked)
-    found = concepts.measure_benchmark(params, "cpu")
-    assert found.pop("name") == benchmark
-    assert list(found) == ["text only", "kindred"]
+    model, output = ["--model", str(base_model)], ["--output", str(tmp_path / "out.json")]
+    arguments = [benchmark, str(tmp_path), *model, "--steps", "3", *output]
+    monkeypatch.setattr("sys.argv", ["published", *arguments])
+    concept_benchmark.main()
     printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert list(found) == ["text only", "kindred"]
     assert table(benchmark, found) in printed
     assert "2 concepts" in printed
-
-
-def test_without_a_benchmark_the_stage_asks_for_no_model(monkeypatch, tmp_path):
-    monkeypatch.setattr(concepts, "BASE_MODEL", tmp_path / "none")
-    assert concepts.measure_benchmark(load_params(PARAMS).concepts, "cpu") is None
