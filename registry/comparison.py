@@ -62,7 +62,7 @@ class Candidate:
 
 
 def compare_with(champion: Version, candidate: Callable[[], Candidate]) -> Comparison | Uncompared:
-    """Compare with a registered champion; what keeps from it is told, not raised."""
+    """Compare with a registered champion; what prevents it is returned, not raised."""
     try:
         return compare(candidate(), fetch_bundle(champion), champion.number)
     except _FAULTS as error:

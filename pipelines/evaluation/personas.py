@@ -43,7 +43,7 @@ def read_listings(products: Sequence[ProductRow]) -> Reader:
 
 
 def persona_scores(held_out: HeldOut, text: Reader, seed: int) -> dict[str, Floats]:
-    """Scores (Q, C) of every model; `random` and `ceiling` do not read, so for one wording only.
+    """Scores (Q, C) of every model; `random` and `ceiling` ignore the text: one wording.
 
     `ceiling` only where the truth is known. `text` is from `read_listings`.
     """

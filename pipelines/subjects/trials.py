@@ -3,8 +3,8 @@
 First lambda, at the first learning rate; then the learning rate, at that lambda. Among what keeps
 literal search, the trial counts that finds subjects best, alone and in scenes.
 
-What literal search loses to a concept is told by captions of the validation split, searched for
-among as many products as the test split has, filled up with training products. The model knows
+How much literal search loses to a concept is measured by captions of the validation split, searched
+for among as many products as the test split has, filled up with training products. The model knows
 those well: they are nearer to captions than unseen pictures are, so that more is lost here than on
 the test split. M captions, N products, D embedding width.
 """

@@ -79,7 +79,7 @@ class Endpoint:
         """The model's reply.
 
         Args:
-            messages: What it is told.
+            messages: The conversation so far.
             count: How many pictures it is to put in order, for the reply's schema.
 
         Returns:
