@@ -1,134 +1,28 @@
 """The page, in a browser, over the real application and a version that the test scripts."""
 
-import asyncio
 import contextlib
 import dataclasses
-import io
-import math
 import re
 import shutil
-import threading
-from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import uvicorn
-from PIL import Image
 from playwright.sync_api import Error, expect, sync_playwright
 
-from registry.bundle import HeldOutQuery, Product
-from services.app import create_app
-from services.engine import Found
+from registry.bundle import HeldOutQuery
 from services.live import Live, Swap
+from tests.services.scripted_service import (
+    BROWSERS,
+    EXAMPLE,
+    HOSTILE,
+    SHOWN,
+    WATCH_VERSIONS,
+    FakeEngine,
+    Service,
+    make_product,
+)
 
 pytestmark = pytest.mark.slow
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CATEGORIES = ("garden", "kitchen", "music")
-EXAMPLE = "a present for an aunt who keeps the borders in bloom"
-HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script> & mug'
-PRODUCTS, SHOWN = 30, 24
-# Notes each state of the screen that names versions: the one in the headline, those of pictures.
-WATCH_VERSIONS = """
-window.screens = [];
-new MutationObserver(() => {
-  const headline = document.querySelector("#headline strong")?.textContent;
-  const pictures = [...document.querySelectorAll("#columns img")];
-  const versions = new Set(pictures.map((one) => new URL(one.src).searchParams.get("v")[0]));
-  if (headline && pictures.length) window.screens.push([headline, ...versions].join(" "));
-}).observe(document, { subtree: true, childList: true });
-addEventListener("securitypolicyviolation", (event) => console.error(event.blockedURI));
-"""
-
-
-def picture(number):
-    file = io.BytesIO()
-    Image.new("RGB", (64, 64), (8 * number, 90, 200 - 6 * number)).save(file, "JPEG")
-    return file.getvalue()
-
-
-def make_product(number):
-    return Product(
-        product_id=f"p/{number}",
-        title=f"Mug {number}",
-        caption="a mug",
-        category=CATEGORIES[number % 3],
-        price=math.nan if number == 1 else 10.0 + number,
-        attributes={},
-        image_sha256="0" * 64,
-        split="test",
-        thumbnail=picture(number),
-    )
-
-
-class FakeEngine:
-    """Finds the products in their order, as base model from behind; fails while it is told to."""
-
-    def __init__(self, version, private):
-        self.version, self.private, self.broken = version, private, False
-        self.products = {p.product_id: p for p in map(make_product, range(PRODUCTS))}
-        lineage = SimpleNamespace(model_dump=lambda mode: {"teacher": {"kind": "simulated"}})
-        queries = [HeldOutQuery("a", EXAMPLE, "p/1")]
-        self.bundle = SimpleNamespace(lineage=lineage, read_queries=lambda: queries)
-
-    def search(self, queries):
-        if self.broken:
-            msg = "the model fell over"
-            raise RuntimeError(msg)
-        return [Found(self.version, self._hits(query)) for query in queries]
-
-    def _hits(self, query):
-        low, high = query.filter_.price_gte or 0, query.filter_.price_lte or math.inf
-        bounded = low > 0 or high < math.inf
-        fitting = [
-            product
-            for product in self.products.values()
-            if product.category in (query.filter_.categories or CATEGORIES)
-            and (not bounded or low <= product.price <= high)
-        ]
-        ordered = fitting[::-1] if query.model == "base" else fitting
-        return [(product, 0.5) for product in ordered[: query.k]]
-
-    def close(self):
-        pass
-
-
-class Service:
-    """The application on a port of its own, in a thread."""
-
-    def __init__(self, live):
-        self.live = live
-        self._loop = asyncio.new_event_loop()
-        config = uvicorn.Config(create_app(live), host="127.0.0.1", port=0, log_level="critical")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def _serve(self):
-        self._loop.run_until_complete(self._server.serve())
-        self._loop.close()
-
-    def __enter__(self):
-        self._thread.start()
-        for _ in range(500):
-            if self._server.started:
-                break
-            self._thread.join(0.02)
-        (socket,) = self._server.servers[0].sockets
-        self.address = "http://{}:{}".format(*socket.getsockname())
-        return self
-
-    def __exit__(self, *_):
-        self._server.should_exit = True
-        self._thread.join(10)
-        assert not self._thread.is_alive()
-
-    def swap(self):
-        """Let version 4 take over."""
-        newer = dataclasses.replace(self.live.engine.version, number=4, digest="4" * 64)
-        self.live._find_wanted = lambda: newer
-        self.live._open = lambda version: FakeEngine(version, self.live.engine.private)
-        asyncio.run_coroutine_threadsafe(self.live.follow(), self._loop).result(10)
-        assert self.live.engine.version is newer
 
 
 @pytest.fixture(scope="module")

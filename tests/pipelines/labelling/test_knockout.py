@@ -1,63 +1,12 @@
 import math
 from collections import Counter
-from dataclasses import dataclass
-from zlib import crc32
 
 import numpy as np
 import pytest
 
 from pipelines.labelling.knockout import Entry, Outcome, Rules, hold
-from pipelines.labelling.teachers.protocol import Reply
-from pipelines.run.params import load_params
-from pipelines.tournaments import hold_tournaments, sum_up
-
-
-class Scripted:
-    """Answers with a function of the request, as long as the budget lasts; keeps what it is asked.
-
-    Equal requests get equal replies, and only the first is paid for.
-    """
-
-    name = "scripted"
-
-    def __init__(self, answer, budget=math.inf):
-        self.answer = answer
-        self.budget = budget
-        self.known = {}
-        self.asked = []
-        self.rounds = []
-
-    def rank(self, requests):
-        self.asked += requests
-        self.rounds.append(len(requests))
-        return [self._reply(request) for request in requests]
-
-    def _reply(self, request):
-        if request not in self.known:
-            if len(self.known) >= self.budget:
-                return None
-            self.known[request] = Reply("", self.answer(request))
-        return self.known[request]
-
-
-def by_number(request):
-    """Without noise: the higher number is better."""
-    return tuple(sorted(request.presented, key=int, reverse=True))
-
-
-def always_first(request):
-    return request.presented
-
-
-def never(request):
-    return None
-
-
-def noisy(request):
-    shift = {p: int(p) + crc32(f"{request}{p}".encode()) % 12 for p in request.presented}
-    if crc32(f"{request}".encode()) % 10 == 0:
-        return None
-    return tuple(sorted(request.presented, key=shift.__getitem__, reverse=True))
+from pipelines.tournaments import sum_up
+from tests.pipelines.labelling.scripted import Scripted, always_first, by_number, never, noisy
 
 
 def _ids(count):
@@ -420,84 +369,3 @@ def test_finalists_of_several_tournaments_are_ordered_by_their_places_in_all():
     # The winner stands first, whoever has more points.
     wins = [Outcome("b", 1, 0, {"b": 9}, ["b", "a"]), Outcome("c", 1, 0, {"c": 1}, ["c", "a"])]
     assert sum_up([*wins, Outcome("a", 1, 0, {"a": 1}, ["a", "d"])], 0)["finalists"][0] == "b"
-
-
-@dataclass(frozen=True)
-class World:
-    personas: list
-    products: list
-
-
-@pytest.fixture
-def world():
-    splits = ["val", "test", "test"]
-    return World(
-        [{"persona_id": f"u{n}", "split": splits[n % 3]} for n in range(12)],
-        [{"product_id": str(n), "split": splits[n % 3]} for n in range(60)],
-    )
-
-
-def _params(**changes):
-    params = load_params()
-    settings = params.tournaments.model_copy(update=changes)
-    return params.model_copy(update={"tournaments": settings})
-
-
-def test_rows_of_a_split(world):
-    params = _params(repeats=3, max_test_personas=5)
-    rows = hold_tournaments(params, Scripted(by_number), world.personas, world.products, "test")
-    assert [row["persona_id"] for row in rows] == ["u1", "u2", "u4", "u5", "u7"]
-    assert rows[0] == {
-        "persona_id": "u1",
-        "split": "test",
-        "winner": "59",
-        "finalists": rows[0]["finalists"],
-        "calls": 3 * (2 * 8 + 4 * 2),  # of 40 products in groups of five: 8 matches, then 2
-        "undecided": 0,
-        "repeats": 3,
-        "confidence": 1.0,
-        "teacher": "scripted",
-    }
-
-
-def test_the_first_tournament_is_the_same_whatever_the_repeats(world):
-    asked = []
-    for repeats in (1, 2):
-        teacher = Scripted(noisy)
-        hold_tournaments(_params(repeats=repeats), teacher, world.personas, world.products, "val")
-        asked.append(set(teacher.asked))
-    assert asked[0] < asked[1]
-
-
-def test_a_persona_counts_where_all_its_tournaments_were_finished(world, capsys, monkeypatch):
-    monkeypatch.setattr(hold, "__defaults__", (1,))  # one tournament at a time
-    teacher = Scripted(by_number, budget=2 * 2 * 20 + 30)  # 20 products: five matches, 20 calls
-    rows = hold_tournaments(_params(repeats=2), teacher, world.personas, world.products, "val")
-    assert [row["persona_id"] for row in rows] == ["u0", "u3"]
-    assert (
-        "tournaments val: the budget ended before 2 of 4 personas; raise" in capsys.readouterr().out
-    )
-    with pytest.raises(SystemExit, match="got no winner in split test"):
-        hold_tournaments(_params(), teacher, world.personas, world.products, "test")
-
-
-def test_a_winner_that_coins_chose_is_no_truth(world, capsys):
-    """One persona's teacher has no answer; the others' do."""
-
-    def sees_most(request):
-        return None if request.persona_id == "u3" else by_number(request)
-
-    teacher = Scripted(sees_most)
-    rows = hold_tournaments(_params(), teacher, world.personas, world.products, "val")
-    assert "u3" not in [row["persona_id"] for row in rows]
-    assert len(rows) == 3
-    assert "1 of 4 personas have no winner: the teacher decided" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="got no winner in split test"):
-        hold_tournaments(_params(), Scripted(never), world.personas, world.products, "test")
-
-
-@pytest.mark.parametrize(("personas", "products"), [(0, 60), (12, 1)])
-def test_a_split_without_personas_or_products_is_refused(world, personas, products):
-    held = (world.personas[:personas], world.products[:products])
-    with pytest.raises(SystemExit, match=r"got \d personas and \d+ products in split val"):
-        hold_tournaments(_params(), Scripted(by_number), *held, "val")
