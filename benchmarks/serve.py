@@ -230,23 +230,24 @@ def measure_verbs(rows: Rows, repetitions: int) -> None:
     for _ in range(repetitions):
         promotions.append(kindred("promote", "2", "--force", "--reason", "benchmark"))
         rollbacks.append(kindred("rollback"))
-    rows.add("kindred promote, compared with the champion", promotions, "s", ("at most", 25))
+    rows.add("kindred promote, compared with the champion", promotions, "s", ("at most", 15))
     rows.add("kindred rollback", rollbacks, "s", ("at most", 8))
-    rows.add("kindred status", [kindred("status") for _ in range(repetitions)], "s", ("at most", 8))
+    looks = [kindred("status") for _ in range(repetitions)]
+    rows.add("kindred status", looks, "s", ("at most", 2.5))
 
     ready = []
     for _ in range(repetitions):
         service = Service()
         ready.append(service.ready_seconds)
         service.stop()
-    rows.add("kindred serve, until ready", ready, "s", ("at most", 20))
+    rows.add("kindred serve, until ready", ready, "s", ("at most", 12))
 
 
 def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
     """Measure, print it, and say whether every promise was kept."""
     rows = Rows()
     register_two(bundle)
-    rows.add("kindred promote, the first", [kindred("promote", "1")], "s", ("at most", 25))
+    rows.add("kindred promote, the first", [kindred("promote", "1")], "s", ("at most", 15))
     if not latency_only:
         measure_verbs(rows, repetitions)
     service = Service()
