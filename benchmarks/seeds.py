@@ -223,7 +223,7 @@ def main() -> None:
             parser.error(f"got no {RESULTS}, expected results of a run: leave out --table")
     else:
         results = []
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        logging.disable(logging.INFO)  # Great Expectations names each temporary folder
         with silent_tracking():
             for seed in options.seeds:
                 results.append(measure(seed))

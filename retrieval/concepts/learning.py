@@ -52,9 +52,10 @@ class Settings:
     tolerance: float = 0.0  # a concept stops when `WINDOW` steps lower its loss by less; 0: never
     rank: int = 1
     prompts_per_photo: int = 1
-    # Of everything, or of the large matrix products (bf16). Adam amplifies rounding: in fp32 a
-    # concept learned alone and the same one learned beside others end up to 1e-3 of a vector apart
-    # after 300 steps at rate 0.01 (1e-5 after 60); in fp64, at about twice the time, 1e-7.
+    # Of everything, or of the large matrix products (bf16). Adam amplifies rounding: in fp32 the
+    # queries of a concept learned alone and of the same one learned beside others may differ by
+    # 0.01 in a coordinate after 300 steps at rate 0.01 (0.002 was seen; 1e-5 after 60 steps); in
+    # fp64, at about twice the time, by 1e-7.
     precision: Literal["fp32", "fp64", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
