@@ -88,28 +88,31 @@ def at(*keys: str) -> Read:
     return read
 
 
-# Below the table: what it is, where it lies, how it is written.
-LINES: Sequence[tuple[str, Read, Callable[[float], str]]] = (
+Line = tuple[str, Read, Callable[[float], str]]  # what it is, where it lies, how it is written
+MODEL = (("base, %", "base"), ("student, %", "student"))
+NOUN = (("class noun only", "text_only"), ("with the concept", "kindred"))
+NOUNS = (("class nouns only", "text_only"), ("with the concepts", "kindred"))
+
+
+def both(
+    what: str, two: Sequence[tuple[str, str]], path: str, form: Callable[[float], str]
+) -> Iterator[Line]:
+    """Two lines, the second in comparison with the first; `*` in the path stands for each."""
+    for name, (side, key) in zip((what, "the same"), two, strict=True):
+        yield f"{name}: {side}", at(*path.replace("*", key).split()), form
+
+
+# Below the table.
+LINES: Sequence[Line] = (
     ("gain of the student over the base model, points", at("comparison", "gain"), percent),
     ("gap to the ceiling that it closes, %", at("comparison", "gap_closed"), percent),
-    ("interests that no training persona has: base, %",
-     at("slices", "interests", "unseen", "base"), percent),
-    ("the same: student, %", at("slices", "interests", "unseen", "student"), percent),
-    ("kinds of product that distillation never saw: base, %",
-     at("slices", "kinds", "unseen", "base"), percent),
-    ("the same: student, %", at("slices", "kinds", "unseen", "student"), percent),
-    ("literal captions, recall@1: base, %", at("caption", "base", "recall@1"), percent),
-    ("the same: student, %", at("caption", "student", "recall@1"), percent),
-    ("concept alone, mAP: class noun only", at("concept", "text_only", "concept_only", "map"),
-     number),
-    ("the same: with the concept", at("concept", "kindred", "concept_only", "map"), number),
-    ("concept in a named scene, mRR: class noun only",
-     at("concept", "text_only", "context", "mrr"), number),
-    ("the same: with the concept", at("concept", "kindred", "context", "mrr"), number),
-    ("two concepts in one query, mRR: class nouns only",
-     at("concept", "text_only", "multi", "mrr"), fine),
-    ("the same: with the concepts", at("concept", "kindred", "multi", "mrr"), fine),
-)  # fmt: skip
+    *both("interests that no training persona has", MODEL, "slices interests unseen *", percent),
+    *both("kinds of product that distillation never saw", MODEL, "slices kinds unseen *", percent),
+    *both("literal captions, recall@1", MODEL, "caption * recall@1", percent),
+    *both("concept alone, mAP", NOUN, "concept * concept_only map", number),
+    *both("concept in a named scene, mRR", NOUN, "concept * context mrr", number),
+    *both("two concepts in one query, mRR", NOUNS, "concept * multi mrr", fine),
+)
 
 
 def digest_of(params: Mapping[str, Any]) -> str:
