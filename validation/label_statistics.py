@@ -16,7 +16,6 @@ from validation.measures import Estimate
 
 Ranking = Sequence[str]  # best first
 Pair = tuple[str, str]
-Triple = tuple[str, str, str]
 
 _TIE = 1e-9  # utilities nearer than this are equal: sums of the same weights differ by rounding
 _COIN = 0.25  # share of cyclic triples where a coin decides every pair: 2 of 8 outcomes
