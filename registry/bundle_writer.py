@@ -1,6 +1,5 @@
 """Put a bundle together from what the stages wrote."""
 
-import io
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from registry.checksums import write_sums
 from registry.lineage import Lineage
 from registry.model_card import CardFacts, render_card
 from registry.verdicts import Verdict
+from retrieval.images import jpeg_bytes
 from retrieval.storage import schema
 from retrieval.storage.files import atomic_folder, read_json, write_json
 
@@ -145,11 +145,7 @@ def _thumbnail(picture: Path, side: int) -> bytes:
     with Image.open(picture) as image:
         if (image.format, image.mode) == ("JPEG", "RGB") and max(image.size) <= side:
             return picture.read_bytes()
-        small = image.convert("RGB")
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
+        return jpeg_bytes(image.convert("RGB"), side, _JPEG_QUALITY)
 
 
 def _card_facts(draft: Path, sources: BundleSources, rows: list[schema.ProductRow]) -> CardFacts:

@@ -1,6 +1,7 @@
 """Pictures from outside: opened with distrust, brought to one form, written, told apart."""
 
 import hashlib
+import io
 import stat
 import struct
 from pathlib import Path
@@ -98,13 +99,20 @@ def decode_picture(file: BinaryIO, max_megapixels: float) -> Image.Image:
         raise PictureError(msg) from error
 
 
-def save_picture(image: Image.Image, path: Path, max_side: int) -> None:
-    """Write an RGB picture as JPEG without metadata, scaled down to `max_side` where larger."""
+def jpeg_bytes(image: Image.Image, max_side: int, quality: int = JPEG_QUALITY) -> bytes:
+    """An RGB picture as JPEG without metadata, scaled down to `max_side` pixels where larger."""
     scale = min(1.0, max_side / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     scaled = image.copy() if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
     scaled.info.clear()  # Pillow would carry the comment over: a place, a name, another digest
-    scaled.save(path, "JPEG", quality=JPEG_QUALITY)
+    buffer = io.BytesIO()
+    scaled.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def save_picture(image: Image.Image, path: Path, max_side: int) -> None:
+    """Write an RGB picture as `jpeg_bytes` makes it."""
+    path.write_bytes(jpeg_bytes(image, max_side))
 
 
 def pixel_sha256(image: Image.Image) -> str:

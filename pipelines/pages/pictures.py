@@ -1,11 +1,14 @@
 """Products as pages show them, their pictures inside the page."""
 
 import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
+
+from retrieval.images import jpeg_bytes
 
 SIDE = 176  # pixels of a thumbnail's longer side; shown at half of it on sharp screens
 JPEG_QUALITY = 80
@@ -28,14 +31,10 @@ def show(product: Mapping[str, Any], catalogue: Path) -> Shown:
 
 def thumbnail(path: Path) -> str | None:
     """A small JPEG of the picture at `path`, as a data URI; None without such a picture."""
-    from PIL import Image
-
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
     except OSError:
         return None
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    jpeg = jpeg_bytes(small, SIDE, JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -1,7 +1,6 @@
 """Products' pictures as teachers are shown them: small, and for a server JPEGs in data URLs."""
 
 import base64
-import io
 import math
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipelines.labelling.teachers.protocol import TeacherError
-from retrieval.images import PictureError, open_picture
+from retrieval.images import PictureError, jpeg_bytes, open_picture
 from retrieval.storage.schema import ProductRow
 
 JPEG_QUALITY = 90
@@ -64,12 +63,5 @@ class Pictures:
         return picture
 
     def _encode(self, product_id: str) -> str:
-        jpeg = _jpeg(self.image(product_id))
+        jpeg = jpeg_bytes(self.image(product_id), self._side, JPEG_QUALITY)
         return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    picture.info.clear()  # Pillow would carry comment and colour profile over
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
