@@ -255,7 +255,7 @@ def image_means(studio: Studio, encoder: Encoder) -> np.ndarray:
 
 def numbers(studio: Studio, vectors_QD: np.ndarray, captions: float) -> list[float]:
     """A row of the table."""
-    found = measure(studio.gallery, studio.gallery_GD, studio.queries, vectors_QD)
+    found = measure(studio.gallery, studio.gallery_GD, studio.queries, vectors_QD, distractors=True)
     context = found["context"]
     alone, two = found["concept_only"]["map"], found["multi"]["mrr"]
     return [alone, context["mrr"], context["recall@1"], two, captions]

@@ -70,7 +70,7 @@ def evaluate(encoder: Encoder, data: Benchmark, settings: Settings) -> dict[str,
         "kindred": encode_kindred(tower, data.queries, by_name),
     }
     return {
-        name: measure(data.gallery, gallery_GD, data.queries, vectors_QD)
+        name: measure(data.gallery, gallery_GD, data.queries, vectors_QD, distractors=False)
         for name, vectors_QD in vectors.items()
     }
 

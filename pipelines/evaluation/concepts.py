@@ -43,8 +43,12 @@ def concept_metrics(products: Sequence[ProductRow], device: str) -> dict[str, An
     )
     captions = [product["caption"] for product in products]
     return {
-        "text_only": measure(gallery, gallery_GD, queries, encode_text_only(tower, queries, nouns)),
-        "kindred": measure(gallery, gallery_GD, queries, encode_kindred(tower, queries, concepts)),
+        "text_only": measure(
+            gallery, gallery_GD, queries, encode_text_only(tower, queries, nouns), distractors=True
+        ),
+        "kindred": measure(
+            gallery, gallery_GD, queries, encode_kindred(tower, queries, concepts), distractors=True
+        ),
         "caption_recall@10": caption_recall(tower, captions, images_ND, list(concepts.values())),
     }
 

@@ -1,7 +1,8 @@
 """Personal concepts, measured: are the subject, its scenes and pairs found, is the rest kept?
 
 The text-only baseline puts the class noun where the concept stands. Concept-only queries search the
-pictures of at most one subject (arXiv 2506.10182); the others search the whole gallery.
+pictures of exactly one concept, as arXiv 2506.10182 does, and with `distractors` those of none as
+well; the others search the whole gallery.
 Q queries, G gallery pictures, D embedding width.
 """
 
@@ -68,10 +69,21 @@ def encode_kindred(tower: TextTower, queries: Rows, concepts: dict[str, Concept]
     )
 
 
-def measure(gallery: Rows, gallery_GD: Floats, queries: Rows, queries_QD: Floats) -> dict[str, Any]:
-    """The reported metrics of each kind of query; null where there is no such query."""
+def measure(
+    gallery: Rows, gallery_GD: Floats, queries: Rows, queries_QD: Floats, *, distractors: bool
+) -> dict[str, Any]:
+    """The reported metrics of each kind of query; null where there is no such query.
+
+    Args:
+        gallery: The pictures' rows.
+        gallery_GD: Their unit vectors.
+        queries: Whose truths are among them.
+        queries_QD: Their unit vectors.
+        distractors: Whether concept-only queries search pictures of no concept too.
+    """
     column = {row["row_id"]: number for number, row in enumerate(gallery)}
-    single_G = np.array([len(row["concepts"]) <= 1 for row in gallery])
+    counts = (0, 1) if distractors else (1,)
+    single_G = np.array([len(row["concepts"]) in counts for row in gallery])
     hits_QG = np.zeros((len(queries), len(gallery)), dtype=np.bool_)
     for number, query in enumerate(queries):
         hits_QG[number, [column[truth] for truth in query["truths"]]] = True

@@ -90,7 +90,7 @@ class Bench:
         concepts, _ = teach(self.tower, lessons, settings, self.pairs)
         by_name = {concept.name: concept for concept in concepts}
         vectors_QD = encode_kindred(self.tower, self.queries, by_name)
-        found = measure(self.gallery, self.gallery_GD, self.queries, vectors_QD)
+        found = measure(self.gallery, self.gallery_GD, self.queries, vectors_QD, distractors=True)
         assert self.captions is not None
         return Trial(
             settings.l2,

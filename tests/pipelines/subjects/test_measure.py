@@ -62,7 +62,9 @@ SUBJECT_GALLERY = [
 
 def _measure(scores, queries):
     """With the gallery as axes, a query's vector is its scores."""
-    return evaluate_concepts.measure(SUBJECT_GALLERY, np.eye(4), queries, np.array(scores))
+    return evaluate_concepts.measure(
+        SUBJECT_GALLERY, np.eye(4), queries, np.array(scores), distractors=True
+    )
 
 
 def _query(kind, *truths):
