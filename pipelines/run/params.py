@@ -55,6 +55,7 @@ class Catalog(Section):
     max_megapixels: PositiveFloat
     max_side: Annotated[int, Field(ge=16)]
     products: Annotated[int, Field(ge=100)]
+    sets: Annotated[int, Field(ge=0)]
     personas: Annotated[int, Field(ge=20)]
     subjects: Annotated[int, Field(ge=0)]
     unseen_interests: Annotated[int, Field(ge=0)]

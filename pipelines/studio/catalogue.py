@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.run.params import Params
 from pipelines.run.stage import derive_seed, progress
 from pipelines.studio.personas import draw_unseen, write_personas
-from pipelines.studio.products import Picture, plan_products
+from pipelines.studio.products import Picture, plan_products, plan_sets
 from pipelines.studio.render import render
 from pipelines.studio.subjects import plan_subjects
 from pipelines.studio.vocabulary import KINDS
@@ -40,7 +40,10 @@ def make_studio(
     settings = params.catalog
     (folder / "images").mkdir()
     (folder / "subjects").mkdir()
-    plan = plan_products(settings.products, derive_seed(params.seed, "catalog", "products"))
+    plan = [
+        *plan_products(settings.products, derive_seed(params.seed, "catalog", "products")),
+        *plan_sets(settings.sets, derive_seed(params.seed, "catalog", "sets")),
+    ]
     shown = plan_subjects(settings.subjects, derive_seed(params.seed, "catalog", "subjects"))
     products, subjects = [row for row, _ in plan], [row for row, _ in shown]
     for product in products:

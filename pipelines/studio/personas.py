@@ -97,7 +97,8 @@ class Wording:
 def write_personas(count: int, seed: int, unseen: Set[str] = frozenset()) -> list[PersonaRow]:
     """Write personas: persona_id, text, paraphrase, wants ("attribute=value" -> weight), facets.
 
-    Texts are distinct. A persona with an interest of `unseen` has split `test`, every other "".
+    Texts are distinct. A persona whose interests are all of `unseen` has split `test`, every other
+    ""; none has one of them beside one that is not.
 
     Args:
         count: How many, up to `MOST`.
@@ -116,10 +117,11 @@ def write_personas(count: int, seed: int, unseen: Set[str] = frozenset()) -> lis
     kept_for_test = 0
     while len(personas) < count:
         row = _write_one(rng)
-        is_unseen = not unseen.isdisjoint(_interests(row["facets"]))
-        if row["text"].lower() in seen or (
-            is_unseen and kept_for_test >= SHARE_OF_UNSEEN * (len(personas) + 1)
-        ):
+        interests = _interests(row["facets"])
+        is_unseen = interests <= unseen
+        is_mixed = not (is_unseen or unseen.isdisjoint(interests))
+        enough = is_unseen and kept_for_test >= SHARE_OF_UNSEEN * (len(personas) + 1)
+        if is_mixed or enough or row["text"].lower() in seen:
             continue
         seen.add(row["text"].lower())
         kept_for_test += is_unseen

@@ -1,9 +1,10 @@
 """The studio's subjects for concepts, and the gallery in which they are to be found.
 
 Each subject is one thing with a look of its own. Per subject the gallery holds, composition fixed:
-one picture in every scene; as many of the same kind with other looks, one in every scene; four of
-other kinds with the same look; and two of the subject side by side with the next one. Reference
-photos are in five scenes, and none of them is in the gallery.
+one picture in every scene; as many of the same kind with other looks, one in every scene; and four
+of other kinds with the same look. With each of the three subjects after it: both side by side in
+two pictures, and in three both kinds in other looks. Reference photos are in five scenes, and none
+of them is in the gallery.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from retrieval.storage.schema import SubjectRow
 
 REFERENCES = 5
 SAME_LOOK = 4
+PAIRED_WITH = 3  # of the subjects after it
 PAIR_PICTURES = 2
+PAIR_DISTRACTORS = 3
 SUBJECT_PATTERNS = PATTERNS[1:]
 SUBJECT_MOTIFS = MOTIFS[1:]
 
@@ -43,13 +46,23 @@ def plan_subjects(count: int, seed: int) -> list[Planned]:
     looks = _looks(count, rng)
     names = [f"{look.kind.replace(' ', '-')}-{number:02d}" for number, look in enumerate(looks)]
     plan: list[Planned] = []
-    for number, (name, look) in enumerate(zip(names, looks, strict=True)):
-        after = (number + 1) % count
+    for name, look in zip(names, looks, strict=True):
         plan += _references(name, look, rng)
         plan += _singles(name, look, rng)
         plan += _distractors(name, look, rng)
-        plan += _pairs((name, names[after]), (look, looks[after]), rng)
+    for one, other in _pairs(count):
+        plan += _pair_pictures((names[one], names[other]), (looks[one], looks[other]), rng)
     return plan + list(_queries(names, plan))
+
+
+def _pairs(count: int) -> list[tuple[int, int]]:
+    """Numbers of the subjects that a query names together."""
+    return [
+        (one, one + step)
+        for one in range(count)
+        for step in range(1, PAIRED_WITH + 1)
+        if one + step < count
+    ]
 
 
 def _looks(count: int, rng: np.random.Generator) -> list[Look]:
@@ -91,14 +104,8 @@ def _distractors(name: str, look: Look, rng: np.random.Generator) -> list[Planne
     """Same kind in another look, hard by colour or motif in turn; same look on another kind."""
     plan: list[Planned] = []
     for number, scene in enumerate(SCENES):
-        other = replace(
-            look,
-            color=_other(COLORS, look.color, rng) if number % 2 else look.color,
-            motif=look.motif if number % 2 else _other(SUBJECT_MOTIFS, look.motif, rng),
-            pattern=_other(SUBJECT_PATTERNS, look.pattern, rng),
-        )
         row = _row(f"{name}-kind-{scene}", "gallery", [])
-        plan.append((row, _picture(other, scene, rng)))
+        plan.append((row, _picture(_relooked(look, number, rng), scene, rng)))
     for number in range(SAME_LOOK):
         kind = _other([kind.noun for kind in KINDS], look.kind, rng)
         row = _row(f"{name}-look-{number}", "gallery", [])
@@ -107,16 +114,31 @@ def _distractors(name: str, look: Look, rng: np.random.Generator) -> list[Planne
     return plan
 
 
-def _pairs(
+def _relooked(look: Look, number: int, rng: np.random.Generator) -> Look:
+    """The same kind in another look: of the colour or of the motif one stays, in turn."""
+    return replace(
+        look,
+        color=_other(COLORS, look.color, rng) if number % 2 else look.color,
+        motif=look.motif if number % 2 else _other(SUBJECT_MOTIFS, look.motif, rng),
+        pattern=_other(SUBJECT_PATTERNS, look.pattern, rng),
+    )
+
+
+def _pair_pictures(
     names: tuple[str, str], looks: tuple[Look, Look], rng: np.random.Generator
 ) -> list[Planned]:
-    scenes = [str(scene) for scene in rng.permutation(list(SCENES))[:PAIR_PICTURES]]
+    """Pictures of both, and of both kinds in other looks."""
+    scenes = [str(scene) for scene in rng.permutation(list(SCENES))]
+    shown = [(list(names), looks)] * PAIR_PICTURES
+    for number in range(PAIR_DISTRACTORS):
+        one, other = (_relooked(look, number, rng) for look in looks)
+        shown.append(([], (one, other)))
     return [
         (
-            _row(f"{names[0]}-with-{names[1]}-{scene}", "gallery", list(names)),
-            Picture(looks, scene, int(rng.integers(2**31))),
+            _row(f"{names[0]}-with-{names[1]}-{number}", "gallery", concepts),
+            Picture(both, scene, int(rng.integers(2**31))),
         )
-        for scene in scenes
+        for number, (scene, (concepts, both)) in enumerate(zip(scenes, shown, strict=False))
     ]
 
 
@@ -126,7 +148,7 @@ def _queries(names: list[str], plan: list[Planned]) -> Iterator[Planned]:
         for row, picture in plan
         if row["role"] == "gallery" and picture is not None
     ]
-    for number, name in enumerate(names):
+    for name in names:
         alone = [row_id for row_id, shown, _ in gallery if shown == {name}]
         yield _query(f"{name}-only", "concept_only", [name], "an image of *", alone), None
         for scene, words in SCENES.items():
@@ -134,7 +156,8 @@ def _queries(names: list[str], plan: list[Planned]) -> Iterator[Planned]:
                 row_id for row_id, shown, where in gallery if name in shown and where == scene
             ]
             yield _query(f"{name}-at-{scene}", "context", [name], f"* {words}", truths), None
-        pair = [name, names[(number + 1) % len(names)]]
+    for one, other in _pairs(len(names)):
+        pair = [names[one], names[other]]
         truths = [row_id for row_id, shown, _ in gallery if shown == set(pair)]
         yield _query(f"{pair[0]}-and-{pair[1]}", "multi", pair, "* and *", truths), None
 

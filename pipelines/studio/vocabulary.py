@@ -100,9 +100,15 @@ SCENES: Final = {  # scene -> how a caption ends
 
 def caption(kind: str, color: str, pattern: str, motif: str, scene: str) -> str:
     """What a picture shows, read literally: "a blue striped mug with a star on a sandy beach"."""
+    return f"{described(kind, color, pattern, motif)} {SCENES[scene]}"
+
+
+def described(kind: str, color: str, pattern: str, motif: str) -> str:
+    """A thing, literally: "a blue striped mug with a star"."""
     words = [color] + ([pattern] if pattern != "plain" else []) + [kind]
-    article = "an" if words[0][0] in "aeiou" else "a"
-    decorated = f" with a {motif}" if motif != "none" else ""
-    if motif == "anchor":
-        decorated = " with an anchor"
-    return f"{article} {' '.join(words)}{decorated} {SCENES[scene]}"
+    decorated = f" with {_article(motif)} {motif}" if motif != "none" else ""
+    return f"{_article(color)} {' '.join(words)}{decorated}"
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"

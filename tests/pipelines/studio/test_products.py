@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.studio.products import MOTIF_SHARE, plan_products, title
+from pipelines.studio.products import MOTIF_SHARE, plan_products, plan_sets, title
 from pipelines.studio.render import default_accent
 from pipelines.studio.vocabulary import COLORS, KINDS, MOTIFS, PATTERNS, SCENES, caption
 
@@ -140,3 +140,24 @@ def test_captions_tell_apart_whatever_differs_in_words():
         for scene in SCENES
     ]
     assert len({caption(*word) for word in words}) == len(words)
+
+
+def test_a_set_is_two_things_of_different_kinds_and_its_caption_says_both():
+    for row, picture in plan_sets(60, seed=0):
+        one, other = picture.looks
+        assert one.kind != other.kind
+        assert row["split"] == "base"
+        before, _, after = row["caption"].partition(" and ")
+        for look, said in ((one, before), (other, after)):
+            assert f"{look.color} " in said
+            assert look.kind in said
+            assert (look.pattern in said) == (look.pattern != "plain")
+            assert (f" {look.motif}" in said) == (look.motif != "none")
+        assert row["caption"].endswith(SCENES[picture.scene])
+
+
+def test_sets_follow_from_their_seed_and_have_ids_of_their_own():
+    assert plan_sets(20, seed=3) == plan_sets(20, seed=3)
+    assert plan_sets(20, seed=3) != plan_sets(20, seed=4)
+    ids = {row["product_id"] for row, _ in (*plan_sets(20, seed=3), *plan_products(20, seed=3))}
+    assert len(ids) == 40

@@ -22,6 +22,15 @@ def _names(plan):
     return list(dict.fromkeys(row["concepts"][0] for row, _ in _role(plan, "reference")))
 
 
+def _pairs(names):
+    """Each subject with the three after it."""
+    return [
+        pair
+        for number, one in enumerate(names)
+        for pair in zip([one] * 3, names[number + 1 :], strict=False)
+    ]
+
+
 def _looks(plan):
     """Each subject's look."""
     looks = {}
@@ -57,18 +66,19 @@ def test_no_reference_is_in_the_gallery(plan):
 
 
 def test_the_gallery_is_composed_as_described(plan):
-    """Per subject: every scene alone, every scene of the same kind, four of its look, two pairs."""
+    """Per subject: every scene alone, every scene of the same kind, four of its look; pairs."""
     names, looks = _names(plan), _looks(plan)
     gallery = _role(plan, "gallery")
-    assert len(gallery) == len(names) * (2 * len(SCENES) + 4 + 2)
+    pairs = _pairs(names)
+    assert len(gallery) == len(names) * (2 * len(SCENES) + 4) + len(pairs) * (2 + 3)
     shown = Counter(tuple(row["concepts"]) for row, _ in gallery)
-    for number, name in enumerate(names):
+    assert all(shown[pair] == 2 for pair in pairs)
+    for name in names:
         assert shown[(name,)] == len(SCENES)
-        assert shown[(name, names[(number + 1) % len(names)])] == 2
         alone = [picture for row, picture in gallery if row["concepts"] == [name]]
         assert {picture.scene for picture in alone} == set(SCENES)
         assert all(picture.looks == (looks[name],) for picture in alone)
-    assert shown[()] == len(names) * (len(SCENES) + 4)
+    assert shown[()] == len(names) * (len(SCENES) + 4) + 3 * len(pairs)
     assert sum(shown.values()) == len(gallery)
 
 
@@ -94,24 +104,34 @@ def test_distractors_are_hard_and_never_a_subject(plan):
             assert (look.color, look.pattern, look.motif, look.accent) == (
                 (own.color, own.pattern, own.motif, own.accent)
             )
-    assert all(picture.looks[0] not in looks.values() for _, picture in nobody)
-    assert len(nobody) == len(looks) * (len(SCENES) + 4)
+    subjects = set(looks.values())
+    assert all(subjects.isdisjoint(picture.looks) for _, picture in nobody)
 
 
-def test_pairs_show_both_side_by_side(plan):
+def test_pairs_show_both_side_by_side_or_both_kinds_in_other_looks(plan):
     looks = _looks(plan)
-    for row, picture in _role(plan, "gallery"):
-        if len(row["concepts"]) == 2:
-            assert picture.looks == tuple(looks[name] for name in row["concepts"])
+    for one, other in _pairs(_names(plan)):
+        both = (looks[one], looks[other])
+        rows = [
+            r for r in _role(plan, "gallery") if r[0]["row_id"].startswith(f"{one}-with-{other}")
+        ]
+        assert [row["concepts"] for row, _ in rows] == [[one, other]] * 2 + [[]] * 3
+        assert all(picture.looks == both for _, picture in rows[:2])
+        for _, picture in rows[2:]:
+            assert [look.kind for look in picture.looks] == [look.kind for look in both]
+            assert all(
+                look.pattern != own.pattern for look, own in zip(picture.looks, both, strict=True)
+            )
+        assert len({picture.scene for _, picture in rows}) == len(rows)
 
 
-def test_queries_are_one_alone_one_a_scene_and_one_pair_a_subject(plan):
+def test_queries_are_one_alone_one_a_scene_and_one_for_each_pair(plan):
     names = _names(plan)
     kinds = Counter(row["kind"] for row, _ in _role(plan, "query"))
     assert kinds == {
         "concept_only": len(names),
         "context": len(names) * len(SCENES),
-        "multi": len(names),
+        "multi": len(_pairs(names)),
     }
     for row, picture in _role(plan, "query"):
         assert picture is None
