@@ -12,7 +12,7 @@ Run:  dvc repro evaluate
 Tiny: python -m pipelines.evaluate, after a tiny run of the stages before
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from pipelines.evaluation.personas import (
     summarise,
 )
 from pipelines.evaluation.report import REPORT, write_report
-from pipelines.evaluation.slices import Slices, is_headline, slice_metrics, slice_personas
+from pipelines.evaluation.slices import Slices, chosen_kinds, slice_metrics, slice_personas
 from pipelines.evaluation.statistics import Resampling
 from pipelines.evaluation.tables import (
     write_calibration,
@@ -60,6 +60,7 @@ from pipelines.run.paths import (
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from registry.tracking import log_files, log_metrics, training_run
 from retrieval.compute import make_repeatable, resolve_device
+from retrieval.slices import is_headline
 from retrieval.storage.files import sha256_file, sha256_folder, write_json
 from retrieval.storage.schema import (
     PERSONAS,
@@ -96,15 +97,18 @@ def measure(held_out: HeldOut, text: Reader, seed: int) -> ModelRows:
 
 
 def persona_metrics(
-    rows: ModelRows, paraphrased: ModelRows, resampling: Resampling
+    rows: ModelRows, paraphrased: ModelRows, kinds: Sequence[str], resampling: Resampling
 ) -> dict[str, Any]:
-    """Of the headline's personas in both wordings; slices of them and of the others."""
+    """Of the headline's personas in both wordings; slices of them and of the others.
+
+    `kinds` is as `chosen_kinds` has it.
+    """
     here, there = headline(rows), headline(paraphrased)
     return {
         "persona": {model: summarise(here[model], resampling) for model in here},
         "persona_paraphrased": {model: summarise(there[model], resampling) for model in there},
         "comparison": compare(here, there, resampling),
-        "slices": slice_metrics(rows["base"], rows["student"], resampling),
+        "slices": slice_metrics(rows["base"], rows["student"], kinds, resampling),
     }
 
 
@@ -147,7 +151,7 @@ def main() -> None:
             params.evaluate.permutations,
             derive_seed(params.seed, "evaluate", "bootstrap"),
         )
-        metrics = persona_metrics(rows, paraphrased, resampling)
+        metrics = persona_metrics(rows, paraphrased, chosen_kinds(held_out), resampling)
         slices = metrics.pop("slices")
         metrics["caption"] = caption_metrics(held_out.products)
         metrics["concept"] = concept_metrics(

@@ -1,17 +1,13 @@
-"""Retrieval metrics, and how sure they are.
+"""Retrieval metrics.
 
-Q queries, C candidates, N values; a higher score ranks first, rank 1 is best.
+Q queries, C candidates; a higher score ranks first, rank 1 is best.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
-
-_FLIPS_AT_ONCE = 1000  # rows of signs in memory
 
 
 def rank_of(scores_QC: Floats, target_Q: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -145,64 +141,6 @@ def mean_average_precision(scores_QC: Floats, hits_QC: Bools) -> float:
     ranks_C = np.arange(1, scores_QC.shape[1] + 1)
     precision_QC = found_QC.cumsum(axis=1) / ranks_C
     return float(((precision_QC * found_QC).sum(axis=1) / found_QC.sum(axis=1)).mean())
-
-
-def bootstrap_interval(values: Sequence[float] | Floats, samples: int, seed: int) -> list[float]:
-    """95 % percentile-bootstrap interval of the mean, [low, high], resampling the values.
-
-    Of the differences of two models on the same personas it is the paired interval of their
-    difference (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13). Both NaN
-    without values.
-    """
-    return quantile_interval(bootstrap_means(np.asarray(values)[:, None], samples, seed)[:, 0])
-
-
-def bootstrap_means(values_NM: Floats, samples: int, seed: int) -> NDArray[np.float64]:
-    """Column means of N rows drawn with replacement, as many times as `samples`: (samples, M).
-
-    Rows stay together, so that what is computed from several columns is paired.
-    """
-    values_NM = np.asarray(values_NM, dtype=np.float64)
-    if not len(values_NM):
-        return np.full((samples, values_NM.shape[1]), np.nan)
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(values_NM), size=(samples, len(values_NM)))
-    means: NDArray[np.float64] = values_NM[picks].mean(axis=1)
-    return means
-
-
-def quantile_interval(draws: Floats) -> list[float]:
-    """The middle 95 % of a bootstrap's draws, [low, high]."""
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return [float(low), float(high)]
-
-
-def sign_flip_p_value(differences: Sequence[float] | Floats, samples: int, seed: int) -> float:
-    """Two-sided p-value of the paired permutation test on the mean difference, in (0, 1].
-
-    If two models were alike, each persona's difference could as well have the other sign (Fisher,
-    The Design of Experiments, 1935, ch. 3). The share of sign patterns under which the mean is as
-    far from 0 as the one seen: of all 2^N where those are no more than `samples`, else of so many
-    random ones and the one seen, (1 + hits) / (1 + samples), which is never 0 (Phipson & Smyth,
-    2010). NaN without differences.
-    """
-    from scipy.stats import permutation_test  # here: the service does without
-
-    values_N = np.asarray(differences, dtype=np.float64)
-    if len(values_N) < 2:  # SciPy takes two at least; one is as far out with either sign
-        return 1.0 if len(values_N) else float("nan")
-    found = permutation_test(
-        (values_N / (np.abs(values_N).sum() or 1.0),),
-        # Rounded: sums of the same numbers in another order differ in their last digits.
-        lambda flipped, axis: np.abs(flipped.sum(axis=axis)).round(12),
-        permutation_type="samples",
-        alternative="greater",
-        n_resamples=samples,
-        vectorized=True,
-        batch=_FLIPS_AT_ONCE,
-        rng=np.random.default_rng(seed),
-    )
-    return float(found.pvalue)
 
 
 def _refuse_nan(scores_QC: Floats) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retrieval.slices import is_headline
 from retrieval.storage.files import number_at
 from validation.gate import Judged, run_gate
 from validation.limits import RetrievalLimits
@@ -19,10 +20,17 @@ from validation.retrieval_champion import (
     Regression,
     Uncompared,
     find_regression,
-    has_seen_interests,
 )
 from validation.retrieval_champion_suites import IndexTrial, champion_suites, index_suite
-from validation.retrieval_drops import Drop, Pair, SliceDrop, judge, judge_slices, slice_pairs
+from validation.retrieval_drops import (
+    Drop,
+    Pair,
+    SliceDrop,
+    judge,
+    judge_slices,
+    persona_units,
+    slice_pairs,
+)
 from validation.retrieval_suites import (
     WITHIN,
     metrics_suite,
@@ -97,7 +105,8 @@ def compare_with_base(queries: pd.DataFrame, confidence: float) -> list[Drop]:
     headline = _headline(pair_personas(queries))
     both = headline.loc[headline["in_both"], "persona_id"]
     ours, theirs = (_answers(_rows(queries, model).loc[both]) for model in ("student", "base"))
-    pairs = [Pair(name, ours[key], theirs[key], math.inf) for key, name in HEADLINE.items()]
+    units = persona_units(headline.loc[headline["in_both"], "slices"].tolist())
+    pairs = [Pair(name, ours[key], theirs[key], math.inf, units) for key, name in HEADLINE.items()]
     return judge(pairs, confidence)[0]
 
 
@@ -143,7 +152,7 @@ def summarise(queries: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame
 
 
 def _headline(pairs: pd.DataFrame) -> pd.DataFrame:
-    return pairs[pairs["slices"].map(has_seen_interests).astype(bool)]
+    return pairs[pairs["slices"].map(is_headline).astype(bool)]
 
 
 def _rows(queries: pd.DataFrame, model: str) -> pd.DataFrame:

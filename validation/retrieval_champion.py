@@ -9,8 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.slices import is_headline
 from validation.limits import RegressionLimits
-from validation.retrieval_drops import Drop, Pair, judge, largest_first, slice_pairs
+from validation.retrieval_drops import (
+    Drop,
+    Pair,
+    judge,
+    largest_first,
+    persona_units,
+    slice_pairs,
+)
 
 HEADLINE = {
     "percentile": "mean percentile",
@@ -66,17 +74,17 @@ class Regression:
         return [drop for drop in (*self.overall, *self.slices) if drop.is_worse]
 
 
-def has_seen_interests(slices: Mapping[str, str]) -> bool:
-    """Whether a persona belongs to the headline: those of unseen interests are a slice apart."""
-    return slices.get("interests") != "unseen"
-
-
 def find_regression(comparison: Comparison, limits: RegressionLimits) -> Regression:
     """Judge a comparison."""
     ours, theirs = comparison.candidate, comparison.reference
-    seen_Q = np.array([has_seen_interests(slices) for slices in comparison.slices_Q], dtype=bool)
+    seen_Q = np.array([is_headline(slices) for slices in comparison.slices_Q], dtype=bool)
+    units_Q = persona_units(
+        [s for s, seen in zip(comparison.slices_Q, seen_Q, strict=True) if seen]
+    )
     pairs = [
-        Pair(name, ours.personas[key][seen_Q], theirs.personas[key][seen_Q], limits.max_drop)
+        Pair(
+            name, ours.personas[key][seen_Q], theirs.personas[key][seen_Q], limits.max_drop, units_Q
+        )
         for key, name in HEADLINE.items()
     ]
     pairs += [

@@ -2,8 +2,9 @@
 
 A drop fails where it is larger than its limit *and* the interval of the paired differences excludes
 zero: a limit alone lets chance block an equal model, an interval alone blocks for nothing that
-anyone would notice. It is a paired t-interval, mean ± t(n - 1) · s / √n over the differences
-candidate - reference. Checks that are made together share their chance of an error (Bonferroni):
+anyone would notice. It is a paired t-interval of the differences candidate - reference by clusters:
+personas of one interest gain and lose together, so their number of interests counts, not theirs
+(`mean_interval`). Checks that are made together share their chance of an error (Bonferroni):
 each of k has the level 1 - (1 - confidence) / k, so that among them all an equally good model is
 blocked with a chance of (1 - confidence) / 2 at most. At a slice's size, and at levels this high,
 a percentile bootstrap is too narrow: of models equally good it blocked several times as many.
@@ -11,12 +12,14 @@ a percentile bootstrap is too narrow: of models equally good it blocked several 
 Q queries.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retrieval.slices import unit_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class Pair:
     candidate_Q: NDArray[np.float64]
     reference_Q: NDArray[np.float64]
     limit: float  # a drop of the means up to this is let through; infinite: none fails
+    units_Q: Sequence[Hashable] | None = None  # the cluster of each query; None: each alone
+
+    @property
+    def units(self) -> Sequence[Hashable]:
+        """The cluster of each query."""
+        return range(len(self.candidate_Q)) if self.units_Q is None else self.units_Q
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Drop:
     low: float  # the interval of candidate - reference
     high: float
     limit: float
+    clusters: int  # of the queries
 
     @property
     def difference(self) -> float:
@@ -53,10 +63,11 @@ class Drop:
 
     def summary(self) -> str:
         """For people, in percent and points."""
+        grouped = f" in {self.clusters} clusters" if 1 < self.clusters < self.queries else ""
         return (
             f"{self.what}: {100 * self.candidate:.1f} % against {100 * self.reference:.1f} %"
             f" (difference {100 * self.low:+.1f} to {100 * self.high:+.1f} points, n ="
-            f" {self.queries}, limit {100 * self.limit:g})"
+            f" {self.queries}{grouped}, limit {100 * self.limit:g})"
         )
 
 
@@ -101,12 +112,13 @@ def judge_slices(
 ) -> tuple[list[SliceDrop], list[str]]:
     """As `judge`, the largest drop first, each slice also against the floor."""
     drops, small = judge(pairs, confidence, min_queries)
-    candidate = {pair.what: pair.candidate_Q for pair in pairs}
+    named = {pair.what: pair for pair in pairs}
     level = _level(confidence, len(drops))
-    judged = [
-        SliceDrop(drop, mean_interval(candidate[drop.what], level)[1], floor)
-        for drop in largest_first(drops)
-    ]
+    judged = []
+    for drop in largest_first(drops):
+        pair = named[drop.what]
+        _, high = mean_interval(pair.candidate_Q, pair.units, level)
+        judged.append(SliceDrop(drop, high, floor))
     return judged, small
 
 
@@ -115,11 +127,29 @@ def largest_first(drops: Sequence[Drop]) -> list[Drop]:
     return sorted(drops, key=lambda drop: drop.difference)
 
 
-def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """The t-interval of a mean, of two values at least; a point where all are equal."""
-    spread = float(values.std(ddof=1)) / len(values) ** 0.5
-    half = _quantile((1 + level) / 2, len(values) - 1) * spread
+def mean_interval(
+    values: NDArray[np.float64], units: Sequence[Hashable], level: float
+) -> tuple[float, float]:
+    """The t-interval of a mean whose values come in clusters.
+
+    mean ± t(G - 1) · √(G / (G - 1) · Σ_g (Σ_{i in g} (v_i - mean))²) / n, the cluster-robust
+    variance with G - 1 degrees of freedom (Cameron & Miller, Journal of Human Resources 50, 2015,
+    eq. 11); of clusters of one value each it is Student's. All values in one cluster: the interval
+    is about that cluster, and the values are taken one by one.
+
+    Args:
+        values: Two at least; a point comes out where all are equal.
+        units: The cluster of each.
+        level: In (0, 1).
+    """
     mean = float(values.mean())
+    if len(set(units)) < 2:
+        units = range(len(values))
+    number = {unit: place for place, unit in enumerate(dict.fromkeys(units))}
+    sums_G = np.bincount([number[unit] for unit in units], weights=values - mean)
+    count = len(sums_G)
+    spread = float(np.sqrt(count / (count - 1) * np.square(sums_G).sum())) / len(values)
+    half = _quantile((1 + level) / 2, count - 1) * spread
     return mean - half, mean + half
 
 
@@ -134,10 +164,16 @@ def slice_pairs(
     for row, slices in enumerate(slices_Q):
         for name, value in slices.items():
             members.setdefault(f"{name}={value}", []).append(row)
+    units_Q = persona_units(slices_Q)
     return [
-        Pair(name, candidate_Q[rows], reference_Q[rows], limit)
+        Pair(name, candidate_Q[rows], reference_Q[rows], limit, [units_Q[row] for row in rows])
         for name, rows in sorted(members.items())
     ]
+
+
+def persona_units(slices_Q: Sequence[Mapping[str, str]]) -> list[Hashable]:
+    """The cluster of each persona: its interest; alone where nothing is known."""
+    return [unit_of(slices) or number for number, slices in enumerate(slices_Q)]
 
 
 def _level(confidence: float, checks: int) -> float:
@@ -154,7 +190,8 @@ def _quantile(probability: float, degrees: int) -> float:
 
 def _drop(pair: Pair, known_Q: NDArray[np.bool_], level: float) -> Drop:
     candidate_Q, reference_Q = pair.candidate_Q[known_Q], pair.reference_Q[known_Q]
-    low, high = mean_interval(candidate_Q - reference_Q, level)
+    units_Q = [pair.units[row] for row in np.flatnonzero(known_Q).tolist()]
+    low, high = mean_interval(candidate_Q - reference_Q, units_Q, level)
     return Drop(
         what=pair.what,
         queries=len(candidate_Q),
@@ -163,4 +200,5 @@ def _drop(pair: Pair, known_Q: NDArray[np.bool_], level: float) -> Drop:
         low=low,
         high=high,
         limit=pair.limit,
+        clusters=len(set(units_Q)),
     )

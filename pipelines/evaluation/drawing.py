@@ -23,7 +23,13 @@ def slice_tables(slices: Mapping[str, Sequence[SliceGain]]) -> dict[str, Any] | 
     ends = [end for row in large or everyone for end in (row.gain, row.low, row.high)]
     known = [0.0, *(end for end in ends if not math.isnan(end))]
     step = 0.1 if max(known) - min(known) <= 0.5 else 0.2
-    return {"tables": tables, "scale": Scale.over(known, step), "small": SMALL_SLICE}
+    bad_news = {name: [row for row in rows if row.is_bad_news] for name, rows in slices.items()}
+    return {
+        "tables": tables,
+        "scale": Scale.over(known, step),
+        "small": SMALL_SLICE,
+        "bad_news": {name: rows for name, rows in bad_news.items() if rows},
+    }
 
 
 @dataclass(frozen=True)

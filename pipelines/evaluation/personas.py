@@ -3,7 +3,7 @@
 Q personas, C products, D embedding width.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.evaluation.groups import taus
 from pipelines.evaluation.statistics import (
     Resampling,
+    count_clusters,
     gap_closed,
     interval_of,
     mean_of,
@@ -22,6 +23,7 @@ from pipelines.run.paths import BASE
 from pipelines.run.stage import derive_seed
 from retrieval.metrics import graded_ndcg, percentile, rank_of, rank_within, recall_at
 from retrieval.minilm import load_minilm
+from retrieval.slices import unit_of
 from retrieval.storage.schema import ProductRow, QueryRow
 from retrieval.wants import admitted, utilities
 
@@ -121,7 +123,7 @@ def summarise(rows: Rows, resampling: Resampling) -> dict[str, Any]:
     known = percentiles[~np.isnan(percentiles)]
     return {
         "mean_percentile": mean_of(percentiles),
-        "ci95": interval_of(percentiles, resampling),
+        "ci95": interval_of(percentiles, units(rows), resampling),
         "median_percentile": float(np.median(known)) if len(known) else None,
         "within_kind_percentile": mean_of(column(rows, "within_kind_percentile")),
         "recall@1": recall_at(ranks, 1) if rows else None,
@@ -129,6 +131,7 @@ def summarise(rows: Rows, resampling: Resampling) -> dict[str, Any]:
         "ndcg@10": mean_of(column(rows, "ndcg@10")),
         "tau": mean_of(column(rows, "tau")),
         "n": len(rows),
+        "clusters": count_clusters(percentiles, units(rows)),
     }
 
 
@@ -142,6 +145,7 @@ def compare(
         paraphrased: The same of the other wording.
         resampling: Of intervals and tests.
     """
+    asked, asked_anew = units(rows["base"]), units(paraphrased["base"])
     percentiles = _gains(rows, "percentile")
     within = _gains(rows, "within_kind_percentile")
     reworded = _gains(paraphrased, "percentile")
@@ -149,22 +153,28 @@ def compare(
     if "ceiling" in rows:
         models = ("base", "student", "ceiling")
         base, student, ceiling = (column(rows[model], "percentile") for model in models)
-        gap = gap_closed(base, student, ceiling, resampling)
+        gap = gap_closed(base, student, ceiling, asked, resampling)
     return {
         "n": len(percentiles),
+        "clusters": count_clusters(percentiles, asked),
         "gain": mean_of(percentiles),
-        "ci95": interval_of(percentiles, resampling),
-        "p_value": p_value_of(percentiles, resampling),
+        "ci95": interval_of(percentiles, asked, resampling),
+        "p_value": p_value_of(percentiles, asked, resampling),
         "within_kind_gain": mean_of(within),
-        "within_kind_ci95": interval_of(within, resampling),
+        "within_kind_ci95": interval_of(within, asked, resampling),
         "ndcg@10_gain": mean_of(_gains(rows, "ndcg@10")),
         "tau_gain": mean_of(_gains(rows, "tau")),
         "gap_closed": gap["share"],
         "gap_closed_ci95": gap["ci95"],
         "paraphrased_gain": mean_of(reworded),
-        "paraphrased_ci95": interval_of(reworded, resampling),
-        "paraphrased_p_value": p_value_of(reworded, resampling),
+        "paraphrased_ci95": interval_of(reworded, asked_anew, resampling),
+        "paraphrased_p_value": p_value_of(reworded, asked_anew, resampling),
     }
+
+
+def units(rows: Rows) -> list[Hashable]:
+    """The cluster of each row's persona: those of one interest gain and lose together."""
+    return [unit_of(row["slices"]) or row["persona_id"] for row in rows]
 
 
 def column(rows: Rows, name: Number) -> NDArray[np.float64]:

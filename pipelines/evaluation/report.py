@@ -56,6 +56,7 @@ def _facts() -> dict[str, Any]:
         "slice_titles": SLICE_TITLES,
         "verdict": verdict(metrics),
         "personas": int(number_at(metrics, "persona", "student", "n") or 0),
+        "clusters": int(number_at(metrics, "comparison", "clusters") or 0),
         "products": len(products),
         "teachers": sorted(teachers),
         "simulated": teachers == {"simulated"},

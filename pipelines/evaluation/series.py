@@ -29,6 +29,8 @@ SLICE_TITLES = {
     "category": "by category of the teacher's choice",
     "relation": "by whom it is for",
     "interest": "by interest",
+    "situation": "by situation",
+    "wishes": "by wishes that are alike, each named by one of them",
 }
 
 FEWEST_PAIRS = 10  # a bin of fewer says too little to be drawn; tables and fits keep it
@@ -55,11 +57,17 @@ class SliceGain:
 
     value: str
     n: int
+    clusters: int  # that were resampled for the interval
     base: float | None
     student: float | None
     gain: float  # student - base, mean percentile
     low: float  # its 95 % interval; NaN where there is none
     high: float
+
+    @property
+    def is_bad_news(self) -> bool:
+        """Whether the whole interval lies below zero."""
+        return self.high < 0
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,8 @@ def read_slices() -> dict[str, list[SliceGain]]:
             continue
         base, student = (_known(_number(row[model])) for model in ("base", "student"))
         low, high = _number(row["low"]), _number(row["high"])
-        value = SliceGain(row["value"], int(float(row["n"])), base, student, gain, low, high)
+        n, clusters = int(float(row["n"])), int(float(row["clusters"]))
+        value = SliceGain(row["value"], n, clusters, base, student, gain, low, high)
         slices.setdefault(row["slice"], []).append(value)
     ordered = [name for name in SLICE_TITLES if name in slices]
     ordered += [name for name in slices if name not in SLICE_TITLES]

@@ -1,17 +1,20 @@
 """Who gains and who does not: personas in slices, by who they are and by what they chose."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from typing import TypedDict
 
 import numpy as np
 
-from pipelines.evaluation.statistics import Resampling, interval_of, mean_of
+from pipelines.evaluation.personas import units
+from pipelines.evaluation.statistics import Resampling, count_clusters, interval_of, mean_of
 from pipelines.held_out.winners import HeldOut
+from pipelines.held_out.wishes import SECOND_INTEREST, group_by_text, named_wishes
+from retrieval.slices import CLUSTERS, INTERESTS, PARTLY, PARTNER, SEEN, UNSEEN, WISHES, unit_name
 from retrieval.storage.schema import PersonaRow, ProductRow, QueryRow
 from retrieval.wants import main_attribute
 
-INTEREST, SECOND_INTEREST = "interest", "second interest"  # facets
+KINDS = "kinds"  # the slice that says whether distillation saw the winner's kind of product
 BANDS = {1: ("low", "top"), 2: ("low", "middle", "top")}  # of price, by how many edges part them
 
 
@@ -19,6 +22,7 @@ class SliceNumbers(TypedDict):
     """What distillation changed for some of the personas; None where nothing can be said."""
 
     n: int
+    clusters: int  # what is resampled: docs/evaluation.md
     base: float | None  # mean percentile
     student: float | None
     gain: float | None
@@ -33,8 +37,8 @@ def slice_personas(
 ) -> list[dict[str, str]]:
     """Slice -> value of each held-out persona (docs/evaluation.md); what is not known is left out.
 
-    A persona of an unseen interest stands in the slices `interests` and `interest` alone, so that
-    no other slice mixes it in.
+    A persona with an unseen interest stands in the slices `interests` and `interest` alone (or,
+    with a seen one beside it, in one that says so), so that no other slice mixes it in.
 
     Args:
         held_out: Whom to slice.
@@ -42,7 +46,8 @@ def slice_personas(
         products: All products: a kind of none that trains is unseen.
     """
     trained = [persona for persona in personas if persona["split"] == "train"]
-    interests = {interest for persona in trained for interest in _interests(persona)}
+    trained_on = {wish for persona in trained for wish in named_wishes(persona)}
+    wishes = group_by_text(held_out)
     kinds: dict[str, set[str]] = defaultdict(set)
     for product in products:
         if product["split"] == "train":
@@ -50,27 +55,25 @@ def slice_personas(
                 kinds[name].add(value)
     edges = price_edges([product["price"] for product in held_out.products])
     slices = []
-    for persona, column in zip(held_out.personas, held_out.winner_Q, strict=True):
-        unseen = [one for one in _interests(persona) if one not in interests]
-        if interests and unseen:
-            slices.append({"interests": "unseen", INTEREST: unseen[0]})
+    for persona, column, wish in zip(held_out.personas, held_out.winner_Q, wishes, strict=True):
+        novelty = _novelty(persona, trained_on)
+        if novelty in (UNSEEN, PARTLY):
+            new = next(wish for wish in named_wishes(persona) if wish not in trained_on)
+            name = PARTNER if novelty == PARTLY else unit_name(persona["facets"])
+            slices.append({INTERESTS: novelty, name: new})
             continue
         winner = held_out.products[column]
         found = {
             **{name: value for name, value in persona["facets"].items() if name != SECOND_INTEREST},
+            WISHES: wish,
             "category": winner["category"],
             "price": price_band(winner["price"], edges),
             "wants": _count_wants(persona["wants"]),
-            "kinds": _seen_kind(persona["wants"], winner, kinds),
-            "interests": "seen" if interests and _interests(persona) else "",
+            KINDS: _seen_kind(persona["wants"], winner, kinds),
+            INTERESTS: novelty,
         }
         slices.append({name: value for name, value in found.items() if value})
     return slices
-
-
-def is_headline(slices: Mapping[str, str]) -> bool:
-    """Whether a persona counts in the headline: one of an unseen interest does not."""
-    return slices.get("interests") != "unseen"
 
 
 def price_edges(prices: Iterable[float]) -> list[float]:
@@ -96,13 +99,20 @@ def price_band(price: float, edges: Sequence[float]) -> str:
 
 
 def slice_metrics(
-    base: Sequence[QueryRow], student: Sequence[QueryRow], resampling: Resampling
+    base: Sequence[QueryRow],
+    student: Sequence[QueryRow],
+    kinds: Sequence[str],
+    resampling: Resampling,
 ) -> Slices:
     """Both models' mean percentile in every slice, and the paired gain with its 95 % interval.
+
+    What is resampled: in the slice `kinds` kinds of product, in one of a single interest its
+    personas, in every other interests.
 
     Args:
         base: How the base model answered, a row a persona.
         student: The same personas, in the same order.
+        kinds: The kind of product that each persona's teacher chose, "" where it is not known.
         resampling: Of the intervals.
     """
     members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -112,26 +122,47 @@ def slice_metrics(
     percentiles = np.array(
         [[one["percentile"], other["percentile"]] for one, other in zip(base, student, strict=True)]
     )
-    return {
-        name: {value: _numbers(percentiles[values[value]], resampling) for value in sorted(values)}
-        for name, values in members.items()
-    }
+    alone = [row["persona_id"] for row in base]
+    by_kind = [kind or persona for kind, persona in zip(kinds, alone, strict=True)]
+    clusters = {KINDS: by_kind, **dict.fromkeys(CLUSTERS, alone)}
+    by_interest = units(base)
+    found: Slices = {}
+    for name, values in members.items():
+        unit = clusters.get(name, by_interest)
+        found[name] = {
+            value: _numbers(percentiles[rows], [unit[row] for row in rows], resampling)
+            for value, rows in sorted(values.items())
+        }
+    return found
 
 
-def _numbers(percentiles_N2: np.ndarray, resampling: Resampling) -> SliceNumbers:
+def chosen_kinds(held_out: HeldOut) -> list[str]:
+    """The winner's value of the attribute that matters most to each persona; "" without wants."""
+    winners = [held_out.products[column]["attributes"] for column in held_out.winner_Q]
+    mains = [main_attribute(persona["wants"]) or "" for persona in held_out.personas]
+    return [winner.get(main, "") for winner, main in zip(winners, mains, strict=True)]
+
+
+def _numbers(
+    percentiles_N2: np.ndarray, unit: Sequence[Hashable], resampling: Resampling
+) -> SliceNumbers:
     gains = percentiles_N2[:, 1] - percentiles_N2[:, 0]
     return {
         "n": len(percentiles_N2),
+        "clusters": count_clusters(gains, unit),
         "base": mean_of(percentiles_N2[:, 0]),
         "student": mean_of(percentiles_N2[:, 1]),
         "gain": mean_of(gains),
-        "ci95": interval_of(gains, resampling),
+        "ci95": interval_of(gains, unit, resampling),
     }
 
 
-def _interests(persona: PersonaRow) -> list[str]:
-    facets = persona["facets"]
-    return [facets[name] for name in (INTEREST, SECOND_INTEREST) if facets.get(name)]
+def _novelty(persona: PersonaRow, trained_on: Set[str]) -> str:
+    """Whether training saw what the persona is about; "" where nothing is known of that."""
+    wishes = set(named_wishes(persona))
+    if not wishes or not trained_on:
+        return ""
+    return SEEN if wishes <= trained_on else PARTLY if wishes & trained_on else UNSEEN
 
 
 def _count_wants(wants: Mapping[str, float]) -> str:

@@ -1,24 +1,27 @@
-"""Means, intervals and paired tests as the evaluation reports them: null where none can be told."""
+"""Means, intervals and paired tests as the evaluation reports them: null where none can be told.
 
-from collections.abc import Sequence
+N values; a unit is the name of a value's cluster, such as a persona's interest.
+"""
+
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.metrics import (
-    bootstrap_interval,
-    bootstrap_means,
+from retrieval.resampling import (
+    cluster_weights,
     quantile_interval,
+    resampled_means,
     sign_flip_p_value,
 )
 
 Floats = NDArray[np.floating]
 Values = Sequence[float] | Floats
+Units = Sequence[Hashable]
 
-
-FEWEST = 5  # values that an interval needs
+FEWEST = 10  # clusters that an interval or a test needs
 
 
 @dataclass(frozen=True)
@@ -34,43 +37,52 @@ class Resampling:
 
 def mean_of(values: Values) -> float | None:
     """The mean of the values that are not NaN; None where there is none."""
-    known = _known(values)
+    array = _array(values)
+    known = array[~np.isnan(array)]
     return float(known.mean()) if len(known) else None
 
 
-def interval_of(values: Values, resampling: Resampling) -> list[float] | None:
-    """The mean's 95 % interval, NaN left out; None below five values.
+def count_clusters(values: Values, units: Units) -> int:
+    """How many clusters the values that are not NaN come from."""
+    return len(set(_known(values, units)[1]))
+
+
+def interval_of(values: Values, units: Units, resampling: Resampling) -> list[float] | None:
+    """The mean's 95 % interval, clusters resampled, NaN left out; None below ten clusters.
 
     What a bootstrap of fewer gives is far too narrow: of two it is the range between them.
     """
-    known = _known(values)
-    if len(known) < FEWEST:
+    known, theirs = _known(values, units)
+    if len(set(theirs)) < FEWEST:
         return None
-    return bootstrap_interval(known, resampling.samples, resampling.seed)
+    weights_SN = cluster_weights(theirs, resampling.samples, resampling.seed)
+    return quantile_interval(resampled_means(known[:, None], weights_SN)[:, 0])
 
 
-def p_value_of(differences: Values, resampling: Resampling) -> float | None:
-    """Of the paired permutation test, two-sided, NaN left out; None without differences."""
-    known = _known(differences)
-    if not len(known):
+def p_value_of(differences: Values, units: Units, resampling: Resampling) -> float | None:
+    """Of the paired permutation test, two-sided, NaN left out; None below ten clusters."""
+    known, theirs = _known(differences, units)
+    if len(set(theirs)) < FEWEST:
         return None
-    return sign_flip_p_value(known, resampling.permutations, resampling.seed)
+    return sign_flip_p_value(known, theirs, resampling.permutations, resampling.seed)
 
 
 def gap_closed(
-    base: Values, student: Values, ceiling: Values, resampling: Resampling
+    base: Values, student: Values, ceiling: Values, units: Units, resampling: Resampling
 ) -> dict[str, Any]:
     """(student - base) / (ceiling - base) of the means, with its 95 % interval.
 
-    The three are paired; personas are resampled, each with all three values. Both None where the
-    ceiling is not above the base, the interval also where that is so in some resample.
+    The three are paired; each persona that is drawn brings all three values. Both None where the
+    ceiling is not above the base, the interval also where that is so in some resample, and below
+    ten clusters.
     """
     table_N3 = np.stack([_array(base), _array(student), _array(ceiling)], axis=1)
     if not len(table_N3):
         return {"share": None, "ci95": None}
     share = _share(table_N3.mean(axis=0)[None])[0]
-    draws = _share(bootstrap_means(table_N3, resampling.samples, resampling.seed))
-    sure = len(table_N3) >= FEWEST and not np.isnan(draws).any()
+    weights_SN = cluster_weights(units, resampling.samples, resampling.seed)
+    draws = _share(resampled_means(table_N3, weights_SN))
+    sure = len(set(units)) >= FEWEST and not np.isnan(draws).any()
     return {
         "share": None if np.isnan(share) else float(share),
         "ci95": quantile_interval(draws) if sure else None,
@@ -88,6 +100,8 @@ def _array(values: Values) -> NDArray[np.float64]:
     return np.asarray(values, dtype=np.float64)
 
 
-def _known(values: Values) -> NDArray[np.float64]:
+def _known(values: Values, units: Units) -> tuple[NDArray[np.float64], list[Hashable]]:
+    """The values that are not NaN, and their units."""
     array = _array(values)
-    return array[~np.isnan(array)]
+    rows = np.flatnonzero(~np.isnan(array)).tolist()
+    return array[rows], [units[row] for row in rows]

@@ -34,8 +34,9 @@ def write_slices(slices: Slices) -> None:
         for value, numbers in values.items():
             means = (numbers["base"], numbers["student"], numbers["gain"])
             cells = [_cell(number) for number in (*means, *(numbers["ci95"] or (None, None)))]
-            rows.append([name, value, numbers["n"], *cells])
-    _write(SLICES_FILE, ["slice", "value", "n", "base", "student", "gain", "low", "high"], rows)
+            rows.append([name, value, numbers["n"], numbers["clusters"], *cells])
+    header = ["slice", "value", "n", "clusters", "base", "student", "gain", "low", "high"]
+    _write(SLICES_FILE, header, rows)
 
 
 def write_calibration(rows: Iterable[CalibrationRow]) -> None:

@@ -1,5 +1,5 @@
 import math
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -264,86 +264,3 @@ def test_map_by_hand():
     # Truths at ranks 1 and 4: (1/1 + 2/4) / 2.
     scores_QC, hits_QC = np.array([[4.0, 3, 2, 1]]), np.array([[True, False, False, True]])
     assert metrics.mean_average_precision(scores_QC, hits_QC) == pytest.approx(0.75)
-
-
-def test_bootstrap_interval_covers_a_known_mean_about_95_times_in_100():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for seed in range(200):
-        low, high = metrics.bootstrap_interval(rng.normal(3.0, 2.0, 60), 400, seed)
-        covered += low <= 3.0 <= high
-    # 200 draws of a share of 0.95 spread by 0.015; the percentile interval is a little narrow.
-    assert 0.90 <= covered / 200 <= 0.99
-
-
-def test_bootstrap_interval_is_about_as_wide_as_theory_says():
-    values = np.random.default_rng(1).normal(0, 1, 400)
-    low, high = metrics.bootstrap_interval(values, 4000, 0)
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(400), rel=0.08)
-    assert low < values.mean() < high
-
-
-def test_bootstrap_interval_follows_from_its_seed():
-    values = [0.1, 0.7, 0.4, 0.9]
-    first, again, other = (metrics.bootstrap_interval(values, 300, seed) for seed in (4, 4, 5))
-    assert first == again != other
-    assert metrics.bootstrap_interval([0.3], 100, 0) == [0.3, 0.3]
-
-
-def test_nothing_has_no_interval():
-    assert np.isnan(metrics.bootstrap_interval([], 100, 0)).all()
-
-
-def test_the_interval_of_differences_is_paired():
-    """Two models that share nearly all their noise differ more surely than each is known."""
-    rng = np.random.default_rng(0)
-    base = rng.normal(0, 1, 100)
-    student = base + 0.1 + rng.normal(0, 0.01, 100)
-    low, high = metrics.bootstrap_interval(student - base, 2000, 0)
-    assert 0.09 < low < high < 0.11
-    pairs = metrics.bootstrap_means(np.stack([base, student], axis=1), 2000, 0)
-    assert pairs.shape == (2000, 2)
-    np.testing.assert_allclose(
-        metrics.quantile_interval(pairs[:, 1] - pairs[:, 0]), [low, high], atol=1e-12
-    )
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 10])
-@pytest.mark.parametrize("levels", [3, 1000])
-def test_the_exact_permutation_test_counts_every_pattern_of_signs(count, levels):
-    """With few levels many sign patterns have equal means: these count as far out as the seen."""
-    rng = np.random.default_rng(count + levels)
-    sevenths = [int(value) for value in rng.integers(-levels, 2 * levels, count)]
-    sums = [
-        abs(sum(sign * value for sign, value in zip(signs, sevenths, strict=True)))
-        for signs in product((1, -1), repeat=count)
-    ]
-    expected = sum(total >= sums[0] for total in sums) / 2**count
-    assert metrics.sign_flip_p_value(np.array(sevenths) / 7, 2**count, 0) == expected
-
-
-def test_the_sampled_permutation_test_is_near_the_exact_one():
-    differences = np.random.default_rng(5).normal(0.25, 1, 14)
-    exact = metrics.sign_flip_p_value(differences, 2**14, 0)
-    sampled = metrics.sign_flip_p_value(differences, 10_500, 0)
-    # A share p of 10,500 draws spreads by sqrt(p (1 - p) / 10,500).
-    assert exact != sampled == pytest.approx(exact, abs=4 * math.sqrt(exact / 10_500))
-    assert sampled == metrics.sign_flip_p_value(differences, 10_500, 0)
-
-
-def test_p_values_by_hand():
-    # Of the 8 sign patterns of 1, 2, 3 the two with equal signs are as far out.
-    assert metrics.sign_flip_p_value([1.0, 2.0, 3.0], 100, 0) == 2 / 8
-    assert metrics.sign_flip_p_value([0.5], 100, 0) == 1.0
-    assert metrics.sign_flip_p_value(np.zeros(5), 100, 0) == 1.0
-    assert metrics.sign_flip_p_value(np.ones(200), 999, 0) == 1 / 1000  # none is ever as far out
-    assert metrics.sign_flip_p_value([0.1, 0.2, -0.3], 100, 0) == 1.0  # 0 but for rounding
-    assert math.isnan(metrics.sign_flip_p_value([], 100, 0))
-
-
-def test_p_values_are_uniform_where_there_is_no_difference():
-    rng = np.random.default_rng(2)
-    values = [metrics.sign_flip_p_value(rng.normal(0, 1, 30), 499, seed) for seed in range(400)]
-    # A share of 0.05 of 400 spreads by 0.011, of 0.5 by 0.025.
-    assert np.mean(np.array(values) <= 0.05) == pytest.approx(0.05, abs=0.044)
-    assert np.mean(np.array(values) <= 0.5) == pytest.approx(0.5, abs=0.1)

@@ -1,6 +1,7 @@
 """The rule of a drop: worked by hand, and how often it blocks and lets through."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,8 +31,24 @@ def judge_one(difference_Q: np.ndarray, limit: float = LIMIT) -> Drop:
 
 def test_the_interval_by_hand() -> None:
     """Mean 2, s = 1, n = 3: 2 ± 4.3027 / √3, t of two degrees of freedom at 97.5 %."""
-    low, high = mean_interval(np.array([1.0, 2.0, 3.0]), 0.95)
-    assert (low, high) == pytest.approx((2 - 4.302652 / math.sqrt(3), 2 + 4.302652 / math.sqrt(3)))
+    for units in (range(3), ["one"] * 3):  # one cluster: the interval is about it
+        low, high = mean_interval(np.array([1.0, 2.0, 3.0]), units, 0.95)
+        half = 4.302652 / math.sqrt(3)
+        assert (low, high) == pytest.approx((2 - half, 2 + half))
+
+
+def test_the_interval_of_clusters_by_hand() -> None:
+    """Mean 3, sums of residuals -4 and 4: √(2 · 32) / 4 = 2, t of one degree of freedom 12.7062."""
+    low, high = mean_interval(np.array([1.0, 1.0, 7.0, 3.0]), ["a", "a", "b", "b"], 0.95)
+    assert (low, high) == pytest.approx((3 - 2 * 12.706205, 3 + 2 * 12.706205))
+
+
+def test_equal_clusters_have_the_t_interval_of_their_means() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(12, 7)) + rng.normal(size=(12, 1))
+    expected = stats.ttest_1samp(table.mean(axis=1), 0).confidence_interval(0.95)
+    got = mean_interval(table.ravel(), np.repeat(np.arange(12), 7).tolist(), 0.95)
+    assert got == pytest.approx((expected.low, expected.high))
 
 
 def test_the_interval_is_that_of_the_paired_t_test() -> None:
@@ -114,7 +131,7 @@ def test_slices_by_hand() -> None:
 
 
 def test_the_summary_says_how_much_and_how_sure() -> None:
-    drop = Drop("interest=golf", 25, 0.612, 0.88, -0.351, -0.184, 0.05)
+    drop = Drop("interest=golf", 25, 0.612, 0.88, -0.351, -0.184, 0.05, 1)
     assert drop.summary() == (
         "interest=golf: 61.2 % against 88.0 % (difference -35.1 to -18.4 points, n = 25, limit 5)"
     )
@@ -137,6 +154,30 @@ def test_equally_good_models_pass_in_all_but_a_few_trials(spread: float) -> None
         drops = judge(whole, 0.95)[0] + judge(slices, 0.95, 20)[0]
         blocked += any(drop.is_worse for drop in drops)
     assert blocked <= 10  # 5 %; the rule allows 2.5 % a family
+
+
+def test_equally_good_models_pass_though_personas_of_an_interest_go_together() -> None:
+    """Twenty interests that gain or lose some points each: by personas it blocks often."""
+    blocked = {"by interest": 0, "by persona": 0}
+    for trial in range(200):
+        rng = np.random.default_rng(trial)
+        units = np.repeat(np.arange(20), 16).tolist()
+        values = rng.normal(0, 0.06, 20).repeat(16) + heavy_tailed(rng, 320, 0.02)
+        whole = pair(values)
+        clustered = replace(whole, units_Q=units)
+        for name, one in (("by interest", clustered), ("by persona", whole)):
+            blocked[name] += judge([one], 0.95)[0][0].is_worse
+    assert blocked["by interest"] <= 10
+    assert blocked["by persona"] >= 30
+
+
+def test_personas_are_clustered_by_interest_and_one_interest_by_its_personas() -> None:
+    slices = [{"interest": name, "price": "low"} for name in ("golf", "golf", "art", "art")]
+    values = np.array([0.1, 0.2, 0.6, 0.7])
+    drops = {d.what: d for d in judge(slice_pairs(slices, values, values * 0, LIMIT), 0.95)[0]}
+    assert (drops["price=low"].queries, drops["price=low"].clusters) == (4, 2)
+    expected = mean_interval(values[:2], range(2), 1 - 0.05 / 3)
+    assert (drops["interest=golf"].low, drops["interest=golf"].high) == pytest.approx(expected)
 
 
 def test_a_real_drop_of_a_few_points_fails_in_nearly_all_trials() -> None:

@@ -8,7 +8,7 @@ from pipelines.pages.tables import LONGEST_TABLE
 
 
 def _slice(value, n, gain, low=math.nan, high=math.nan):
-    return SliceGain(value, n, None, None, gain, low, high)
+    return SliceGain(value, n, n, None, None, gain, low, high)
 
 
 def test_small_slices_do_not_stretch_the_axis():
@@ -22,6 +22,12 @@ def test_small_slices_do_not_stretch_the_axis():
 def test_an_axis_holds_zero_and_the_intervals():
     view = slice_tables({"price": [_slice("a", 40, -0.02, -0.13, -0.01), _slice("b", 30, -0.05)]})
     assert (view["scale"].low, view["scale"].high) == pytest.approx((-0.2, 0.0))
+
+
+def test_slices_wholly_below_zero_are_bad_news():
+    rows = [_slice("lost", 40, -0.1, -0.2, -0.01), _slice("unsure", 40, -0.1, -0.2, 0.01)]
+    view = slice_tables({"interest": rows, "price": [_slice("few", 3, -0.9)]})
+    assert view["bad_news"] == {"interest": rows[:1]}
 
 
 def test_the_tables_of_slices_stand_in_their_order():

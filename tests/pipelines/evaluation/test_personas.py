@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -66,6 +67,7 @@ def _held_out(*personas, winners):
 
 
 RESAMPLING = Resampling(500, 1000, 0)
+NUMBERS = itertools.count()
 
 
 def test_query_rows_by_hand():
@@ -119,8 +121,10 @@ def test_the_ten_first_finalists_are_worth_finding():
     assert gains_QC[1].tolist() == [0, 0, 0, 10, *[0] * 10]
 
 
-def _row(rank, percentile, within, ndcg=math.nan, tau=math.nan):
+def _row(rank, percentile, within, ndcg=math.nan, tau=math.nan, interest=""):
     return {
+        "persona_id": str(next(NUMBERS)),
+        "slices": {"interest": interest} if interest else {},
         "rank": rank,
         "percentile": percentile,
         "within_kind_percentile": within,
@@ -136,7 +140,9 @@ def test_summary_by_hand():
         _row(1.5, 0.9, 1.0, 0.3, -0.6),
         _row(11, 0.1, 0.0, 0.0, 1.0),
         _row(2, 0.7, 0.5, 0.2, 1.0),
-    ]
+    ] * 2
+    for number, row in enumerate(rows := [dict(row) for row in rows]):
+        row["persona_id"] = str(number)
     got = summarise(rows, RESAMPLING)
     low, high = got.pop("ci95")
     assert got == pytest.approx(
@@ -148,7 +154,8 @@ def test_summary_by_hand():
             "recall@10": 0.8,
             "ndcg@10": 0.4,
             "tau": 0.4,  # likewise
-            "n": 5,
+            "n": 10,
+            "clusters": 10,
         }
     )
     assert 0.1 <= low < 0.7 < high <= 1.0
@@ -163,7 +170,7 @@ def test_within_kind_is_null_where_nobody_has_wants():
 
 def test_the_summary_of_nobody_is_null():
     got = summarise([], RESAMPLING)
-    assert got.pop("n") == 0
+    assert got.pop("n") == got.pop("clusters") == 0
     assert set(got.values()) == {None}
 
 
@@ -175,19 +182,36 @@ def _models(**percentiles):
 
 
 def test_comparison_by_hand():
-    base, student = [0.2, 0.4, 0.6, 0.8, 0.5], [0.6, 0.8, 1.0, 0.8, 0.9]
-    rows = _models(base=base, student=student, ceiling=[1.0] * 5)
+    base, student = [0.2, 0.4, 0.6, 0.8, 0.5] * 2, [0.6, 0.8, 1.0, 0.8, 0.9] * 2
+    rows = _models(base=base, student=student, ceiling=[1.0] * 10)
     reworded = _models(base=[0.5], student=[0.4])
     got = compare(rows, reworded, RESAMPLING)
-    assert got["n"] == 5
-    assert got["gain"] == pytest.approx(0.32)  # 0.4 four times, and 0
+    assert (got["n"], got["clusters"]) == (10, 10)
+    assert got["gain"] == pytest.approx(0.32)  # 0.4 eight times, and 0 twice
     assert 0.1 < got["ci95"][0] < 0.32 < got["ci95"][1] <= 0.4
-    assert got["p_value"] == pytest.approx(2 * 2 / 32)  # equal signs, whatever that of 0
+    assert got["p_value"] == pytest.approx(8 / 1001, abs=8 / 1001)  # 2 * 4 patterns of 1,024
     assert got["gap_closed"] == pytest.approx((0.82 - 0.5) / (1 - 0.5))
     assert got["gap_closed_ci95"][0] < 0.64 < got["gap_closed_ci95"][1] < 1
     assert got["paraphrased_gain"] == pytest.approx(-0.1)
-    assert got["paraphrased_ci95"] is None  # of one persona
+    assert got["paraphrased_ci95"] is got["paraphrased_p_value"] is None  # of one persona
     assert got["within_kind_gain"] is got["within_kind_ci95"] is got["tau_gain"] is None
+
+
+@pytest.mark.parametrize(("interests", "claimed"), [(9, False), (10, True)])
+def test_below_ten_interests_nothing_is_claimed_however_many_personas(interests, claimed):
+    def rows(high):
+        return [
+            _row(1, high + 0.01 * (n % 7), 0.5 + high / 2, interest=f"i{n % interests}")
+            for n in range(200)
+        ]
+
+    models = {"base": rows(0.3), "student": rows(0.5), "ceiling": rows(0.9)}
+    got = compare(models, models, RESAMPLING)
+    assert (got["n"], got["clusters"]) == (200, interests)
+    keys = ("ci95", "p_value", "within_kind_ci95", "gap_closed_ci95", "paraphrased_ci95",
+            "paraphrased_p_value")  # fmt: skip
+    assert [got[key] is not None for key in keys] == [claimed] * len(keys)
+    assert (summarise(models["base"], RESAMPLING)["ci95"] is not None) == claimed
 
 
 @pytest.mark.parametrize("ceiling", [{}, {"ceiling": [0.1, 0.3]}])
@@ -201,7 +225,7 @@ def test_no_gap_is_closed_without_a_ceiling_above_the_base(ceiling):
 def test_the_comparison_of_nobody_is_null():
     nobody = _models(base=[], student=[], ceiling=[])
     got = compare(nobody, nobody, RESAMPLING)
-    assert got.pop("n") == 0
+    assert got.pop("n") == got.pop("clusters") == 0
     assert set(got.values()) == {None}
 
 

@@ -124,8 +124,9 @@ def project(tmp_path, monkeypatch):
     )
     CYCLES_FILE.write_text("cycle,percentile,share\nbase,0.00,0.38\nbase,0.50,0.62\n")
     SLICES_FILE.write_text(
-        "slice,value,n,base,student,gain,low,high\n"
-        "interests,unseen,33,0.7,0.72,0.02,-0.034,0.0712\nown <b>,few,2,,,-0.4567,,\n"
+        "slice,value,n,clusters,base,student,gain,low,high\n"
+        "interests,unseen,33,12,0.7,0.72,0.02,-0.034,0.0712\nown <b>,few,2,1,,,-0.4567,,\n"
+        "interest,long <i>baths,31,31,0.7,0.6,-0.1,-0.155,-0.045\n"
     )
     CALIBRATION_FILE.write_text(
         "model,difference,share,n\nstudent,0.1,0.6432,40\nstudent,0.2,0.9,20\nstudent,0.3,1,1\n"
@@ -183,8 +184,9 @@ SAID = (
     "33 of them stand among the slices",
     "student, distilled 95.1 99.3 93.2 100.0",
     "chance 0.2 1.7 - -",
-    "unseen 33 +2.0 -3.4 to +7.1 70.0 → 72.0",
-    "few 2 ◂ -45.7 - → -",
+    "unseen 33 / 12 +2.0 -3.4 to +7.1 70.0 → 72.0",
+    "few 2 / 1 ◂ -45.7 - → -",
+    "by interest: long <i>baths , -10.0 points (-15.5 to -4.5, 31 personas)",
     "0.100 64.3",
     "90 % in the top 50 %",
     "62 % in the top 50 %",

@@ -41,12 +41,12 @@ def test_histograms_keep_the_order_of_the_file():
 
 def test_slices_come_in_the_readers_order_and_by_gain():
     SLICES_FILE.write_text(
-        "slice,value,n,base,student,gain,low,high\n"
-        "own,x,3,,,0.5,,\n"
-        "price,low,9,0.5,0.6,0.1,-0.1,0.3\n"
-        "price,high,9,0.5,0.8,0.3,0.2,0.4\n"
-        "price,nobody,0,,,,,\n"
-        "interests,unseen,9,0.5,0.6,0.1,0.0,0.2\n"
+        "slice,value,n,clusters,base,student,gain,low,high\n"
+        "own,x,3,1,,,0.5,,\n"
+        "price,low,90,12,0.5,0.4,-0.1,-0.3,-0.1\n"
+        "price,high,90,12,0.5,0.8,0.3,0.2,0.4\n"
+        "price,nobody,0,0,,,,,\n"
+        "interests,unseen,90,12,0.5,0.6,0.1,0.0,0.2\n"
     )
     slices = read_slices()
     assert list(slices) == ["interests", "price", "own"]
@@ -54,8 +54,14 @@ def test_slices_come_in_the_readers_order_and_by_gain():
     assert [row.value for row in slices["price"]] == ["high", "low"]  # who has no gain is left out
     (own,) = slices["own"]
     assert own.base is None
-    assert own.gain == 0.5
+    assert (own.gain, own.n, own.clusters) == (0.5, 3, 1)
     assert math.isnan(own.low)
+    assert [row.is_bad_news for rows in slices.values() for row in rows] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_bins_without_pairs_are_left_out():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.evaluation.slices import (
-    is_headline,
+    chosen_kinds,
     price_band,
     price_edges,
     slice_metrics,
@@ -12,6 +12,7 @@ from pipelines.evaluation.slices import (
 )
 from pipelines.evaluation.statistics import Resampling
 from pipelines.held_out.winners import HeldOut
+from retrieval.slices import is_headline, unit_of
 
 RESAMPLING = Resampling(300, 100, 0)
 NAN = float("nan")
@@ -24,7 +25,7 @@ def _product(number, split="test", price=NAN, category="", **attributes):
 
 def _persona(split="test", wants=None, **facets):
     named = {name.replace("_", " "): value for name, value in facets.items()}
-    return {"persona_id": "u", "split": split, "wants": wants or {}, "facets": named}
+    return {"persona_id": "u", "split": split, "wants": wants or {}, "facets": named, "text": "?"}
 
 
 TRAINING = [
@@ -40,6 +41,11 @@ PRODUCTS = [
     _product(4, "base", kind="kite", color="blue"),
     _product(5, "val", kind="kite", color="gold"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _vectors(monkeypatch):
+    monkeypatch.setattr(HeldOut, "persona_vectors", lambda self: np.eye(len(self.personas), 4))
 
 
 def _slices(persona, winner=0, products=PRODUCTS, training=TRAINING):
@@ -76,14 +82,35 @@ def test_a_persona_without_facets_or_wants_has_what_its_choice_tells():
     ("facets", "interest"),
     [
         ({"interest": "opera", "relation": "boss"}, "opera"),  # validation is no training
-        ({"interest": "tea", "second_interest": "opera"}, "opera"),
-        ({"interest": "stars", "second_interest": "tea"}, "stars"),
+        ({"interest": "stars", "second_interest": "opera"}, "stars"),
     ],
 )
-def test_whoever_has_an_unseen_interest_stands_in_no_other_slice(facets, interest):
+def test_whoever_has_unseen_interests_stands_in_no_other_slice(facets, interest):
     found = _slices(_persona(wants={"kind=mug": 1.0}, **facets))
     assert found == {"interests": "unseen", "interest": interest}
     assert not is_headline(found)
+
+
+@pytest.mark.parametrize(
+    "facets",
+    [
+        {"interest": "tea", "second_interest": "opera"},
+        {"interest": "opera", "second_interest": "yoga"},
+    ],
+)
+def test_an_unseen_interest_with_a_seen_one_is_neither_unseen_nor_in_the_headline(facets):
+    found = _slices(_persona(**facets))
+    assert found == {"interests": "partly unseen", "unseen interest, with a seen one": "opera"}
+    assert not is_headline(found)
+    assert unit_of(found)
+
+
+def test_a_situation_stands_for_an_interest_where_there_is_none():
+    training = [_persona("train", situation="picnic")]
+    seen = _slices(_persona(situation="picnic"), training=training)
+    assert (seen["interests"], unit_of(seen)) == ("seen", "situation=picnic")
+    unseen = _slices(_persona(situation="wedding", age="70"), training=training)
+    assert unseen == {"interests": "unseen", "situation": "wedding"}
 
 
 def test_an_interest_that_came_second_in_training_is_seen():
@@ -165,29 +192,55 @@ def test_edges_part_the_prices_and_each_is_in_its_band():
             assert band.startswith("top") == bool(edges and price >= edges[-1])
 
 
-def _row(percentile, **slices):
-    return {"percentile": percentile, "slices": slices}
+def _row(percentile, number=0, **slices):
+    return {"persona_id": f"u{number}", "percentile": percentile, "slices": slices}
 
 
 def test_slice_metrics_by_hand():
-    base = [_row(0.5, interest="tea", kinds="seen"), _row(0.7, interest="tea"), _row(0.2)]
-    base += [_row(0.1, kinds="seen")] * 5
+    base = [_row(0.5, 0, interest="tea", kinds="seen"), _row(0.7, 1, interest="tea"), _row(0.2, 2)]
+    base += [_row(0.1, 3 + number, kinds="seen") for number in range(12)]
     student = [{**row, "percentile": row["percentile"] + 0.1} for row in base]
     student[1]["percentile"] = 0.4
-    found = slice_metrics(base, student, RESAMPLING)
+    found = slice_metrics(base, student, [""] * len(base), RESAMPLING)
     assert set(found) == {"interest", "kinds"}
     tea = found["interest"]["tea"]
     assert tea.pop("ci95") is None  # of two
-    assert tea == pytest.approx({"n": 2, "base": 0.6, "student": 0.5, "gain": -0.1})
+    assert tea == pytest.approx({"n": 2, "clusters": 2, "base": 0.6, "student": 0.5, "gain": -0.1})
     seen = found["kinds"]["seen"]
-    assert seen["n"] == 6
+    assert (seen["n"], seen["clusters"]) == (13, 13)
     assert seen["ci95"] == pytest.approx([0.1, 0.1])  # every gain is 0.1
 
 
+def test_slices_resample_interests_kinds_and_of_one_interest_its_personas():
+    rng = np.random.default_rng(0)
+    interests = [f"i{number % 12}" for number in range(120)]
+    kinds = [f"k{number % 9}" for number in range(120)]
+    base = [
+        _row(0.5, number, interest=interest, price="low", kinds="unseen")
+        for number, interest in enumerate(interests)
+    ]
+    student = [{**row, "percentile": 0.5 + rng.normal(0, 0.1)} for row in base]
+    found = slice_metrics(base, student, kinds, RESAMPLING)
+    assert found["price"]["low"]["clusters"] == 12
+    assert found["price"]["low"]["ci95"] is not None
+    assert found["kinds"]["unseen"]["clusters"] == 9
+    assert found["kinds"]["unseen"]["ci95"] is None  # fewer than ten kinds
+    assert found["interest"]["i3"]["clusters"] == found["interest"]["i3"]["n"] == 10
+    assert found["interest"]["i3"]["ci95"] is not None
+
+
+def test_the_kind_that_was_chosen_is_that_of_the_attribute_that_matters_most():
+    personas = [_persona(wants={"kind=mug": 1.0}), _persona(wants={"color=red": 1.0}), _persona()]
+    held = [product for product in PRODUCTS if product["split"] == "test"]
+    assert chosen_kinds(HeldOut(personas, held, np.array([1, 1, 1]))) == ["kite", "red", ""]
+
+
 def test_slices_of_nobody():
-    assert slice_metrics([], [], RESAMPLING) == {}
+    assert slice_metrics([], [], [], RESAMPLING) == {}
 
 
 def test_an_unknown_percentile_is_reported_as_null():
-    found = slice_metrics([_row(math.nan, a="x")], [_row(0.5, a="x")], RESAMPLING)
-    assert found["a"]["x"] == {"n": 1, "base": None, "student": 0.5, "gain": None, "ci95": None}
+    found = slice_metrics([_row(math.nan, a="x")], [_row(0.5, a="x")], [""], RESAMPLING)
+    assert found["a"]["x"] == {
+        "n": 1, "clusters": 0, "base": None, "student": 0.5, "gain": None, "ci95": None
+    }  # fmt: skip

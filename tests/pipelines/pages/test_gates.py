@@ -17,7 +17,7 @@ def view_of(measure, passed=True):
 
 
 def drop(what="x", difference=-0.1, limit=0.05):
-    return Drop(what, 30, 0.5 + difference, 0.5, difference - 0.02, difference + 0.02, limit)
+    return Drop(what, 30, 0.5 + difference, 0.5, difference - 0.02, difference + 0.02, limit, 30)
 
 
 @pytest.mark.parametrize("measure", [V, TAU, SHARE, RECALL])

@@ -10,15 +10,15 @@ from validation.retrieval_champion import Regression, Uncompared
 from validation.retrieval_drops import Drop, SliceDrop
 
 BASE = [
-    Drop("mean percentile", 768, 0.965, 0.806, 0.141, 0.177, math.inf),
-    Drop("recall@10", 768, 0.643, 0.219, 0.377, 0.472, math.inf),
+    Drop("mean percentile", 768, 0.965, 0.806, 0.141, 0.177, math.inf, 20),
+    Drop("recall@10", 768, 0.643, 0.219, 0.377, 0.472, math.inf, 20),
 ]
 SLICES = [
-    SliceDrop(Drop("interest=long baths", 98, 0.75, 0.803, -0.137, 0.029, 0.05), 0.8, 0.6),
-    SliceDrop(Drop("interest=golf", 25, 0.5, 0.45, 0.02, 0.08, 0.05), 0.55, 0.6),
+    SliceDrop(Drop("interest=long baths", 98, 0.75, 0.803, -0.137, 0.029, 0.05, 1), 0.8, 0.6),
+    SliceDrop(Drop("interest=golf", 25, 0.5, 0.45, 0.02, 0.08, 0.05, 1), 0.55, 0.6),
 ]
-WORSE = Drop("mean percentile", 768, 0.9, 0.965, -0.08, -0.05, 0.01)
-EQUAL = Drop("caption recall@1", 600, 0.978, 0.981, -0.02, 0.014, 0.05)
+WORSE = Drop("mean percentile", 768, 0.9, 0.965, -0.08, -0.05, 0.01, 20)
+EQUAL = Drop("caption recall@1", 600, 0.978, 0.981, -0.02, 0.014, 0.05, 600)
 GOOD = judged(result("metrics.recall", RECALL), notes=["no champion to compare with: floors only"])
 BAD = judged(result("metrics.recall", RECALL, passed=False), fault("champion.no_drop", "a drop"))
 
@@ -78,7 +78,7 @@ def test_slices_keep_their_order_and_say_why_they_fail():
     assert "interest: golf below the floor, 0.6 25" in text
     assert text.index("long baths") < text.index("golf")
     assert "of 2 judged 1" in text
-    lost = Drop("interest=art", 40, 0.7, 0.9, -0.25, -0.15, 0.05)
+    lost = Drop("interest=art", 40, 0.7, 0.9, -0.25, -0.15, 0.05, 1)
     text = text_of(BAD, **beside(EQUAL, slices=[lost]))
     assert "interest: art fails 40 -20.0" in text
 
@@ -93,7 +93,7 @@ def test_a_champion_that_could_not_be_compared_with_is_told():
 
 
 def test_what_people_wrote_stays_text():
-    slices = [SliceDrop(Drop(f"interest={EVIL}", 98, 0.75, 0.8, -0.1, 0.0, 0.05), 0.8, 0.6)]
+    slices = [SliceDrop(Drop(f"interest={EVIL}", 98, 0.75, 0.8, -0.1, 0.0, 0.05, 1), 0.8, 0.6)]
     html = page_of(judged(fault(EVIL, EVIL, EVIL, EVIL), notes=[EVIL]), slices=slices)
     page = Page(html)
     assert html.count("<script") == 0
@@ -104,7 +104,7 @@ def test_what_people_wrote_stays_text():
 
 @pytest.mark.parametrize("value", [math.nan, 0.5])
 def test_what_is_unknown_is_left_out(value):
-    base = [Drop("mean percentile", 30, value, 0.5, value, value, math.inf)]
+    base = [Drop("mean percentile", 30, value, 0.5, value, value, math.inf, 10)]
     text = text_of(base=base, slices=[])
     assert "nan" not in text
     text = text_of(base=[], slices=[])
