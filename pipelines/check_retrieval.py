@@ -1,7 +1,7 @@
 """Stage `check_retrieval`: judge the student by its evaluation and beside the champion.
 
-reports/queries.parquet, metrics/evaluate.json, data/catalog, data/personas.parquet, data/vectors,
-models/student; the registry's champion, if there is one
+reports/{queries,concept_queries}.parquet, metrics/evaluate.json, data/catalog,
+data/personas.parquet, data/vectors, models/student; the registry's champion, if there is one
     -> metrics/retrieval_verdict.json (the verdict),
        reports/retrieval/ (index.html: the verdict, with what was compared; data_docs/)
 

@@ -2,9 +2,9 @@
 
 models/student/, models/concepts/, data/vectors/, data/tournaments.parquet,
 data/held_out_groups.parquet, the catalogue
-    -> metrics/evaluate.json, data/runs/evaluate.json, and in reports/: queries.parquet, slices.csv,
-       calibration.csv, percentiles.csv, percentiles_by_cycle.csv, worst.json, and evaluation.html,
-       which shows it all
+    -> metrics/evaluate.json, data/runs/evaluate.json, and in reports/: queries.parquet,
+       concept_queries.parquet, slices.csv, calibration.csv, percentiles.csv,
+       percentiles_by_cycle.csv, worst.json, and evaluation.html, which shows it all
 
 docs/evaluation.md says what each number means.
 
@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.evaluation.captions import caption_metrics
-from pipelines.evaluation.concepts import concept_metrics
+from pipelines.evaluation.concepts import ask_about_concepts
 from pipelines.evaluation.groups import calibrate, read_groups
 from pipelines.evaluation.personas import (
     Reader,
@@ -43,6 +43,7 @@ from pipelines.run.params import Params, load_params
 from pipelines.run.paths import (
     BASE,
     CALIBRATION_FILE,
+    CONCEPT_QUERIES_FILE,
     CONCEPTS,
     CYCLES_FILE,
     EVALUATION,
@@ -63,6 +64,7 @@ from retrieval.compute import make_repeatable, resolve_device
 from retrieval.slices import is_headline
 from retrieval.storage.files import sha256_file, sha256_folder, write_json
 from retrieval.storage.schema import (
+    CONCEPT_QUERIES,
     PERSONAS,
     PRODUCTS,
     QUERIES,
@@ -72,8 +74,8 @@ from retrieval.storage.schema import (
 )
 
 TABLES = (
-    EVALUATION, QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE, PERCENTILES_FILE, CYCLES_FILE,
-    WORST_FILE,
+    EVALUATION, QUERIES_FILE, CONCEPT_QUERIES_FILE, SLICES_FILE, CALIBRATION_FILE,
+    PERCENTILES_FILE, CYCLES_FILE, WORST_FILE,
 )  # fmt: skip
 READERS = ("base", "text", "student")  # the models that read a persona's words
 
@@ -154,9 +156,9 @@ def main() -> None:
         metrics = persona_metrics(rows, paraphrased, chosen_kinds(held_out), resampling)
         slices = metrics.pop("slices")
         metrics["caption"] = caption_metrics(held_out.products)
-        metrics["concept"] = concept_metrics(
-            held_out.products, resolve_device(params.compute.device)
-        )
+        asked = ask_about_concepts(held_out.products, resolve_device(params.compute.device))
+        metrics["concept"] = asked.summarise(resampling) if asked else None
+        write_rows(CONCEPT_QUERIES_FILE, asked.rows() if asked else [], CONCEPT_QUERIES)
         write_json(EVALUATION, {**metrics, "slices": slices})
         everything = [*rows.values(), *paraphrased.values()]
         write_rows(QUERIES_FILE, [row for model in everything for row in model], QUERIES)

@@ -3,7 +3,8 @@
 Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet,
          data/vectors/texts/{personas,captions}.parquet, data/catalog/,
          data/personas.parquet, data/tournaments.parquet, models/concepts/,
-         metrics/{evaluate,retrieval_verdict,labels/<cycle>}.json, reports/queries.parquet,
+         metrics/{evaluate,retrieval_verdict,labels/<cycle>}.json,
+         reports/{queries,concept_queries}.parquet,
          data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
 Outputs: models/registered.json; a version in the MLflow registry
 
@@ -22,6 +23,7 @@ from pipelines.run.params import Params, Teacher, load_params
 from pipelines.run.paths import (
     BASE,
     CAPTION_VECTORS,
+    CONCEPT_QUERIES_FILE,
     CONCEPTS,
     EVALUATION,
     PERSONA_VECTORS,
@@ -69,6 +71,7 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
         personas=PERSONAS_FILE,
         tournaments=TOURNAMENTS_FILE,
         queries=QUERIES_FILE,
+        concept_queries=CONCEPT_QUERIES_FILE,
         concepts=CONCEPTS,
         metrics=EVALUATION,
         verdicts=_verdicts(params),

@@ -5,6 +5,7 @@ vectors/{student,base}.parquet     of the catalogue's pictures
 vectors/{queries,captions}.parquet of the queries' texts and the held-out products' captions
 products.parquet            the catalogue, with thumbnails
 queries.parquet             what held-out personas want: the truth that versions are compared by
+concept_queries.parquet     how the evaluation's concepts were found; not in older bundles
 concepts/<name>/            the evaluation's concepts; no tenant sees them
 verdicts/labels_<cycle>.json, verdicts/retrieval.json
 metrics.json  lineage.json  MODEL_CARD.md  format_version  SHA256SUMS
@@ -148,6 +149,11 @@ class Bundle:
         columns = _QUERIES_2 if _read_format(self.folder) == "2" else QUERIES
         rows = schema.read_rows(self.folder / "queries.parquet", columns)
         return [HeldOutQuery(**row) for row in rows]
+
+    def read_concept_queries(self) -> list[schema.ConceptQueryRow]:
+        """How queries about concepts were answered; [] where the bundle does not say."""
+        path = self.folder / "concept_queries.parquet"
+        return schema.read_rows(path, schema.CONCEPT_QUERIES) if path.exists() else []
 
 
 def bundle_digest(folder: Path) -> str:

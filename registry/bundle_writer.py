@@ -34,6 +34,7 @@ class BundleSources:
     personas: Path  # their texts
     tournaments: Path  # what they chose
     queries: Path  # how that was evaluated, for its slices
+    concept_queries: Path  # how concepts were
     concepts: Path  # a folder per concept; may be missing
     metrics: Path
     verdicts: Mapping[str, Path]  # labels_<cycle>, retrieval
@@ -80,6 +81,8 @@ def _copy_files(draft: Path, sources: BundleSources, product_ids: list[str]) -> 
         Verdict.model_validate(read_json(path))
         shutil.copyfile(path, draft / "verdicts" / f"{name}.json")
     shutil.copyfile(sources.metrics, draft / "metrics.json")
+    schema.read_table(sources.concept_queries, schema.CONCEPT_QUERIES)  # it is what it is called
+    shutil.copyfile(sources.concept_queries, draft / "concept_queries.parquet")
 
 
 def _copy_folder(source: Path, target: Path) -> None:

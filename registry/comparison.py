@@ -27,8 +27,9 @@ from registry.versions import Version
 from retrieval.captions import caption_ranks
 from retrieval.metrics import percentile, rank_of, rank_within
 from retrieval.storage.files import sha256_file
+from retrieval.storage.schema import ConceptQueryRow
 from retrieval.wants import admitted
-from validation.retrieval_champion import Answers, Comparison, Uncompared
+from validation.retrieval_champion import CONCEPTS, Answers, Comparison, OnConcepts, Uncompared
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder
@@ -59,6 +60,7 @@ class Candidate:
     images_PD: Vectors
     model: Path  # its folder: whether the champion reads texts as it does
     picture: Callable[[str], bytes]  # a product's picture, for a champion that does not know it
+    concepts: Sequence[ConceptQueryRow] = ()  # how it found the evaluation's subjects
 
 
 def compare_with(champion: Version, candidate: Callable[[], Candidate]) -> Comparison | Uncompared:
@@ -99,7 +101,41 @@ def compare(candidate: Candidate, champion: Bundle, version: int) -> Comparison:
         slices_Q=[query.slices for query in candidate.queries],
         candidate=candidate_answers,
         reference=champion_answers,
+        concepts=compare_concepts(candidate.concepts, champion.read_concept_queries()),
     )
+
+
+def compare_concepts(
+    ours: Sequence[ConceptQueryRow], theirs: Sequence[ConceptQueryRow]
+) -> list[OnConcepts]:
+    """Both versions' recorded answers to the same queries; none where the subjects are others.
+
+    A concept is learned from photos that no bundle carries, so a champion is not asked anew.
+    """
+    asked = {row["subjects_sha256"] for row in (*ours, *theirs)}
+    if len(asked) != 1:
+        return []
+    known = {row["row_id"]: row for row in theirs if row["model"] == "kindred"}
+    pairs = [
+        (row, known[row["row_id"]])
+        for row in ours
+        if row["model"] == "kindred" and row["row_id"] in known
+    ]
+    found = []
+    for kind, what in CONCEPTS.items():
+        both = [pair for pair in pairs if pair[0]["kind"] == kind]
+        if len(both) > 1:
+            values = np.array([[_concept_value(row) for row in pair] for pair in both])
+            subjects = [row["concepts"][0] for row, _ in both]
+            found.append(OnConcepts(what, values[:, 0], values[:, 1], subjects))
+    return found
+
+
+def _concept_value(row: ConceptQueryRow) -> float:
+    """The number of a row that counts, by its kind."""
+    if row["kind"] == "captions":
+        return row["recall@10"]
+    return row["average_precision"] if row["kind"] == "concept_only" else 1 / row["rank"]
 
 
 def answer(
@@ -151,6 +187,7 @@ def from_bundle(bundle: Bundle) -> Candidate:
         images_PD=images_PD,
         model=bundle.folder / "model",
         picture=thumbnails.__getitem__,
+        concepts=bundle.read_concept_queries(),
     )
 
 

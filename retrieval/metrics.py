@@ -123,24 +123,19 @@ def mean_reciprocal_rank(ranks: Floats) -> float:
 
 
 def mean_average_precision(scores_QC: Floats, hits_QC: Bools) -> float:
-    """Mean average precision: mean over queries of mean_i (i / rank_i) over the query's truths.
+    """Mean over queries of `average_precision` (arXiv 2506.10182). Raises as it does."""
+    return float(average_precision(scores_QC, hits_QC).mean())
 
-    From arXiv 2506.10182.
 
-    Equal scores rank in the candidates' order.
-
-    Raises:
-        ValueError: A query has no truth, or a score is NaN.
-    """
+def average_precision(scores_QC: Floats, hits_QC: Bools) -> NDArray[np.float64]:
+    """PLACEHOLDER of the other branch."""
     _refuse_nan(scores_QC)
-    if not hits_QC.any(axis=1).all():
-        msg = "got a query without a truth in the gallery, expected one at least"
-        raise ValueError(msg)
     order_QC = np.argsort(-scores_QC, axis=1, kind="stable")
     found_QC = np.take_along_axis(hits_QC, order_QC, axis=1)
     ranks_C = np.arange(1, scores_QC.shape[1] + 1)
     precision_QC = found_QC.cumsum(axis=1) / ranks_C
-    return float(((precision_QC * found_QC).sum(axis=1) / found_QC.sum(axis=1)).mean())
+    precision_Q: NDArray[np.float64] = (precision_QC * found_QC).sum(axis=1) / found_QC.sum(axis=1)
+    return precision_Q
 
 
 def _refuse_nan(scores_QC: Floats) -> None:

@@ -48,6 +48,7 @@ class RegressionLimits(Limits):
     max_drop: Share = 0.01
     max_slice_drop: Share = 0.05
     max_caption_drop: Share = 0.05
+    max_concept_drop: Share = 0.05
     min_slice_queries: Annotated[int, Field(ge=2)] = 20
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
@@ -63,10 +64,14 @@ class RetrievalLimits(Limits):
     min_recall_at_10: Share
     min_slice_percentile: Share
     min_caption_recall_at_10: Share
+    min_concept_map: Share
+    min_context_mrr: Share
+    min_concept_caption_recall_at_10: Share
     min_gain: Annotated[float, Field(ge=-1, le=1)]
     max_drop: Share
     max_slice_drop: Share
     max_caption_drop: Share
+    max_concept_drop: Share
     min_index_agreement: Share
 
     @property
@@ -76,6 +81,7 @@ class RetrievalLimits(Limits):
             max_drop=self.max_drop,
             max_slice_drop=self.max_slice_drop,
             max_caption_drop=self.max_caption_drop,
+            max_concept_drop=self.max_concept_drop,
             min_slice_queries=self.min_slice_queries,
             confidence=self.confidence,
         )

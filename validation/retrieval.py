@@ -32,6 +32,7 @@ from validation.retrieval_drops import (
     slice_pairs,
 )
 from validation.retrieval_suites import (
+    CONCEPTS,
     WITHIN,
     metrics_suite,
     personas_suite,
@@ -133,7 +134,8 @@ def pair_personas(queries: pd.DataFrame) -> pd.DataFrame:
 def summarise(queries: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame:
     """One row of numbers from the metrics and the table; NaN where one is missing.
 
-    The percentile within the kind is left out where the metrics say null: nobody has wants.
+    What the metrics say null of is left out: the percentile within the kind where nobody has
+    wants, concepts where there are no subjects.
     """
     headline = _headline(pair_personas(queries))
     row: dict[str, float] = {"not_finite": sum(not math.isfinite(n) for n in _numbers(metrics))}
@@ -147,8 +149,10 @@ def summarise(queries: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame
         drop = row[f"base_caption_recall@{k}"] - row[f"student_caption_recall@{k}"]
         row[f"caption_drop@{k}"] = round(drop, 12)  # 1 - 0.95 must not exceed 0.05 by rounding
     row["student_recall@10"] = _lookup(metrics, "persona", "student", "recall@10")
-    within = _lookup(metrics, "persona", "student", "within_kind_percentile")
-    return pd.DataFrame([row if math.isnan(within) else row | {WITHIN: within}])
+    where: dict[str, tuple[str, ...]] = {WITHIN: ("persona", "student", "within_kind_percentile")}
+    where |= {name: ("concept", *keys) for name, keys in CONCEPTS.items()}
+    maybe = {name: _lookup(metrics, *keys) for name, keys in where.items()}
+    return pd.DataFrame([row | {name: n for name, n in maybe.items() if not math.isnan(n)}])
 
 
 def _headline(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -188,6 +192,8 @@ def _notes(
         )
     if WITHIN not in summary:
         yield "the percentile within the kind was not checked: no persona has wants"
+    if missing := [name.replace("_", " ") for name in CONCEPTS if name not in summary]:
+        yield f"{', '.join(missing)} not checked: the evaluation has no subjects asked for so"
 
 
 def _champion_note(champion: Comparison | Uncompared | None) -> str:
@@ -196,9 +202,12 @@ def _champion_note(champion: Comparison | Uncompared | None) -> str:
     if isinstance(champion, Uncompared):
         return f"the champion, version {champion.version}, could not be compared with"
     products = len(champion.candidate.captions["recall@1"])
+    subjects = {name for one in champion.concepts for name in one.subjects}
     return (
         f"compared with the champion, version {champion.version}, on {len(champion.slices_Q)}"
-        f" held-out personas and {products} held-out products"
+        f" held-out personas, {products} held-out products and"
+        f" {len(subjects) or 'no'} subjects of concepts"
+        + ("" if subjects else ": it has no numbers of these subjects")
     )
 
 

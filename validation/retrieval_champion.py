@@ -29,6 +29,13 @@ CAPTIONS = {"recall@1": "caption recall@1", "recall@10": "caption recall@10"}
 
 ABOUT_CHAMPION = "champion"  # how the names of checks begin that are about the day's champion
 
+# kind of a query about concepts -> what is compared
+CONCEPTS = {
+    "concept_only": "concept-only mAP",
+    "context": "context mRR",
+    "captions": "caption recall@10 with a concept on",
+}
+
 Columns = Mapping[str, NDArray[np.float64]]
 
 
@@ -41,6 +48,16 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class OnConcepts:
+    """One metric of both models on the same queries about concepts, a number in [0, 1] each."""
+
+    what: str  # of CONCEPTS
+    candidate: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    subjects: Sequence[str]  # of each query
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Both models on the same queries."""
 
@@ -49,6 +66,7 @@ class Comparison:
     slices_Q: Sequence[Mapping[str, str]]  # slice -> value, of each persona
     candidate: Answers
     reference: Answers  # the champion's
+    concepts: Sequence[OnConcepts] = ()  # empty: not the same subjects, or none
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,10 @@ def find_regression(comparison: Comparison, limits: RegressionLimits) -> Regress
     pairs += [
         Pair(name, ours.captions[key], theirs.captions[key], limits.max_caption_drop)
         for key, name in CAPTIONS.items()
+    ]
+    pairs += [
+        Pair(one.what, one.candidate, one.reference, limits.max_concept_drop, one.subjects)
+        for one in comparison.concepts
     ]
     overall, _ = judge(pairs, limits.confidence)
     slices, small = judge(

@@ -13,11 +13,18 @@ from validation.suite import Requirement, Suite, all_rows, held
 MODELS = ("random", "base", "text", "student", "ceiling")
 WORDINGS = ("original", "paraphrased")
 WITHIN = "student_within_kind_percentile"  # a column of the summary where personas have wants
+# Columns of the summary where there are subjects -> where the number lies in the metrics.
+CONCEPTS = {
+    "concept_map": ("kindred", "concept_only", "map"),
+    "context_mrr": ("kindred", "context", "mrr"),
+    "concept_caption_recall@10": ("caption_recall@10", "adapted"),
+}
 MAY_BE_UNKNOWN = ("within_kind_percentile", "ndcg@10", "tau")
 
 _SAME = 1e-6  # how far a mean in the metrics may lie from the table's
 _AGAIN = "run the stage `evaluate` again"
 _TRAIN = "label more (label.groups, another cycle) or train longer (distill.epochs)"
+_TEACH = "raise concepts.steps, or try other values of concepts.l2 and concepts.learning_rate"
 _RETAIN = "raise distill.retention_weight"
 
 
@@ -152,6 +159,13 @@ def metrics_suite(summary: pd.DataFrame, limits: RetrievalLimits) -> Suite:
         "student_recall@10": ("a recall@10 of personas", limits.min_recall_at_10, _TRAIN),
         "student_caption_recall@10": (
             "a caption recall@10", limits.min_caption_recall_at_10, _RETAIN
+        ),
+        "concept_map": ("a mean average precision of concepts", limits.min_concept_map, _TEACH),
+        "context_mrr": ("a reciprocal rank of concepts in scenes", limits.min_context_mrr, _TEACH),
+        "concept_caption_recall@10": (
+            "a caption recall@10 with a concept on",
+            limits.min_concept_caption_recall_at_10,
+            "add larger values to concepts.l2",
         ),
     }  # fmt: skip
     return Suite(

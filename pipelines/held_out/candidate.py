@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pipelines.run.paths import (
     CAPTION_VECTORS,
+    CONCEPT_QUERIES_FILE,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
@@ -12,7 +13,13 @@ from pipelines.run.paths import (
 )
 from registry.bundle import HeldOutQuery
 from registry.comparison import Candidate, HeldOutProduct
-from retrieval.storage.schema import PERSONAS, ProductRow, QueryRow, read_rows
+from retrieval.storage.schema import (
+    CONCEPT_QUERIES,
+    PERSONAS,
+    ProductRow,
+    QueryRow,
+    read_rows,
+)
 from retrieval.storage.vectors import read_vectors
 
 
@@ -53,4 +60,5 @@ def read_candidate(queries: Sequence[QueryRow], products: Sequence[ProductRow]) 
         images_PD=read_vectors(product_vectors("student")).rows(ids),
         model=STUDENT_MODEL,
         picture=lambda product_id: pictures[product_id].read_bytes(),
+        concepts=read_rows(CONCEPT_QUERIES_FILE, CONCEPT_QUERIES),
     )

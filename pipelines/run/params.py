@@ -194,7 +194,6 @@ class Concepts(Section):
     tolerance: Annotated[float, Field(ge=0, lt=1)]
     l2: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     learning_rate: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
-    max_caption_drop: Share
     rank: PositiveInt
     prompts_per_photo: Annotated[int, Field(ge=1, le=13)]
     pairs: Annotated[int, Field(ge=0)]

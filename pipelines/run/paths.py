@@ -19,6 +19,7 @@ CAPTION_VECTORS = Path("data/vectors/texts/captions.parquet")
 EVALUATION = Path("metrics/evaluate.json")
 RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
 QUERIES_FILE = Path("reports/queries.parquet")  # how the evaluation's personas were answered
+CONCEPT_QUERIES_FILE = Path("reports/concept_queries.parquet")  # likewise queries about concepts
 # What `evaluate` writes for the report, beside metrics/evaluate.json and reports/queries.parquet.
 # model, percentile, share: of the personas' winners, in bins by their lower edge.
 PERCENTILES_FILE = Path("reports/percentiles.csv")

@@ -7,6 +7,7 @@ Q queries, G gallery pictures, D embedding width.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,7 @@ from pipelines.run.paths import SUBJECTS_FILE
 from retrieval.concepts.concept import Concept
 from retrieval.concepts.queries import encode_queries
 from retrieval.encoder import Encoder
-from retrieval.metrics import (
-    first_hit_rank,
-    mean_average_precision,
-    mean_reciprocal_rank,
-    recall_at,
-)
+from retrieval.metrics import average_precision, first_hit_rank
 from retrieval.storage.schema import SubjectRow
 from retrieval.text.tower import TextTower
 
@@ -81,30 +77,55 @@ def measure(
         queries_QD: Their unit vectors.
         distractors: Whether concept-only queries search pictures of no concept too.
     """
+    answers = answer(gallery, gallery_GD, queries, queries_QD, distractors=distractors)
+    return {
+        kind: {name: mean(METRICS[name], of_kind(answers, kind)) for name in names}
+        for kind, names in REPORTED.items()
+    }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where the truths of a query came."""
+
+    query: SubjectRow
+    rank: float  # of the best one; docs/evaluation.md has the rule for equal scores
+    average_precision: float
+
+
+METRICS: dict[str, Callable[[Answer], float]] = {
+    "map": lambda answer: answer.average_precision,
+    "mrr": lambda answer: 1 / answer.rank,
+    "recall@1": lambda answer: float(answer.rank <= 1),
+    "recall@5": lambda answer: float(answer.rank <= 5),
+}
+
+
+def answer(
+    gallery: Rows, gallery_GD: Floats, queries: Rows, queries_QD: Floats, *, distractors: bool
+) -> list[Answer]:
+    """One a query, in their order; the arguments are those of `measure`."""
     column = {row["row_id"]: number for number, row in enumerate(gallery)}
     counts = (0, 1) if distractors else (1,)
     single_G = np.array([len(row["concepts"]) in counts for row in gallery])
-    hits_QG = np.zeros((len(queries), len(gallery)), dtype=np.bool_)
-    for number, query in enumerate(queries):
-        hits_QG[number, [column[truth] for truth in query["truths"]]] = True
     scores_QG = queries_QD @ gallery_GD.T
-    result: dict[str, Any] = {}
-    for kind, names in REPORTED.items():
-        kinds = ("context", "multi") if kind == "all" else (kind,)
-        rows = [number for number, query in enumerate(queries) if query["kind"] in kinds]
-        pool = single_G if kind == "concept_only" else np.ones(len(gallery), dtype=np.bool_)
-        result[kind] = _metrics(scores_QG[rows][:, pool], hits_QG[rows][:, pool], names)
-    return result
+    answers = []
+    for query, scores_G in zip(queries, scores_QG, strict=True):
+        pool_G = single_G if query["kind"] == "concept_only" else np.ones_like(single_G)
+        hits_G = np.zeros(len(gallery), dtype=np.bool_)
+        hits_G[[column[truth] for truth in query["truths"]]] = True
+        asked = (scores_G[pool_G][None], hits_G[pool_G][None])
+        rank, precision = first_hit_rank(*asked)[0], average_precision(*asked)[0]
+        answers.append(Answer(query, float(rank), float(precision)))
+    return answers
 
 
-def _metrics(scores_QG: Floats, hits_QG: NDArray[np.bool_], names: Sequence[str]) -> dict[str, Any]:
-    if not len(scores_QG):
-        return dict.fromkeys(names)
-    ranks_Q = first_hit_rank(scores_QG, hits_QG)
-    computed: dict[str, Callable[[], float]] = {
-        "map": lambda: mean_average_precision(scores_QG, hits_QG),
-        "mrr": lambda: mean_reciprocal_rank(ranks_Q),
-        "recall@1": lambda: recall_at(ranks_Q, 1),
-        "recall@5": lambda: recall_at(ranks_Q, 5),
-    }
-    return {name: computed[name]() for name in names}
+def of_kind(answers: Sequence[Answer], kind: str) -> list[Answer]:
+    """The answers to one of the kinds of `REPORTED`."""
+    kinds = ("context", "multi") if kind == "all" else (kind,)
+    return [each for each in answers if each.query["kind"] in kinds]
+
+
+def mean(metric: Callable[[Answer], float], answers: Sequence[Answer]) -> float | None:
+    """Of a metric over answers; None without any."""
+    return float(np.mean([metric(each) for each in answers])) if answers else None

@@ -147,6 +147,20 @@ QueryRow = TypedDict(  # how one model answered a held-out persona
     },
 )
 
+ConceptQueryRow = TypedDict(  # how one model answered a query about concepts
+    "ConceptQueryRow",
+    {
+        "row_id": str,  # of the subjects' table; of `captions` the concept
+        "kind": str,  # concept_only | context | multi | captions (with the concept switched on)
+        "concepts": list[str],
+        "model": str,  # text_only | kindred
+        "rank": float,  # of the best truth; NaN for captions
+        "average_precision": float,  # likewise
+        "recall@10": float,  # share of the captions for captions; else 0 or 1
+        "subjects_sha256": str,  # of the subjects' table: equal where the same was asked
+    },
+)
+
 PRODUCTS = table_of(ProductRow)
 PERSONAS = table_of(PersonaRow)
 SUBJECTS = table_of(SubjectRow)
@@ -154,6 +168,7 @@ RANKINGS = table_of(RankingRow)
 AUDITS = table_of(AuditRow)
 TOURNAMENTS = table_of(TournamentRow)
 QUERIES = table_of(QueryRow)
+CONCEPT_QUERIES = table_of(ConceptQueryRow)
 
 
 def vectors_schema(width: int) -> pa.Schema:

@@ -14,6 +14,7 @@ TINY = {
     "compute": {"threads": 1},
     "catalog": {
         "products": 240,
+        "sets": 20,
         "personas": 120,
         "subjects": 3,
         "split": {"train": 0.8, "val": 0.05, "test": 0.15},  # of so few, enough to be tested on
@@ -33,6 +34,9 @@ TINY = {
         "min_recall_at_10": 0.0,
         "min_slice_percentile": 0.0,
         "min_caption_recall_at_10": 0.0,
+        "min_concept_map": 0.0,
+        "min_context_mrr": 0.0,
+        "min_concept_caption_recall_at_10": 0.0,
         "max_slice_drop": 1.0,
     },
 }

@@ -135,7 +135,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "training_run", no_run)
     monkeypatch.setattr(evaluate, "log_metrics", lambda metrics: logged.update(metrics=metrics))
     monkeypatch.setattr(evaluate, "log_files", lambda paths: logged.update(files=list(paths)))
-    monkeypatch.setattr(evaluate, "concept_metrics", lambda *arguments: None)
+    monkeypatch.setattr(evaluate, "ask_about_concepts", lambda *arguments: None)
     monkeypatch.setattr(evaluate_personas, "load_minilm", lambda: axis)
 
     def evaluated(**place):

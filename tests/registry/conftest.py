@@ -12,7 +12,14 @@ from PIL import Image
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
-from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
+from retrieval.storage.schema import (
+    CONCEPT_QUERIES,
+    PERSONAS,
+    PRODUCTS,
+    QUERIES,
+    TOURNAMENTS,
+    write_rows,
+)
 from retrieval.storage.vectors import write_vectors
 
 METRICS = {
@@ -77,6 +84,23 @@ def evaluated(choice: dict) -> dict:
     return {**known, **found, **unknown, **rest}
 
 
+def concept_rows(scene: float = 1.0, asked: str = "d1") -> list[dict]:
+    """Twelve subjects, each asked for alone, in two scenes, and with its concept on captions."""
+    rows = []
+    for number in range(12):
+        known = {"concepts": [f"s{number}"], "model": "kindred", "subjects_sha256": asked}
+        alone = {"kind": "concept_only", "rank": 1.0, "average_precision": 0.9, "recall@10": 1.0}
+        rows.append({"row_id": f"s{number}-only", **alone, **known})
+        for place, rank in (("beach", scene), ("snow", scene + number % 2)):
+            shown = {"kind": "context", "rank": rank, "average_precision": 0.5, "recall@10": 1.0}
+            rows.append({"row_id": f"s{number}-at-{place}", **shown, **known})
+        nan = float("nan")
+        kept = {"kind": "captions", "rank": nan, "average_precision": nan, "recall@10": 0.99}
+        rows.append({"row_id": f"s{number}", **kept, **known})
+        rows.append({**rows[-4], "model": "text_only", "average_precision": 0.1})
+    return rows
+
+
 def write_verdict(path: Path, *, passed: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = [] if passed else ["too few queries"]
@@ -94,6 +118,7 @@ def _make_sources(root: Path) -> BundleSources:
     write_rows(root / "tournaments.parquet", choices, TOURNAMENTS)
     answers = [evaluated(one) for one in choices if one["split"] == "test"]
     write_rows(root / "queries.parquet", answers, QUERIES)
+    write_rows(root / "concept_queries.parquet", concept_rows(), CONCEPT_QUERIES)
     (root / "catalog" / "images").mkdir()
     for row in rows:
         Image.new("RGBA", (40, 20), (20, 40, 200, 255)).save(root / "catalog" / row["image"])
@@ -119,6 +144,7 @@ def _make_sources(root: Path) -> BundleSources:
         personas=root / "personas.parquet",
         tournaments=root / "tournaments.parquet",
         queries=root / "queries.parquet",
+        concept_queries=root / "concept_queries.parquet",
         concepts=root / "concepts",
         metrics=root / "evaluate.json",
         verdicts=verdicts,

@@ -64,6 +64,15 @@ def test_held_out_queries_are_those_of_split_test(bundle_folder: Path) -> None:
     ]
 
 
+def test_how_concepts_were_found_is_kept_and_may_be_missing(bundle_folder: Path) -> None:
+    rows = open_bundle(bundle_folder).read_concept_queries()
+    assert len(rows) == 12 * 5
+    assert rows[0]["row_id"] == "s0-only"
+    (bundle_folder / "concept_queries.parquet").unlink()  # as in bundles before it was kept
+    write_sums(bundle_folder)
+    assert open_bundle(bundle_folder).read_concept_queries() == []
+
+
 def test_vectors_of_texts_are_those_of_the_held_out(bundle_folder: Path) -> None:
     bundle = open_bundle(bundle_folder)
     queries, captions = bundle.read_text_vectors("queries"), bundle.read_text_vectors("captions")

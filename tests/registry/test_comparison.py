@@ -19,6 +19,7 @@ from registry.store import CACHE
 from registry.versions import Version
 from retrieval.storage.schema import PRODUCTS, read_rows, write_rows
 from retrieval.storage.vectors import write_vectors
+from tests.registry.conftest import concept_rows
 from validation.limits import RegressionLimits
 from validation.retrieval_champion import Uncompared, find_regression
 
@@ -109,6 +110,29 @@ def test_a_shuffled_image_tower_is_worse_everywhere(champion: Bundle) -> None:
         "caption recall@10",
         *(f"relation={relation}" for relation in RELATIONS),
     }
+
+
+def test_a_candidate_that_finds_subjects_worse_in_scenes_is_named(champion: Bundle) -> None:
+    def found(**rows: Any) -> list[Any]:
+        candidate = candidate_of(champion, IMAGES, concepts=concept_rows(**rows))
+        regression = find_regression(compare(candidate, champion, 3), LIMITS)
+        return [drop for drop in regression.overall if "conce" in drop.what or "mRR" in drop.what]
+
+    alike = found()
+    assert [(drop.what, drop.queries, drop.clusters) for drop in alike] == [
+        ("concept-only mAP", 12, 12),
+        ("context mRR", 24, 12),  # two scenes a subject
+        ("caption recall@10 with a concept on", 12, 12),
+    ]
+    assert [drop.difference for drop in alike] == [0.0, 0.0, 0.0]
+    assert (alike[0].candidate, alike[2].candidate) == pytest.approx((0.9, 0.99))
+    assert [drop.what for drop in found(scene=2.0) if drop.is_worse] == ["context mRR"]
+
+
+def test_concepts_of_other_subjects_are_not_compared(champion: Bundle) -> None:
+    for concepts in (concept_rows(scene=9.0, asked="d2"), []):
+        candidate = candidate_of(champion, IMAGES, concepts=concepts)
+        assert compare(candidate, champion, 3).concepts == []
 
 
 def test_noise_passes_in_nearly_all_trials(champion: Bundle) -> None:

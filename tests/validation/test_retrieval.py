@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.validation.evaluation import LIMITS, failed, judge, make, metrics_of
+from tests.validation.evaluation import LIMITS, concepts_of, failed, judge, make, metrics_of
 from validation.retrieval import compare_with_base, pair_personas, summarise
 from validation.retrieval_champion_suites import IndexTrial
 
@@ -199,6 +199,18 @@ BAD_METRICS: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "within the kind a coin": (with_number("within_kind_percentile", 0.5), {f"metrics.{WITHIN}"}),
     "nobody's winner in reach": (with_number("recall@10", 0.0), {"metrics.student_recall@10"}),
+    "subjects not found": (
+        {**metrics_of(make()), "concept": concepts_of(alone=0.59)},
+        {"metrics.concept_map"},
+    ),
+    "not found in scenes": (
+        {**metrics_of(make()), "concept": concepts_of(scene=0.59)},
+        {"metrics.context_mrr"},
+    ),
+    "a concept spoils captions": (
+        {**metrics_of(make()), "concept": concepts_of(captions=0.89)},
+        {"metrics.concept_caption_recall@10"},
+    ),
     "another student": (with_mean("student", 0.91), {"metrics.student_mean_as_in_table"}),
     "another base": (with_mean("base", 0.5), {"metrics.base_mean_as_in_table"}),
     "null": (
@@ -229,6 +241,15 @@ def test_bad_metrics_are_caught_by_the_right_expectation(tmp_path: Path, name: s
     verdict = judge(tmp_path, make(), metrics)
     assert failed(verdict) == caught_by
     json.dumps(verdict.to_json(), allow_nan=False)
+
+
+def test_without_subjects_concepts_are_not_checked_and_a_note_says_so(tmp_path: Path) -> None:
+    verdict = judge(tmp_path, make(), {**metrics_of(make()), "concept": None})
+    assert verdict.passed, verdict.reasons
+    assert verdict.notes[0] == (
+        "concept map, context mrr, concept caption recall@10 not checked: the evaluation has no"
+        " subjects asked for so"
+    )
 
 
 def test_a_drop_of_just_the_limit_passes(tmp_path: Path) -> None:

@@ -147,13 +147,14 @@ def test_a_set_is_two_things_of_different_kinds_and_its_caption_says_both():
         one, other = picture.looks
         assert one.kind != other.kind
         assert row["split"] == "base"
-        before, _, after = row["caption"].partition(" and ")
+        assert row["caption"].endswith(SCENES[picture.scene])
+        said = row["caption"].removesuffix(SCENES[picture.scene])
+        before, _, after = said.partition(" and ")
         for look, said in ((one, before), (other, after)):
             assert f"{look.color} " in said
             assert look.kind in said
             assert (look.pattern in said) == (look.pattern != "plain")
             assert (f" {look.motif}" in said) == (look.motif != "none")
-        assert row["caption"].endswith(SCENES[picture.scene])
 
 
 def test_sets_follow_from_their_seed_and_have_ids_of_their_own():

@@ -58,7 +58,7 @@ def test_without_a_validation_split_training_captions_serve(catalogue):
     assert found.hits_MN.shape == (2, 2)
 
 
-def test_the_drop_is_averaged_over_concepts(monkeypatch):
+def test_recall_is_averaged_over_concepts(monkeypatch):
     count = 30
 
     def finish(tower, prefix, concepts):
@@ -66,5 +66,5 @@ def test_the_drop_is_averaged_over_concepts(monkeypatch):
 
     monkeypatch.setattr(trials, "finish_with", finish)
     captions = Captions((), np.eye(count), np.eye(count, dtype=bool))
-    assert captions.drop(None, ["good", "bad"]) == 0.5
-    assert captions.drop(None, ["good"]) == 0.0
+    assert captions.recall(None, ["good", "bad"]) == 0.5
+    assert captions.recall(None, ["good"]) == 1.0

@@ -1,12 +1,18 @@
+import itertools
+import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pipelines.evaluation import concepts as evaluation_concepts
-from pipelines.evaluation.concepts import caption_recall
+from pipelines.evaluation.concepts import ConceptAnswers, caption_recall
+from pipelines.evaluation.statistics import Resampling
+from pipelines.run.paths import SUBJECTS_FILE
 from pipelines.subjects import measure as evaluate_concepts
-from pipelines.subjects.measure import encode_kindred, encode_text_only, fill
+from pipelines.subjects.measure import Answer, encode_kindred, encode_text_only, fill
+from retrieval.storage.files import sha256_file
+from retrieval.storage.schema import CONCEPT_QUERIES, SUBJECTS, read_rows, write_rows
 
 
 @pytest.mark.parametrize(
@@ -132,6 +138,70 @@ def test_caption_recall_is_averaged_over_concepts_switched_on_one_by_one(monkeyp
     monkeypatch.setattr(evaluation_concepts, "finish_with", finish)
     captions = [str(number) for number in range(count)]
     tower = SimpleNamespace(prefix=tuple)
-    got = caption_recall(tower, captions, np.eye(count), ["good", "bad"])
-    assert got == {"unmodified": 1.0, "adapted": 0.5}
+    assert caption_recall(tower, captions, np.eye(count), ["good", "bad"]) == (1.0, [1.0, 0.0])
     assert sorted(seen) == [[], ["bad"], ["good"]]
+
+
+def _answer(kind, *concepts, rank=1.0, precision=1.0):
+    query = {"row_id": f"{kind} {concepts}", "kind": kind, "concepts": list(concepts)}
+    return Answer(query, rank, precision)
+
+
+NAMES = [f"s{number}" for number in range(12)]
+RESAMPLING = Resampling(400, 100, 0)
+
+
+def test_the_summary_of_concepts_has_intervals_by_subject():
+    """Half the subjects are always found first, half never: queries alone would be surer."""
+    answers = [
+        _answer("context", name, rank=1.0 + 3 * (number % 2))
+        for number, name in enumerate(NAMES)
+        for _ in range(8)
+    ]
+    alone = [_answer("concept_only", name, precision=0.5) for name in NAMES]
+    found = ConceptAnswers({"kindred": [*answers, *alone]}, 1.0, dict.fromkeys(NAMES, 0.9))
+    summary = found.summarise(RESAMPLING)
+    context = summary["kindred"]["context"]
+    assert (context["n"], context["subjects"]) == (96, 12)
+    assert context["mrr"] == pytest.approx((1 + 1 / 4) / 2)
+    low, high = context["ci95"]["mrr"]
+    # Of 12 draws of 1 or 1/4: a standard error of 3/8 / √12, whatever the number of queries.
+    assert (high - low) / (2 * 1.96) == pytest.approx(0.375 / math.sqrt(12), rel=0.2)
+    assert summary["kindred"]["concept_only"]["ci95"]["map"] == pytest.approx([0.5, 0.5])
+    assert summary["kindred"]["multi"] == {
+        **dict.fromkeys(("map", "mrr", "recall@1", "recall@5")),
+        "ci95": dict.fromkeys(("map", "mrr", "recall@1", "recall@5")),
+        "n": 0,
+        "subjects": 0,
+    }
+    assert summary["caption_recall@10"] == {
+        "unmodified": 1.0,
+        "adapted": pytest.approx(0.9),
+        "adapted_ci95": pytest.approx([0.9, 0.9]),
+        "subjects": 12,
+    }
+
+
+@pytest.mark.parametrize(("subjects", "claimed"), [(9, False), (10, True)])
+def test_fewer_than_ten_subjects_have_no_interval(subjects, claimed):
+    names = NAMES[:subjects]
+    pairs = [_answer("multi", *pair) for pair in itertools.pairwise(names)]
+    found = ConceptAnswers({"kindred": pairs}, 1.0, dict.fromkeys(names, 0.9)).summarise(RESAMPLING)
+    multi = found["kindred"]["multi"]
+    assert (multi["n"], multi["subjects"]) == (subjects - 1, subjects)
+    assert (multi["ci95"]["mrr"] is not None) == claimed
+    assert (found["caption_recall@10"]["adapted_ci95"] is not None) == claimed
+
+
+def test_rows_say_who_was_asked_what(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_rows(SUBJECTS_FILE, [], SUBJECTS)
+    answers = {"kindred": [_answer("context", "s0", rank=11.0, precision=0.2)]}
+    rows = ConceptAnswers(answers, 1.0, {"s0": 0.75}).rows()
+    write_rows(tmp_path / "rows.parquet", rows, CONCEPT_QUERIES)
+    scene, captions = read_rows(tmp_path / "rows.parquet", CONCEPT_QUERIES)
+    assert (scene["rank"], scene["average_precision"], scene["recall@10"]) == (11.0, 0.2, 0.0)
+    assert (captions["kind"], captions["concepts"], captions["recall@10"]) == (
+        "captions", ["s0"], 0.75
+    )  # fmt: skip
+    assert scene["subjects_sha256"] == captions["subjects_sha256"] == sha256_file(SUBJECTS_FILE)
