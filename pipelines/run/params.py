@@ -169,10 +169,10 @@ class Distill(Section):
 
     recipe: Literal["default", "published"]
     train: Literal["map", "head", "whole"]
-    labels: Literal["all", "own"]
     rank: PositiveInt
-    caption_views: Share
+    labels: Literal["all", "own"]
     mirror: bool
+    caption_views: Share
     epochs: PositiveInt
     batch_groups: PositiveInt
     accumulate: PositiveInt
