@@ -91,6 +91,7 @@ def test_the_stage_trains_and_stops_by_the_recipe(tmp_path, monkeypatch):
     params["distill"] |= {"recipe": "published", "patience": 1, "train": "map"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(distill, "make_repeatable", lambda *_: None)
     went = []
     monkeypatch.setattr(distill, "distil", lambda params, cycle, team: went.append(params.distill))
     distill.main("c1")

@@ -129,8 +129,6 @@ def test_the_published_recipe_plays_pairs(tmp_path, monkeypatch):
     tournaments.main()
     rows = read_rows(TOURNAMENTS_FILE, TOURNAMENTS)
     assert [row["winner"] for row in rows] == ["val-red-mug", "test-red-mug"]
-    assert all(
-        14 <= row["calls"] <= 7 * params["tournaments"]["max_calls_per_match"] for row in rows
-    )
+    assert min(row["calls"] for row in rows) >= 14
     [group] = read_rows(HELD_OUT_GROUPS_FILE, RANKINGS)
     assert len(group["presented"]) == 2
