@@ -4,10 +4,13 @@ A line differs from params.yaml in the factor that it names. For each of its see
 distillation and selection run again, in this process, in a folder of their own that borrows the
 catalogue, the base model and the tournaments of this project's finished run; the number is the
 mean percentile of the teacher's winner for test personas over test products. All lines spend the
-same number of teacher calls. Results are kept in var/ablation/results.jsonl, under a digest of all
+same number of teacher calls but `published`: the recipe has its own number of groups a cycle, and
+30 cycles or as many as --cycles says. Its pairwise knockout is not part of the line, since one
+truth serves all lines. Results are kept in var/ablation/results.jsonl, under a digest of all
 that they depend on: what is known is not run again, and a run that was ended goes on behind it.
 
     python -m benchmarks.ablation --line bradley-terry --seeds 0 1 2
+    python -m benchmarks.ablation --line published --cycles 4
     python -m benchmarks.ablation                      # every line, three seeds each
     python -m benchmarks.ablation --list
 """
@@ -31,8 +34,9 @@ import yaml
 
 from pipelines import distill, label, select
 from pipelines.held_out.winners import HeldOut, read_held_out
-from pipelines.run.params import PARAMS
+from pipelines.run.params import PARAMS, Params
 from pipelines.run.paths import BASE, CAPTION_VECTORS, product_vectors
+from pipelines.run.recipe import MOST_CYCLES, resolve_recipe
 from pipelines.training.features import FEATURES
 from registry.tracking import connect
 from retrieval.captions import caption_ranks
@@ -51,7 +55,8 @@ INPUTS = (
     "data/catalog/products.parquet", "data/personas.parquet", "data/tournaments.parquet",
     "data/vectors/cycles/c0/products.parquet", "models/cycles/c0/model/open_clip_model.safetensors",
 )  # fmt: skip
-# A line: what it changes in params.yaml. `cycles` is a number; the calls are divided among them.
+# A line: what it changes in params.yaml. `cycles` is a number; the calls are divided among them,
+# unless a recipe has its own.
 LINES: dict[str, dict[str, Any]] = {
     "default": {},
     "bradley-terry": {"distill": {"loss": "bradley-terry"}},
@@ -60,18 +65,21 @@ LINES: dict[str, dict[str, Any]] = {
     "random-sampling": {"label": {"band_edges": [], "candidates": 1}},
     "eight-cycles": {"cycles": 8},
     "head": {"distill": {"train": "head", "learning_rate": 0.002}},
-    "published": {"distill": {"recipe": "published"}, "label": {"band_sizes": [1, 1, 1, 2]}},
+    "published": {"distill": {"recipe": "published"}, "cycles": MOST_CYCLES},
 }
 Result = dict[str, Any]
 
 
-def change(params: dict[str, Any], line: str, seed: int) -> dict[str, Any]:
+def change(
+    params: dict[str, Any], line: str, seed: int, cycles: int | None = None
+) -> dict[str, Any]:
     """The parameters of a line and seed.
 
     Args:
         params: Content of params.yaml.
         line: One of `LINES`.
         seed: The run's; the catalogue, the base model and the tournaments keep theirs.
+        cycles: Other than the line's; None keeps the line's.
     """
     changed = copy.deepcopy(params)
     changed["seed"] = seed
@@ -81,7 +89,7 @@ def change(params: dict[str, Any], line: str, seed: int) -> dict[str, Any]:
     if not changed["label"]["band_edges"]:  # one band has as many pictures as all had
         changed["label"]["band_sizes"] = [sum(params["label"]["band_sizes"])]
     calls = params["label"]["groups"] * len(params["cycles"])
-    cycles = changes.get("cycles", len(params["cycles"]))
+    cycles = cycles or changes.get("cycles", len(params["cycles"]))
     changed["cycles"] = {f"c{number}": f"c{number - 1}" for number in range(1, cycles + 1)}
     groups = calls // cycles
     # The gate on labels does not run here, so nothing is asked twice for it.
@@ -169,11 +177,12 @@ def known_results() -> dict[str, Result]:
     return found
 
 
-def measure(line: str, seed: int) -> Result:
+def measure(line: str, seed: int, cycles: int | None) -> Result:
     """The result of a line and seed: known, or run now and kept."""
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    changed = change(params, line, seed)
-    digest = distill.checkpoint_key({path: sha256_file(Path(path)) for path in INPUTS}, changed)
+    changed = change(params, line, seed, cycles)
+    resolved = resolve_recipe(Params.model_validate(changed)).model_dump(mode="json")
+    digest = distill.checkpoint_key({path: sha256_file(Path(path)) for path in INPUTS}, resolved)
     known = known_results().get(digest)
     if known is None:
         known = {"line": line, "seed": seed, "digest": digest, **run(changed)}
@@ -219,6 +228,7 @@ def main() -> None:
     )
     parser.add_argument("--line", nargs="+", choices=list(LINES), default=list(LINES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--cycles", type=int, help="instead of each line's own number of them")
     parser.add_argument("--list", action="store_true", help="what each line changes, and stop")
     options = parser.parse_args()
     if options.list:
@@ -230,7 +240,7 @@ def main() -> None:
         for line in options.line:
             found = []
             for seed in options.seeds:
-                result = measure(line, seed)
+                result = measure(line, seed, options.cycles)
                 found.append(result)
                 text = f"{line}, seed {seed}: {100 * result['percentile']:.2f} %"
                 print(f"{text} ({result['seconds']:.0f} s)", file=sys.stderr, flush=True)

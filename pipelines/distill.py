@@ -35,11 +35,11 @@ from pipelines.run.paths import (
     cycle_state,
     rankings_file,
 )
+from pipelines.run.recipe import resolve_recipe
 from pipelines.run.stage import cycle_argument, derive_seed, run_stage, say, stage_lock
 from pipelines.training import cycle as training_cycle
 from pipelines.training.distillation import CURVES, Curves
 from pipelines.training.processes import Team, join_team
-from pipelines.training.recipe import resolve_recipe
 from pipelines.training.state import Checkpoint
 from registry.tracking import log_curve, parent_run, training_run
 from retrieval.compute import make_repeatable, resolve_device
@@ -95,7 +95,7 @@ def distil(params: Params, cycle: str, team: Team) -> None:
     digests = {str(path): sha256_file(path) for path in inputs}
     settings = {
         "seed": params.seed,
-        "distill": resolve_recipe(params.distill).model_dump(),
+        "distill": params.distill.model_dump(),
         "compute": params.compute.model_dump(),
     }
     key = checkpoint_key(digests, {**settings, "cycles": list(params.cycles), "size": team.size})
@@ -117,7 +117,7 @@ def distil(params: Params, cycle: str, team: Team) -> None:
 
 def main(cycle: str) -> None:
     """Distil one cycle, validate it, and say whether to stop; torchrun's other processes help."""
-    params = load_params()
+    params = resolve_recipe(load_params())
     with join_team(resolve_device(params.compute.device)) as team:
         make_repeatable(derive_seed(params.seed, f"distill@{cycle}"), params.compute.threads)
         if team.leads:

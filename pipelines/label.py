@@ -26,6 +26,7 @@ from pipelines.labelling.teachers.from_file import FileTeacher
 from pipelines.labelling.teachers.protocol import Reply, Request, ranking_row
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import (
+    BASE,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
@@ -35,6 +36,7 @@ from pipelines.run.paths import (
     product_vectors,
     rankings_file,
 )
+from pipelines.run.recipe import MOST_CYCLES, resolve_recipe
 from pipelines.run.stage import cycle_argument, derive_seed, run_stage, say, stage_lock
 from retrieval.storage.files import read_json, write_json
 from retrieval.storage.schema import (
@@ -140,6 +142,13 @@ def label(params: Params, cycle: str, before: Sequence[RankingRow]) -> Labels:
     return labels
 
 
+def say_few_cycles(params: Params, cycle: str) -> None:
+    """At the first cycle: the published recipe is meant for more cycles than there are."""
+    count, first = len(params.cycles), params.cycles[cycle] == BASE
+    if first and params.distill.recipe == "published" and count < MOST_CYCLES:
+        say(f"published: {count} cycles of up to {MOST_CYCLES}: see docs/distillation.md")
+
+
 def _counts(planned: Sequence[Planned], replies: Sequence[Reply | None]) -> dict[str, int]:
     """How many audits were asked, and how many groups were not: the budget ended before them."""
     asked = Counter(one.kind for one, reply in zip(planned, replies, strict=True) if reply)
@@ -150,7 +159,8 @@ def _counts(planned: Sequence[Planned], replies: Sequence[Reply | None]) -> dict
 
 def main(cycle: str) -> None:
     """Read, label, write; after an early stop pass the rankings through."""
-    params = load_params()
+    params = resolve_recipe(load_params())
+    say_few_cycles(params, cycle)
     with stage_lock(f"label@{cycle}"):
         prev = params.cycles[cycle]
         before = read_rows(rankings_file(prev), RANKINGS)

@@ -24,6 +24,7 @@ from pipelines.labelling.teachers.factory import make_teacher, open_asker
 from pipelines.labelling.teachers.protocol import Request
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import HELD_OUT_GROUPS_FILE, PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
+from pipelines.run.recipe import resolve_recipe
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from retrieval.storage.schema import (
     PERSONAS,
@@ -183,7 +184,7 @@ def _report_missing(split: str, judges: int, finished: int, tossed: int) -> None
 
 def main() -> None:
     """Read, hold the tournaments of both splits, write."""
-    params = load_params()
+    params = resolve_recipe(load_params())
     with stage_lock("tournaments"):
         personas = read_rows(PERSONAS_FILE, PERSONAS)
         products = read_rows(PRODUCTS_FILE, PRODUCTS)

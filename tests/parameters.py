@@ -106,8 +106,6 @@ def _type_of(node: ast.expr, known: Known, sections: dict) -> type | None:
         return known[text]
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func)
-        if name == "resolve_recipe":
-            return sections.get("Distill")
         if name.endswith(".model_copy"):
             return _type_of(node.func.value, known, sections)
     if isinstance(node, ast.Attribute):

@@ -171,6 +171,8 @@ class Distill(Section):
     recipe: Literal["default", "published"]
     train: Literal["map", "head", "whole"]
     rank: PositiveInt
+    labels: Literal["all", "own"]
+    mirror: bool
     caption_views: Share
     epochs: PositiveInt
     batch_groups: PositiveInt

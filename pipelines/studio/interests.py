@@ -53,7 +53,7 @@ def interests_of(age: str) -> tuple[Interest, ...]:
 
 @cache
 def paraphrased(name: str) -> Interest:
-    """The interest of that name in words that no phrase of any interest uses."""
+    """The interest of that name in words whose stems no phrase of any interest uses."""
     rows = yaml.safe_load(PARAPHRASES.read_text(encoding="utf-8"))
     row = next(row for row in rows if row["name"] == name)
     known = next(interest for interest in all_interests() if interest.name == name)

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.run.params import Params
+from pipelines.run.params import Distill, Params
 from pipelines.run.paths import (
     PERSONA_VECTORS,
     PERSONAS_FILE,
@@ -22,22 +22,21 @@ from pipelines.run.stage import derive_seed, say
 from pipelines.training.distillation import CURVES, Distillation, Place
 from pipelines.training.preferences import Preferences
 from pipelines.training.processes import Team
-from pipelines.training.recipe import resolve_recipe
 from pipelines.training.state import Checkpoint, State, read_state, write_state
 from pipelines.training.student import Student
 from retrieval.compute import resolve_precision
 from retrieval.encoder import load_encoder, save_encoder
 from retrieval.storage.files import atomic_folder
-from retrieval.storage.schema import PERSONAS, PRODUCTS, RANKINGS, read_rows
+from retrieval.storage.schema import PERSONAS, PRODUCTS, RANKINGS, RankingRow, read_rows
 from retrieval.storage.vectors import read_vectors, write_vectors
 
 
 def prepare(params: Params, cycle: str, team: Team) -> tuple[Distillation, State]:
     """A cycle's training before its first step, and the state of the cycle before it."""
-    settings, previous = resolve_recipe(params.distill), params.cycles[cycle]
+    settings, previous = params.distill, params.cycles[cycle]
     before = read_state(cycle_state(previous))
     products = read_rows(PRODUCTS_FILE, PRODUCTS)
-    rankings = read_rows(rankings_file(cycle), RANKINGS)
+    rankings = read_rankings(settings, cycle)
     encoder = load_encoder(cycle_model(previous), team.device)
     preferences = Preferences(rankings, products, settings, team.device)
     with team.leader_first():
@@ -49,6 +48,14 @@ def prepare(params: Params, cycle: str, team: Team) -> tuple[Distillation, State
     if settings.train in ("head", "map"):
         precision = "fp32"  # a small product of matrices: casting would cost more
     return Distillation(student, preferences, settings, place, team, precision), before
+
+
+def read_rankings(settings: Distill, cycle: str) -> list[RankingRow]:
+    """What a cycle trains on: the rankings of all cycles so far, or those of its own groups."""
+    rankings = read_rows(rankings_file(cycle), RANKINGS)
+    if settings.labels == "all":
+        return rankings
+    return [row for row in rankings if row["group_id"].rpartition("-")[0] == cycle]
 
 
 def mean_text() -> NDArray[np.float32]:

@@ -95,10 +95,7 @@ class Distillation:
     def _gradient(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Leave the step's gradient in the parameters; both losses, and the pictures seen."""
         team, accumulate = self.team, self.settings.accumulate
-        rng = np.random.default_rng([self.place.seed, step])
-        products = self.preferences.products
-        mirrored_P = torch.from_numpy(rng.integers(2, size=products))
-        captions_P = torch.from_numpy(rng.random(products) < self.settings.caption_views)
+        mirrored_P, captions_P = self._draw_views(step)
         parts = self.preferences.parts(self.plan[step], team.size * accumulate)
         own = parts[team.rank * accumulate : (team.rank + 1) * accumulate]
         sums = torch.zeros(3, device=team.device)
@@ -111,6 +108,14 @@ class Distillation:
             sums += torch.stack([loss.detach(), retention.detach(), seen])
         team.add_up([sums])
         return sums[:2], sums[2]
+
+    def _draw_views(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """How a step shows each product: mirrored where 1; by its caption where true."""
+        rng = np.random.default_rng([self.place.seed, step])
+        products = self.preferences.products
+        mirrored_P = torch.from_numpy(rng.integers(2, size=products) * self.settings.mirror)
+        captions_P = torch.from_numpy(rng.random(products) < self.settings.caption_views)
+        return mirrored_P, captions_P
 
     def _losses(
         self, batch: Batch, mirrored_P: torch.Tensor, captions_P: torch.Tensor

@@ -7,21 +7,34 @@ import yaml
 
 from benchmarks import ablation
 from pipelines.run.params import Params
+from pipelines.run.recipe import resolve_recipe
 
 ROOT = Path(__file__).parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 CALLS = PARAMS["label"]["groups"] * len(PARAMS["cycles"])
 
 
-@pytest.mark.parametrize("line", ablation.LINES)
-def test_a_line_has_valid_parameters_and_spends_the_same_calls(line):
-    changed = ablation.change(PARAMS, line, 7)
+@pytest.mark.parametrize("line", [line for line in ablation.LINES if line != "published"])
+@pytest.mark.parametrize("asked", [None, 2])
+def test_a_line_has_valid_parameters_and_spends_the_same_calls(line, asked):
+    changed = ablation.change(PARAMS, line, 7, asked)
     params = Params.model_validate(changed)
     assert params.seed == 7
     cycles = len(params.cycles)
+    assert asked in (None, cycles)
     assert CALLS - cycles < params.label.groups * cycles <= CALLS
-    pictures = 5 if line in ("groups-of-five", "published") else sum(PARAMS["label"]["band_sizes"])
+    pictures = 5 if line == "groups-of-five" else sum(PARAMS["label"]["band_sizes"])
     assert sum(params.label.band_sizes) == pictures
+
+
+@pytest.mark.parametrize(("asked", "cycles"), [(None, 30), (4, 4)])
+def test_the_published_line_has_the_recipes_groups_in_every_cycle(asked, cycles):
+    changed = ablation.change(PARAMS, "published", 7, asked)
+    params = resolve_recipe(Params.model_validate(changed))
+    assert len(params.cycles) == cycles
+    assert (params.label.groups, params.label.band_sizes) == (1050, (1, 1, 1, 2))
+    assert (params.distill.labels, params.distill.mirror) == ("own", False)
+    assert (params.label.audit_fraction, params.label.pair_fraction) == (0, 0)
 
 
 def test_a_line_changes_only_its_factor():

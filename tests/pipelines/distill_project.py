@@ -108,7 +108,8 @@ def _write_labels(ids: list, people: list, shades: np.ndarray, rng: np.random.Ge
     for number in range(2 * GROUPS):
         shown = rng.permutation(36)[:5]
         order = sorted(shown, key=lambda row: -shades[row])
-        row = dict.fromkeys(RANKINGS.names, "") | {"group_id": f"g{number}"}
+        group_id = f"c{1 + number // GROUPS}-{number % GROUPS:05d}"
+        row = dict.fromkeys(RANKINGS.names, "") | {"group_id": group_id}
         row |= {"persona_id": people[number % 8], "presented": [ids[one] for one in shown]}
         rankings.append(row | {"ranking": [ids[one] for one in order]})
     write_rows(rankings_file("c1"), rankings[:GROUPS], RANKINGS)

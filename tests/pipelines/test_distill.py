@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
+import yaml
 
+from pipelines import distill
 from pipelines.distill import checkpoint_key
 from pipelines.run.code import ROOT
 
@@ -82,3 +84,15 @@ def test_what_training_does_not_reach_keeps_the_key(tree, file):
     before = key(tree)
     append(tree / file)
     assert key(tree) == before
+
+
+def test_the_stage_trains_and_stops_by_the_recipe(tmp_path, monkeypatch):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["distill"] |= {"recipe": "published", "patience": 1, "train": "map"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(distill, "make_repeatable", lambda *_: None)
+    went = []
+    monkeypatch.setattr(distill, "distil", lambda params, cycle, team: went.append(params.distill))
+    distill.main("c1")
+    assert [(one.train, one.labels, one.patience) for one in went] == [("whole", "own", 5)]

@@ -4,10 +4,12 @@ import pytest
 import yaml
 
 from pipelines import label
+from pipelines.run.params import Params
 from pipelines.run.paths import audits_file, ledger_file, rankings_file
+from pipelines.run.recipe import PUBLISHED
 from retrieval.storage.files import read_json, write_json
 from retrieval.storage.schema import AUDITS, RANKINGS, read_rows
-from tests.end_to_end.label_project import ChatServer, make_label_project
+from tests.end_to_end.label_project import ROOT, ChatServer, make_label_project
 
 
 @pytest.fixture
@@ -106,6 +108,38 @@ def test_a_server_that_is_away_is_said_in_one_line(project, server):
     with pytest.raises(SystemExit, match=r"did not answer .* nothing is lost"):
         label.main("c1")
     assert not rankings_file("c1").exists()
+
+
+def _presented(folder, **changes):
+    """What the first cycle shows, by group."""
+    for section, values in changes.items():
+        change(folder, section, **values)
+    label.main("c1")
+    return [row["presented"] for row in read_rows(rankings_file("c1"), RANKINGS)]
+
+
+def test_the_published_recipe_draws_five_pictures_evenly_whatever_the_keys_say(
+    project, monkeypatch, capsys
+):
+    monkeypatch.setitem(PUBLISHED["label"], "groups", 24)
+    published = _presented(project, distill={"recipe": "published"})
+    said = capsys.readouterr().out
+    assert "published: 4 cycles of up to 30: see docs/distillation.md" in said
+    spelt = {"groups": 24, "band_edges": [0.7, 0.9, 0.95], "band_sizes": [1, 1, 1, 2]}
+    default = {"distill": {"recipe": "default"}}
+    assert published == _presented(project, label={**spelt, "candidates": 1}, **default)
+    assert "published" not in capsys.readouterr().out
+    assert published != _presented(project, label={**spelt, "candidates": 10})
+    assert [len(set(group)) for group in published] == [5] * 24
+
+
+def test_enough_cycles_or_a_later_one_are_no_cause_to_say_so(capsys):
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["distill"]["recipe"] = "published"
+    label.say_few_cycles(Params.model_validate(content), "c2")
+    content["cycles"] = {f"c{number}": f"c{number - 1}" for number in range(1, 31)}
+    label.say_few_cycles(Params.model_validate(content), "c1")
+    assert capsys.readouterr().out == ""
 
 
 def _openai(folder):

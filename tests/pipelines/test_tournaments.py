@@ -3,10 +3,22 @@
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
+from pipelines import tournaments
 from pipelines.labelling.knockout import hold
 from pipelines.run.params import load_params
+from pipelines.run.paths import HELD_OUT_GROUPS_FILE, PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
 from pipelines.tournaments import hold_tournaments
+from retrieval.storage.schema import (
+    PERSONAS,
+    PRODUCTS,
+    RANKINGS,
+    TOURNAMENTS,
+    read_rows,
+    write_rows,
+)
+from tests.end_to_end.label_project import ROOT
 from tests.pipelines.labelling.scripted import Scripted, by_number, never, noisy
 
 
@@ -89,3 +101,34 @@ def test_a_split_without_personas_or_products_is_refused(world, personas, produc
     held = (world.personas[:personas], world.products[:products])
     with pytest.raises(SystemExit, match=r"got \d personas and \d+ products in split val"):
         hold_tournaments(_params(), Scripted(by_number), *held, "val")
+
+
+def test_the_published_recipe_plays_pairs(tmp_path, monkeypatch):
+    """Eight products a split: seven matches, each asked in both orders at least."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["distill"]["recipe"] = "published"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    wants = {"color=red": 1.0, "kind=mug": 0.5}
+    people = [
+        {"persona_id": f"u{n}", "text": "", "paraphrase": "", "wants": wants, "facets": {}}
+        | {"split": split}
+        for n, split in enumerate(("val", "test"))
+    ]
+    colors, kinds = ("red", "blue"), ("mug", "kite", "drum", "vase")
+    products = [
+        dict.fromkeys(PRODUCTS.names, "")
+        | {"product_id": f"{split}-{color}-{kind}", "price": 1.0, "split": split}
+        | {"attributes": {"color": color, "kind": kind}}
+        for split in ("val", "test")
+        for color in colors
+        for kind in kinds
+    ]
+    write_rows(PERSONAS_FILE, people, PERSONAS)
+    write_rows(PRODUCTS_FILE, products, PRODUCTS)
+    tournaments.main()
+    rows = read_rows(TOURNAMENTS_FILE, TOURNAMENTS)
+    assert [row["winner"] for row in rows] == ["val-red-mug", "test-red-mug"]
+    assert min(row["calls"] for row in rows) >= 14
+    [group] = read_rows(HELD_OUT_GROUPS_FILE, RANKINGS)
+    assert len(group["presented"]) == 2

@@ -2,15 +2,18 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from pipelines.run.params import Distill, load_params
+from pipelines.run.paths import PRODUCTS_FILE, rankings_file
 from pipelines.training import cycle as training_cycle
 from pipelines.training.distillation import Distillation
 from pipelines.training.processes import Team
-from pipelines.training.recipe import learning_rate, resolve_recipe
+from pipelines.training.recipe import learning_rate
 from pipelines.training.state import Checkpoint
+from retrieval.storage.schema import PRODUCTS, RANKINGS, read_rows
 from tests.pipelines.distill_project import ROOT, make_distill_project, set_distill
 
 ALONE = Team(0, 1, "cpu")
@@ -138,18 +141,44 @@ def test_the_schedule_has_no_step_between_cycles():
     assert end == pytest.approx(start)
 
 
-def test_the_published_recipe_is_the_papers():
-    published = resolve_recipe(_settings(recipe="published", train="head", temperature=50.0))
-    assert published.train == "whole"
-    assert (published.loss, published.temperature) == ("bradley-terry-sum", 1.0)
-    assert published.retention_weight == 0.0
-    assert published.grad_clip == 1.0
-    assert (published.epochs, published.blend) == (1, 1.0)
-    rates = [learning_rate(published, cycle, 30, share) for cycle in (0, 1, 29) for share in (0, 1)]
+def test_the_decaying_schedule_is_constant_within_a_cycle():
+    settings = _settings(schedule="decay", learning_rate=1e-6)
+    rates = [learning_rate(settings, cycle, 30, share) for cycle in (0, 1, 29) for share in (0, 1)]
     expected = [1e-6, 1e-6, 0.95e-6, 0.95e-6, 1e-6 * 0.95**29, 1e-6 * 0.95**29]
     assert rates == pytest.approx(expected)
 
 
-def test_the_default_recipe_is_what_the_file_says():
-    settings = _settings(temperature=50.0, train="whole")
-    assert resolve_recipe(settings) == settings
+@pytest.mark.parametrize(("labels", "first"), [("all", 0), ("own", 60)])
+def test_a_cycle_trains_on_all_rankings_so_far_or_on_its_own(project, labels, first):
+    training_cycle.save(_prepare(project, "c1", labels=labels), "c1")
+    preferences = _prepare(project, "c2", labels=labels).preferences
+    [batch] = preferences.parts(np.arange(len(preferences)), 1)
+    ids = [row["product_id"] for row in read_rows(PRODUCTS_FILE, PRODUCTS)]
+    learned = [[ids[row] for row in group] for group in batch.products_U[batch.place_GK].tolist()]
+    expected = [row["ranking"] for row in read_rows(rankings_file("c2"), RANKINGS)][first:]
+    assert learned == expected
+
+
+def test_the_first_cycle_has_no_rankings_but_its_own(project):
+    both = [_prepare(project, "c1", labels=labels).preferences for labels in ("all", "own")]
+    assert [len(preferences) for preferences in both] == [60, 60]
+
+
+@pytest.mark.parametrize(("mirror", "expected"), [(True, {0, 1}), (False, {0})])
+def test_mirrored_pictures_are_shown_only_where_asked_for(project, monkeypatch, mirror, expected):
+    training = _prepare(project, train="whole", mirror=mirror)
+    shown, show = set(), training.student.pictures.shown
+
+    def spy(self, rows_U, mirrored_U):
+        shown.update(mirrored_U.tolist())
+        return show(rows_U, mirrored_U)
+
+    monkeypatch.setattr(type(training.student.pictures), "shown", spy)
+    training.run(None)
+    assert shown == expected
+
+
+def test_without_mirroring_the_captions_are_drawn_alike(project):
+    plain, mirrored = (_prepare(project, mirror=mirror)._draw_views(3) for mirror in (False, True))
+    assert torch.equal(plain[1], mirrored[1])
+    assert not plain[0].any()
