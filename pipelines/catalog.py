@@ -68,7 +68,7 @@ def photos(
     lines = near_in_products(products, near, found.sources)
     lines += near_in_subjects(shown, near_shown, found.sources)
     write_report(NEAR_DUPLICATES, lines)
-    say(f"{len(lines)} pairs of near-duplicates; {NEAR_DUPLICATES} lists them")
+    say(f"near-duplicate pairs: {len(lines)}, listed in {NEAR_DUPLICATES}")
     return products, found.personas, found.subjects
 
 

@@ -60,8 +60,8 @@ def near_in_subjects(
     shown = [pair for pair in near if pictures[pair.first][2] != pictures[pair.second][2]]
     if shown:
         _log.warning(
-            "%d pairs of a reference and a gallery picture are near-duplicates: finding what was"
-            " learnt from shows nothing; remove one of each",
+            "near-duplicate pairs of a reference and a gallery picture: %d; finding what a concept"
+            " was learnt from shows nothing, so remove one of each",
             len(shown),
         )
     return _lines("subjects", shown, pictures)

@@ -109,9 +109,9 @@ def _warn_of_large(parts: Sequence[int]) -> None:
     largest = max(Counter(parts).values(), default=0)
     if largest > max(1, _LARGE * len(parts)):
         _log.warning(
-            "%d of %d products without a split belong together by the column group and by near-duplicates, and"
-            " go into one split; where they are not alike (a common backdrop or frame), crop them or"
-            " give them splits in the column split",
+            "%d of %d products without a split belong together by the column group and by"
+            " near-duplicates, and go into one split; where they are not alike (a common backdrop"
+            " or frame), crop them or give them splits in the column split",
             largest,
             len(parts),
         )
