@@ -1,7 +1,7 @@
 """Near-duplicates: one picture kept twice, in another format, size or quality.
 
 A perceptual hash of 256 bits is compared pair by pair. It is of the grey picture, stretched to a
-square, so it finds a picture in other colours too; it does not find a mirrored, turned or cropped
+square, so colours do not count; it does not find a mirrored, turned or cropped
 one, nor a second photo of the same thing (docs/experiments.md#near-duplicates).
 """
 
