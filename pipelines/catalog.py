@@ -2,7 +2,8 @@
 
 params.yaml (catalog) and, with `source: folder`, that folder
     -> data/catalog/ (products.parquet, images/, subjects/), data/personas.parquet,
-       data/subjects.parquet, reports/catalog_rejects.csv
+       data/subjects.parquet, reports/catalog_rejects.csv,
+       reports/catalog_near_duplicates.csv
 
 Run:  dvc repro catalog
 Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas: 20 in params.yaml
@@ -11,10 +12,12 @@ Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas
 from pathlib import Path
 
 from pipelines.ingest.folder import read_folder
+from pipelines.ingest.near_duplicates import find_near, hash_pictures
+from pipelines.ingest.near_report import near_in_products, near_in_subjects, write_report
 from pipelines.ingest.pictures import PictureLimits
 from pipelines.ingest.rejects import hold_rejects, write_rejects
-from pipelines.ingest.splits import assign_splits
-from pipelines.run.params import Catalog, load_params
+from pipelines.ingest.splits import assign_splits, keep_together
+from pipelines.run.params import Params, load_params
 from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
@@ -30,42 +33,57 @@ from retrieval.storage.schema import (
 )
 
 REJECTS = Path("reports/catalog_rejects.csv")
+NEAR_DUPLICATES = Path("reports/catalog_near_duplicates.csv")
+
+
+def studio(
+    params: Params, folder: Path, seed: int
+) -> tuple[list[ProductRow], list[PersonaRow], list[SubjectRow]]:
+    """The studio's products with splits, personas and subjects; pictures go into `folder`."""
+    products, personas, subjects = make_studio(params, folder)
+    digests = [row["image_sha256"] for row in products]
+    products = assign_splits(products, digests, params.catalog.split, seed)
+    write_report(NEAR_DUPLICATES, [])  # drawn to differ, so not compared
+    return keep_kinds_unseen(products, unseen_kinds(params)), personas, subjects
 
 
 def photos(
-    settings: Catalog, folder: Path
+    params: Params, folder: Path, seed: int
 ) -> tuple[list[ProductRow], list[PersonaRow], list[SubjectRow]]:
-    """Products, personas and subjects of the user's folder; good pictures go into `folder`.
+    """The same from the user's folder; good pictures go into `folder`.
 
     Raises:
         SystemExit: A table is missing or wrong, or too many rows are rejected.
     """
+    settings = params.catalog
     limits = PictureLimits(settings.max_megapixels, settings.max_side)
     found = read_folder(settings.folder, folder / "images", folder / "subjects", limits)
     write_rejects(REJECTS, found.rejects)
     hold_rejects(found.rejects, found.rows, settings.max_reject_fraction)
-    return found.products, found.personas, found.subjects
+    near = find_near(hash_pictures([folder / row["image"] for row in found.products]))
+    products, contents = keep_together(found.products, found.groups, near)
+    products = assign_splits(products, contents, settings.split, seed)
+    shown = [row for row in found.subjects if row["image"]]
+    near_shown = find_near(hash_pictures([folder / row["image"] for row in shown]))
+    lines = near_in_products(products, near, found.sources)
+    lines += near_in_subjects(shown, near_shown, found.sources)
+    write_report(NEAR_DUPLICATES, lines)
+    say(f"near-duplicate pairs: {len(lines)}, listed in {NEAR_DUPLICATES}")
+    return products, found.personas, found.subjects
 
 
 def main() -> None:
     """Make or read the catalogue, split it, write it."""
     params = load_params()
-    settings = params.catalog
+    seed = derive_seed(params.seed, "catalog", "split")
     with stage_lock("catalog"):
         write_rejects(REJECTS, [])
         with atomic_folder(PRODUCTS_FILE.parent) as folder:
-            if settings.source == "studio":
-                products, personas, subjects = make_studio(params, folder)
-            else:
-                products, personas, subjects = photos(settings, folder)
-            digests = [row["image_sha256"] for row in products]
-            seed = derive_seed(params.seed, "catalog", "split")
-            products = assign_splits(products, digests, settings.split, seed)
-            if settings.source == "studio":
-                products = keep_kinds_unseen(products, unseen_kinds(params))
+            make = studio if params.catalog.source == "studio" else photos
+            products, personas, subjects = make(params, folder, seed)
             write_rows(folder / PRODUCTS_FILE.name, products, PRODUCTS)
         texts = [" ".join(row["text"].casefold().split()) for row in personas]
-        personas = assign_splits(personas, texts, settings.split, seed)
+        personas = assign_splits(personas, texts, params.catalog.split, seed)
         # The subjects' table lies one folder above its pictures'.
         above: list[SubjectRow] = [
             {**row, "image": f"{PRODUCTS_FILE.parent.name}/{row['image']}" if row["image"] else ""}

@@ -28,13 +28,15 @@ from retrieval.storage.schema import PersonaRow, ProductRow, SubjectRow
 class FolderCatalog:
     """What the folder holds: rows of the catalogue's tables, and the rejects.
 
-    `split` is "" where the user left it open. Every row of every file is in exactly one of the
-    three lists or in `rejects`.
+    `split` is "" where the user left it open. Every row of every file is in exactly one of
+    `products`, `personas`, `subjects` and `rejects`.
     """
 
     products: list[ProductRow]
+    groups: list[str]  # of each product, "" for none: photos of one article
     personas: list[PersonaRow]
     subjects: list[SubjectRow]  # empty without a subjects.jsonl
+    sources: dict[str, str]  # a copied picture, as rows name it -> its name in the folder
     rejects: list[Reject]
     rows: dict[str, int]  # file name -> how many rows it has, rejected ones included
 
@@ -58,16 +60,21 @@ def read_folder(
     with warnings.catch_warnings():
         # Pillow warns of what max_megapixels decides here; the reject says it better.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        products = read_products(products_table, PictureCopier(folder, images, limits))
-        subjects = None
+        pictures = PictureCopier(folder, images, limits)
+        products, groups = read_products(products_table, pictures)
+        sources, subjects = pictures.sources, None
         if subjects_table.is_file():
-            subjects = read_subjects(subjects_table, PictureCopier(folder, subject_images, limits))
+            pictures = PictureCopier(folder, subject_images, limits)
+            subjects = read_subjects(subjects_table, pictures)
+            sources |= pictures.sources
     log_unmet_wants(personas.kept, products.kept)
     checked: list[Checked[Any]] = [products, personas, *([subjects] if subjects else [])]
     return FolderCatalog(
         products=products.kept,
+        groups=groups,
         personas=personas.kept,
         subjects=subjects.kept if subjects else [],
+        sources=sources,
         rejects=[reject for each in checked for reject in each.rejects],
         rows={each.table.file: len(each.table.rows) for each in checked},
     )

@@ -32,6 +32,7 @@ class PictureCopier:
         self._target = target
         self._limits = limits
         self._rows: dict[str, int] = {}  # digest of a kept picture -> its row
+        self.sources: dict[str, str] = {}  # a copy, as rows name it -> its picture in the folder
         target.mkdir(parents=True, exist_ok=True)
 
     def copy(self, cells: Cells, identity: str) -> tuple[str, str]:
@@ -68,7 +69,9 @@ class PictureCopier:
             copy.unlink()
             return nothing
         self._rows |= {pixels: cells.number, content: cells.number}
-        return f"{self._target.name}/{copy.name}", content
+        image = f"{self._target.name}/{copy.name}"
+        self.sources[image] = name
+        return image, content
 
     def _note_duplicate(self, cells: Cells, name: str, digest: str) -> None:
         if digest in self._rows:

@@ -1,5 +1,6 @@
 """A user's products: products.csv, products.parquet or products.jsonl, checked row by row."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.ingest.pictures import PictureCopier
@@ -9,7 +10,7 @@ from pipelines.tables.rows import Cells
 from retrieval.storage.schema import PRODUCT_SPLITS, ProductRow
 
 REQUIRED = ("product_id", "image", "title", "caption")
-OPTIONAL = ("category", "price", "split", "attr.<name>")
+OPTIONAL = ("category", "price", "split", "group", "attr.<name>")
 
 
 def find_products(folder: Path) -> Path:
@@ -29,11 +30,14 @@ def find_products(folder: Path) -> Path:
     return found[0]
 
 
-def read_products(path: Path, pictures: PictureCopier) -> Checked[ProductRow]:
+def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductRow], list[str]]:
     """Read and check the products, and copy their pictures.
 
     A blank title is repaired: it becomes the caption. An id belongs to the first row that has it,
-    kept or not; a picture to the first row that is kept.
+    kept or not; a picture, and the split of a group, to the first row that is kept.
+
+    Returns:
+        The rows, and the group of each that is kept, "" for none.
 
     Raises:
         SystemExit: The table cannot be read, lacks a column, or has no rows.
@@ -42,13 +46,31 @@ def read_products(path: Path, pictures: PictureCopier) -> Checked[ProductRow]:
     table.expect(REQUIRED, OPTIONAL)
     checked = Checked[ProductRow](table)
     taken: dict[str, int] = {}
+    groups: list[str] = []
+    splits: dict[str, tuple[str, int]] = {}  # group -> its split, and the row that gave it
     for cells in checked.cells():
         product = _product(cells)
         identity = product["product_id"]
         cells.claim("product_id", identity, taken)
+        group, split = cells.text("group"), product["split"]
+        _note_other_split(cells, group, split, splits)
         product["image"], product["image_sha256"] = pictures.copy(cells, identity)
-        checked.keep_or_reject(cells, identity, product)
-    return checked
+        if checked.keep_or_reject(cells, identity, product):
+            groups.append(group)
+            if group and split:
+                splits.setdefault(group, (split, cells.number))
+    return checked, groups
+
+
+def _note_other_split(
+    cells: Cells, group: str, split: str, splits: Mapping[str, tuple[str, int]]
+) -> None:
+    first, number = splits.get(group, (split, 0))
+    if split and split != first:
+        cells.reasons.append(
+            f"split is {split!r}, expected {first!r} as in row {number}, or blank: the rows of"
+            f" group {group!r} share one split"
+        )
 
 
 def _product(cells: Cells) -> ProductRow:

@@ -1,14 +1,24 @@
-"""Splits, made once: by product and by persona, never through equal content."""
+"""Splits, made once: by product and by persona, never through what belongs together."""
 
-from collections.abc import Hashable, Sequence
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
+from pipelines.ingest.near_duplicates import Near
 from pipelines.run.params import Split
-from retrieval.storage.schema import PersonaRow, ProductRow
+from retrieval.storage.schema import BASE_SPLIT, PersonaRow, ProductRow
 
 Row = TypeVar("Row", ProductRow, PersonaRow)
+
+_LARGE = 0.1  # share of the products that have to go somewhere: more in one split bends the shares
+# What an open row joins where its like lie in several splits: the first of these. A picture more in
+# a split that is trained on spoils no test picture that was not spoilt before.
+_JOINS = ("train", BASE_SPLIT, "val", "test")
+
+_log = logging.getLogger(__name__)
 
 
 def assign_splits(
@@ -43,3 +53,65 @@ def assign_splits(
     return [
         {**row, "split": split_of[content]} for row, content in zip(rows, contents, strict=True)
     ]
+
+
+def keep_together(
+    rows: Sequence[ProductRow], groups: Sequence[str], near: Iterable[Near]
+) -> tuple[list[ProductRow], Sequence[Hashable]]:
+    """What `assign_splits` needs to keep groups and near-duplicates in one split.
+
+    Rows belong together if a chain of shared groups and near-duplicates leads from one to the
+    other. A row with a split keeps it. An open row takes its group's, else that of the rows it
+    belongs to; where those have several, the first of train, base, val and test.
+
+    Args:
+        rows: Products; their `split` is "" where it is open.
+        groups: Each row's group, "" for none; the rows of a group have one split, or none.
+        near: Pairs of near-duplicates.
+
+    Returns:
+        Rows with the splits that follow from other rows', and their contents for `assign_splits`.
+    """
+    pairs = list(zip(rows, groups, strict=True))
+    given = {group: row["split"] for row, group in pairs if group and row["split"]}
+    splits = [row["split"] or given.get(group, "") for row, group in pairs]
+    parts = _parts(groups, near)
+    _warn_of_large([part for part, row in zip(parts, rows, strict=True) if not row["split"]])
+    found = defaultdict(set)
+    for part, split in zip(parts, splits, strict=True):
+        found[part].add(split)
+    joins = {part: next((name for name in _JOINS if name in found[part]), "") for part in found}
+    joined: list[ProductRow] = [
+        {**row, "split": split or joins[part]}
+        for row, split, part in zip(rows, splits, parts, strict=True)
+    ]
+    # What has a split is a content of its own: its near-duplicates may have another.
+    contents = [("row", place) if joins[part] else part for place, part in enumerate(parts)]
+    return joined, contents
+
+
+def _parts(groups: Sequence[str], near: Iterable[Near]) -> list[int]:
+    """For each row the number of the connected part that it lies in."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    first: dict[str, int] = {}
+    edges = [(first.setdefault(group, place), place) for place, group in enumerate(groups) if group]
+    edges += [(pair.first, pair.second) for pair in near]
+    ends = np.array(edges, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(edges)), ends), shape=(len(groups), len(groups)))
+    parts: list[int] = connected_components(graph, directed=False)[1].tolist()
+    return parts
+
+
+def _warn_of_large(parts: Sequence[int]) -> None:
+    """Warn if one part holds much of the open rows; `parts` has each one's."""
+    largest = max(Counter(parts).values(), default=0)
+    if largest > max(1, _LARGE * len(parts)):
+        _log.warning(
+            "%d of %d products without a split belong together by the column group and by"
+            " near-duplicates, and go into one split; where they are not alike (a common backdrop"
+            " or frame), crop them or give them splits in the column split",
+            largest,
+            len(parts),
+        )

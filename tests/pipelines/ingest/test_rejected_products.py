@@ -170,6 +170,26 @@ def test_a_rejected_row_does_not_make_its_picture_a_duplicate(folder: Any) -> No
     assert [row["product_id"] for row in catalog.products] == ["id2"]
 
 
+def test_the_first_kept_row_with_a_split_decides_for_its_group(folder: Any) -> None:
+    rows = [
+        folder.product(1, group="shoe"),
+        folder.product(2, group="shoe", split="val", caption=""),  # rejected: decides nothing
+        folder.product(3, group=" shoe ", split="test"),
+        folder.product(4, group="shoe", split="train"),
+        folder.product(5, group="shoe", split="test"),
+        folder.product(6, group="", split="val"),
+        folder.product(7, split="train"),
+        folder.product(8, group=7, split="train"),
+    ]
+    catalog = folder.read_products(*rows)
+    assert folder.reasons(catalog) == {
+        2: "caption is missing or blank",
+        4: "split is 'train', expected 'test' as in row 3, or blank: the rows of group 'shoe' share"
+        " one split",
+    }
+    assert catalog.groups == ["shoe", "shoe", "shoe", "", "", "7"]
+
+
 def test_every_row_is_kept_or_rejected(folder: Any) -> None:
     faults = break_pictures(folder)
     chance = np.random.default_rng(0)
