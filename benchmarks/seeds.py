@@ -71,11 +71,6 @@ def number(value: float) -> str:
     return f"{value:.2f}"
 
 
-def fine(value: float) -> str:
-    """A small value."""
-    return f"{value:.3f}"
-
-
 def at(*keys: str) -> Read:
     """Read the value under these keys."""
 
@@ -111,7 +106,12 @@ LINES: Sequence[Line] = (
     *both("literal captions, recall@1", MODEL, "caption * recall@1", percent),
     *both("concept alone, mAP", NOUN, "concept * concept_only map", number),
     *both("concept in a named scene, mRR", NOUN, "concept * context mrr", number),
-    *both("two concepts in one query, mRR", NOUNS, "concept * multi mrr", fine),
+    *both("two concepts in one query, mRR", NOUNS, "concept * multi mrr", number),
+    (
+        "captions among the first ten, with a concept switched on, %",
+        at("concept", "caption_recall@10", "adapted"),
+        percent,
+    ),
 )
 
 
@@ -157,7 +157,7 @@ def run(params: Mapping[str, Any]) -> Metrics:
 
 def headline(metrics: Metrics) -> Metrics:
     """The part of metrics/evaluate.json that is kept: all but most slices."""
-    slices = {name: metrics["slices"][name] for name in ("interests", "kinds")}
+    slices = {name: metrics["slices"][name] for name in ("interests", "kinds", "interest")}
     return {**metrics, "slices": slices}
 
 
@@ -206,6 +206,25 @@ def table(runs: Sequence[Metrics]) -> str:
     return "\n".join(rows)
 
 
+def bad_news(results: Mapping[int, Result]) -> list[str]:
+    """The interests whose whole interval lies below zero, seed by seed, in words."""
+    lines = []
+    for seed, result in sorted(results.items()):
+        worse = [
+            f"{name} ({points(found['gain'])}; {points(low)} to {points(high)})"
+            for name, found in result["metrics"]["slices"]["interest"].items()
+            for low, high in [found["ci95"] or (0.0, 0.0)]
+            if high < 0
+        ]
+        lines.append(f"- seed {seed}: {', '.join(worse) or 'none'}")
+    return lines
+
+
+def points(difference: float) -> str:
+    """A difference of shares with its sign."""
+    return f"{100 * difference:+.1f}"
+
+
 def spread(runs: Sequence[Metrics], read: Read, form: Callable[[float], str]) -> str:
     """Median and range over runs."""
     values = [read(metrics) for metrics in runs]
@@ -221,18 +240,20 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="of what is kept; nothing runs")
     options = parser.parse_args()
     if options.table:
-        results = list(known_results().values())
+        results = known_results()
         if not results:
             parser.error(f"got no {RESULTS}, expected results of a run: leave out --table")
     else:
-        results = []
+        results = {}
         logging.disable(logging.INFO)  # Great Expectations names each temporary folder
         with silent_tracking():
             for seed in options.seeds:
-                results.append(measure(seed))
-                share = at("persona", "student", "mean_percentile")(results[-1]["metrics"])
+                results[seed] = measure(seed)
+                share = at("persona", "student", "mean_percentile")(results[seed]["metrics"])
                 print(f"seed {seed}: {percent(share)} %", file=sys.stderr, flush=True)
-    print(table([result["metrics"] for result in results]))
+    print(table([result["metrics"] for result in results.values()]))
+    print("\nInterests that lie wholly below zero, points of mean percentile:\n")
+    print("\n".join(bad_news(results)))
 
 
 if __name__ == "__main__":

@@ -16,14 +16,22 @@ def metrics(percentile=0.9, **changes):
     model = {"mean_percentile": percentile, "within_kind_percentile": 0.5, "recall@10": 0.25,
              "ndcg@10": 0.125, "tau": 0.5}  # fmt: skip
     unseen = {"unseen": {"base": 0.5, "student": 0.75}}
-    concept = {"concept_only": {"map": 0.5}, "context": {"mrr": 0.5}, "multi": {"mrr": 0.0156}}
+    concept = {"concept_only": {"map": 0.5}, "context": {"mrr": 0.5}, "multi": {"mrr": 0.156}}
+    interest = {
+        "tea": {"gain": -0.0511, "ci95": [-0.0902, -0.01]},
+        "golf": {"gain": -0.05, "ci95": [-0.2, 0.1]},
+        "opera": {"gain": -0.2, "ci95": None},
+    }
     return {
         "persona": dict.fromkeys(seeds.MODELS, model),
         "persona_paraphrased": {"student": model},
         "comparison": {"gain": 0.125, "gap_closed": 0.75},
         "caption": {key: {"recall@1": 0.975} for key in ("base", "student")},
-        "concept": dict.fromkeys(("text_only", "kindred"), concept),
-        "slices": {"interests": unseen, "kinds": unseen, "price": {}},
+        "concept": {
+            **dict.fromkeys(("text_only", "kindred"), concept),
+            "caption_recall@10": {"adapted": 0.99},
+        },
+        "slices": {"interests": unseen, "kinds": unseen, "price": {}, "interest": interest},
         **changes,
     }
 
@@ -50,7 +58,7 @@ def test_median_and_range_by_hand():
         seeds.table(runs)
     )
     assert "| gap to the ceiling that it closes, % | 75.0 (75.0 to 75.0) |" in seeds.table(runs)
-    assert "mRR: class nouns only | 0.016 (0.016 to 0.016) |" in seeds.table(runs)
+    assert "mRR: class nouns only | 0.16 (0.16 to 0.16) |" in seeds.table(runs)
 
 
 def test_a_known_seed_is_not_run_again_and_others_stay(project):
@@ -69,7 +77,15 @@ def test_other_parameters_run_a_seed_again(project):
 
 
 def test_most_slices_are_not_kept(project):
-    assert set(seeds.measure(1)["metrics"]["slices"]) == {"interests", "kinds"}
+    assert set(seeds.measure(1)["metrics"]["slices"]) == {"interests", "kinds", "interest"}
+
+
+def test_interests_whose_whole_interval_is_below_zero_are_named_seed_by_seed():
+    good = metrics(slices={"interest": {"tea": {"gain": 0.1, "ci95": [0.0, 0.2]}}})
+    assert seeds.bad_news({4: {"metrics": good}, 3: {"metrics": metrics()}}) == [
+        "- seed 3: tea (-5.1; -9.0 to -1.0)",
+        "- seed 4: none",
+    ]
 
 
 def test_without_results_there_is_no_table(project, monkeypatch, capsys):
@@ -81,7 +97,8 @@ def test_without_results_there_is_no_table(project, monkeypatch, capsys):
 
 
 def test_the_readme_has_the_table_of_the_kept_results():
-    kept = json.loads(KEPT.read_text("utf-8"))
+    kept = {int(seed): result for seed, result in json.loads(KEPT.read_text("utf-8")).items()}
     assert len(kept) >= 5
     rows = seeds.table([result["metrics"] for result in kept.values()]).splitlines()
+    rows += seeds.bad_news(kept)
     assert [row for row in rows if row not in README.read_text("utf-8")] == []
