@@ -1,6 +1,11 @@
 """Retrieval metrics.
 
-Q queries, C candidates; a higher score ranks first, rank 1 is best.
+A higher score ranks first, rank 1 is best. One rule for equal scores: a truth is ranked against the
+candidates that are no truths, and one of equal score counts half. So the i-th best truth of a query
+has rank i + (others above it) + (others equal to it) / 2, and no metric depends on the order of the
+candidates.
+
+Q queries, C candidates.
 """
 
 import numpy as np
@@ -45,7 +50,7 @@ def rank_within(
 
 
 def first_hit_rank(scores_QC: Floats, hits_QC: Bools) -> NDArray[np.float64]:
-    """Rank of the best-scored hit, against the candidates that are no hits.
+    """Rank of the best-scored hit: that of i = 1.
 
     Raises:
         ValueError: A query has no hit, or a score is NaN.
@@ -128,14 +133,26 @@ def mean_average_precision(scores_QC: Floats, hits_QC: Bools) -> float:
 
 
 def average_precision(scores_QC: Floats, hits_QC: Bools) -> NDArray[np.float64]:
-    """PLACEHOLDER of the other branch."""
+    """mean_i (i / rank_i) over each query's truths, (Q,), in (0, 1] (arXiv 2506.10182).
+
+    Raises:
+        ValueError: A query has no truth, or a score is NaN.
+    """
     _refuse_nan(scores_QC)
-    order_QC = np.argsort(-scores_QC, axis=1, kind="stable")
-    found_QC = np.take_along_axis(hits_QC, order_QC, axis=1)
-    ranks_C = np.arange(1, scores_QC.shape[1] + 1)
-    precision_QC = found_QC.cumsum(axis=1) / ranks_C
-    precision_Q: NDArray[np.float64] = (precision_QC * found_QC).sum(axis=1) / found_QC.sum(axis=1)
-    return precision_Q
+    if not hits_QC.any(axis=1).all():
+        msg = "got a query without a truth in the gallery, expected one at least"
+        raise ValueError(msg)
+    return np.array(
+        [_precision(scores, hits) for scores, hits in zip(scores_QC, hits_QC, strict=True)]
+    )
+
+
+def _precision(scores_C: Floats, hits_C: Bools) -> float:
+    truths_T, others = np.sort(scores_C[hits_C])[::-1], np.sort(scores_C[~hits_C])
+    below_T, up_to_T = (np.searchsorted(others, truths_T, side=s) for s in ("left", "right"))
+    place_T = np.arange(1, len(truths_T) + 1)
+    ranks_T = place_T + (len(others) - up_to_T) + (up_to_T - below_T) / 2
+    return float((place_T / ranks_T).mean())
 
 
 def _refuse_nan(scores_QC: Floats) -> None:

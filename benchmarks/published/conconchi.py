@@ -3,11 +3,17 @@
 PATH/data/annotations/{train,test}.json, PATH/data/images/... -> Benchmark
 
 A row: {"LABEL": "* on a table", "CONCEPTS": [3], "GTS": ["a.jpg"], "ADDITIONAL GTS": ["b.jpg"],
-"KIND": ..., "ENV": ...}. Each * is the next concept. Additional ground truths count like the
-others; rows of KIND "negative" are no queries, their pictures stay in the pool.
+"KIND": ..., "ENV": ...}. Each * is the next concept. As the paper's evaluation has it (arXiv
+2506.10182):
+
+- The pool is the ground truths (GTS) of all test rows, once each. Rows of KIND "negative" are no
+  queries; their pictures are in the pool and keep their concepts.
+- Additional ground truths count where they are in the pool. They may be training pictures: those
+  are dropped, so that they neither enlarge the pool nor count as never found.
+- Concept-only queries search the pictures of exactly one concept: of rows that have one. Of a
+  picture in several rows each row counts by itself, not their concepts together.
 """
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -48,24 +54,39 @@ def read_conconchi(folder: Path, noun: str) -> Benchmark:
         known = photos.setdefault(_name(row["CONCEPTS"][0]), [])
         known += [path for name in row["GTS"] if (path := images / name) not in known]
     gallery = _gallery(test, images)
-    queries = _queries(test, images, set(photos), files[1])
-    expect_files([path for some in photos.values() for path in some], "ConCon-Chi")
-    expect_files([row["image"] for row in gallery], "ConCon-Chi")
-    queries = [*concept_only_queries(photos, gallery), *queries]
+    pool = {row["image"] for row in gallery}
+    queries = _queries(test, images, pool, set(photos), files[1])
+    expect_files([*(path for some in photos.values() for path in some), *pool], "ConCon-Chi")
+    alone = {name: _alone(test, images, name) for name in photos}
+    queries = [*concept_only_queries(alone), *queries]
     return Benchmark(dict.fromkeys(photos, noun), photos, gallery, queries)
 
 
 def _gallery(test: Rows, images: Path) -> Rows:
-    """Every picture of the test rows once; what any row says is in it counts."""
-    shown: dict[Path, set[str]] = defaultdict(set)
+    """The pool. Of a picture's rows one with a single concept says what it shows, else the first.
+
+    That decides whether concept-only queries search it.
+    """
+    shown: dict[Path, list[int]] = {}
     for row in test:
-        concepts = [] if row["KIND"] == NEGATIVE else row["CONCEPTS"]
-        for name in (*row["GTS"], *row["ADDITIONAL GTS"]):
-            shown[images / name] |= {_name(concept) for concept in concepts}
-    return [picture(path, concepts) for path, concepts in shown.items()]
+        for name in row["GTS"]:
+            concepts = shown.setdefault(images / name, row["CONCEPTS"])
+            if len(concepts) != 1 == len(row["CONCEPTS"]):
+                shown[images / name] = row["CONCEPTS"]
+    return [picture(path, map(_name, concepts)) for path, concepts in shown.items()]
 
 
-def _queries(test: Rows, images: Path, known: set[str], file: Path) -> Rows:
+def _alone(test: Rows, images: Path, concept: str) -> list[Path]:
+    """The pictures of rows that have this concept and no other."""
+    return [
+        images / name
+        for row in test
+        if [_name(number) for number in row["CONCEPTS"]] == [concept]
+        for name in row["GTS"]
+    ]
+
+
+def _queries(test: Rows, images: Path, pool: set[Path], known: set[str], file: Path) -> Rows:
     queries = []
     for number, row in enumerate(test):
         if row["KIND"] == NEGATIVE:
@@ -80,7 +101,8 @@ def _queries(test: Rows, images: Path, known: set[str], file: Path) -> Rows:
         if unknown := sorted(set(concepts) - known):
             msg = f"{file}: row {number} asks for {unknown}, of which train.json has no photo"
             raise SystemExit(msg)
-        truths = [images / name for name in (*row["GTS"], *row["ADDITIONAL GTS"])]
+        named = [images / name for name in (*row["GTS"], *row["ADDITIONAL GTS"])]
+        truths = [path for path in named if path in pool]
         kind = "context" if len(concepts) == 1 else "multi"
         queries.append(query(kind, row["LABEL"], concepts, truths))
     return queries

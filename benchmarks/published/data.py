@@ -1,6 +1,6 @@
 """A published benchmark of personal concepts, whatever files it came in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,17 @@ def query(kind: str, text: str, concepts: list[str], truths: Iterable[Path]) -> 
     return {"kind": kind, "text": text, "concepts": concepts, "truths": named}
 
 
-def concept_only_queries(names: Iterable[str], gallery: Rows) -> Rows:
-    """Ask for "An image of *" for each concept that a picture shows alone."""
-    found = []
-    for name in names:
-        alone = [row["image"] for row in gallery if row["concepts"] == [name]]
-        if alone:
-            found.append(query("concept_only", "An image of *", [name], alone))
-    return found
+def concept_only_queries(alone: Mapping[str, Sequence[Path]]) -> Rows:
+    """Ask for "An image of *" for each concept that the pool shows alone.
+
+    Args:
+        alone: Concept -> the pictures that show it and no other concept; may be none.
+    """
+    return [
+        query("concept_only", "An image of *", [name], paths)
+        for name, paths in alone.items()
+        if paths
+    ]
 
 
 def expect_files(paths: Iterable[Path], origin: str) -> None:

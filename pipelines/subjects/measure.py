@@ -43,10 +43,10 @@ def read_gallery(encoder: Encoder, subjects: Rows) -> tuple[list[SubjectRow], ND
 
 
 def fill(text: str, phrases: Sequence[str]) -> str:
-    """Put the phrases where the `*` stand, in turn."""
-    for phrase in phrases:
+    """Put the phrases where the `*` stand, in turn; the last one at every `*` that is left."""
+    for phrase in phrases[:-1]:
         text = text.replace("*", phrase, 1)
-    return text
+    return text.replace("*", phrases[-1]) if phrases else text
 
 
 def encode_text_only(tower: TextTower, queries: Rows, nouns: dict[str, str]) -> Floats:

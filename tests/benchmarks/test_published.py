@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from benchmarks.published import run as concept_benchmark
 from benchmarks.published.conconchi import read_conconchi
 from benchmarks.published.perval import read_perval
 from benchmarks.published.run import COLUMNS, evaluate, table
-from pipelines.subjects.measure import measure
+from pipelines.subjects.measure import encode_kindred, measure
 from retrieval.concepts.learning import Settings
 from retrieval.encoder import create_encoder, save_encoder
 
@@ -33,11 +34,12 @@ TRAIN = [
     _row("*", [5], ["t4.jpg"]),
 ]
 TEST = [
-    _row("* on a table", [3], ["a.jpg"], ["b.jpg"]),
-    _row("* on the floor", [3], ["b.jpg"]),
+    _row("* on a table", [3], ["a.jpg"], ["b.jpg", "t3.jpg"]),  # t3 is a training picture
+    _row("* on the floor", [3], ["b.jpg"], ["nowhere.jpg"]),  # in no row's GTS
     _row("* beside *", [3, 5], ["ab.jpg", "ab.jpg"]),
     _row("* in a box", [5], ["c.jpg"], ["ab.jpg"]),
     _row("a toy on a table", [], ["n1.jpg", "n2.jpg"], kind="negative"),
+    _row("a bear", [5], ["n3.jpg"], kind="negative"),
 ]
 
 
@@ -87,6 +89,7 @@ def test_conconchi_pool_holds_every_test_picture_once_negatives_too(conconchi):
         "c.jpg": ["concept-5"],
         "n1.jpg": [],
         "n2.jpg": [],
+        "n3.jpg": ["concept-5"],  # a negative keeps its concept
     }
 
 
@@ -100,21 +103,138 @@ def test_conconchi_extra_truths_count_and_negatives_ask_nothing(conconchi):
     assert _queries(data, "multi") == {("* beside *", "concept-3", "concept-5"): ["ab.jpg"]}
     assert _queries(data, "concept_only") == {
         ("An image of *", "concept-3"): ["a.jpg", "b.jpg"],
-        ("An image of *", "concept-5"): ["c.jpg"],
+        ("An image of *", "concept-5"): ["c.jpg", "n3.jpg"],
     }
 
 
-def test_conconchi_metrics_by_hand(conconchi):
-    """With pictures as axes a query's vector is its scores; truths of "* on a table" at 2 and 3."""
+def _found(data, text, concepts, ranking):
+    """The metrics of one query that ranks the pool so; with pictures as axes it is its scores."""
+    names = [_names([row["image"]])[0] for row in data.gallery]
+    assert sorted(ranking) == sorted(names)
+    scores = -np.array([[float(ranking.index(name)) for name in names]])
+    [asked] = [q for q in data.queries if (q["text"], q["concepts"]) == (text, concepts)]
+    return measure(data.gallery, np.eye(len(names)), [asked], scores, distractors=False)
+
+
+RANKING = ["n1.jpg", "ab.jpg", "n3.jpg", "a.jpg", "b.jpg", "n2.jpg", "c.jpg"]
+
+
+def test_an_additional_truth_in_the_pool_counts_and_a_training_picture_does_not(conconchi):
+    """Truths at 4 and 5 of 7; the training picture would be a third that is never found."""
+    found = _found(conconchi(), "* on a table", ["concept-3"], RANKING)
+    assert found["context"]["map"] == pytest.approx((1 / 4 + 2 / 5) / 2)
+    assert (found["context"]["mrr"], found["context"]["recall@5"]) == (1 / 4, 1.0)
+
+
+def test_a_context_query_searches_pictures_of_none_and_of_two_as_well(conconchi):
     data = conconchi()
-    order = {_names([row["image"]])[0]: number for number, row in enumerate(data.gallery)}
-    scores = np.zeros((1, len(order)))
-    scores[0, order["n1.jpg"]] = 0.9  # a negative in front
-    scores[0, order["a.jpg"]], scores[0, order["b.jpg"]] = 0.8, 0.7
-    [asked] = [query for query in data.queries if query["text"] == "* on a table"]
-    found = measure(data.gallery, np.eye(len(order)), [asked], scores, distractors=False)
-    assert found["all"]["map"] == pytest.approx((1 / 2 + 2 / 3) / 2)
-    assert found["all"]["mrr"] == 0.5
+    found = _found(data, "* in a box", ["concept-5"], RANKING)
+    assert found["context"]["map"] == pytest.approx((1 / 2 + 2 / 7) / 2)
+    both = _found(data, "* beside *", ["concept-3", "concept-5"], RANKING)
+    assert both["multi"]["map"] == both["multi"]["mrr"] == 1 / 2
+
+
+def test_a_concept_alone_is_searched_among_pictures_of_exactly_one(conconchi):
+    """Left of the ranking: n3, a, b, c. Of concept 5 the first and the last."""
+    data = conconchi()
+    found = _found(data, "An image of *", ["concept-5"], RANKING)
+    assert found["concept_only"]["map"] == pytest.approx((1 / 1 + 2 / 4) / 2)
+    found = _found(data, "An image of *", ["concept-3"], RANKING)
+    assert found["concept_only"]["mrr"] == 1 / 2
+
+
+def test_of_a_picture_in_two_rows_each_row_counts_by_itself(conconchi):
+    """Of 3 in one row and of 5 in another it is of exactly one, twice; not of two."""
+    test = [
+        _row("* on a table", [3], ["a.jpg"]),
+        _row("* in a box", [5], ["a.jpg", "c.jpg"]),
+        _row("* beside *", [3, 5], ["ab.jpg"]),
+        _row("* alone", [5], ["ab.jpg"]),
+    ]
+    data = conconchi(test=test)
+    assert _queries(data, "concept_only") == {
+        ("An image of *", "concept-3"): ["a.jpg"],
+        ("An image of *", "concept-5"): ["a.jpg", "c.jpg", "ab.jpg"],
+    }
+    found = _found(data, "An image of *", ["concept-5"], ["c.jpg", "ab.jpg", "a.jpg"])
+    assert found["concept_only"]["map"] == 1.0  # all three are searched
+
+
+def _reference(test, train_photos, scores):
+    """The published evaluation in loops: metric -> kind -> values (METRICS as the paper has them).
+
+    `scores[label, concepts]` -> picture -> score.
+    """
+    pool = sorted({name for row in test for name in row["GTS"]})
+    single = {name for row in test if len(row["CONCEPTS"]) == 1 for name in row["GTS"]}
+    asked = []
+    for row in test:
+        if row["KIND"] != "negative":
+            truths = {*row["GTS"], *(name for name in row["ADDITIONAL GTS"] if name in pool)}
+            kind = "context" if len(row["CONCEPTS"]) == 1 else "multi"
+            asked.append((kind, row["LABEL"], tuple(row["CONCEPTS"]), truths, pool))
+    for concept in train_photos:
+        truths = {name for row in test if row["CONCEPTS"] == [concept] for name in row["GTS"]}
+        if truths:
+            asked.append(("concept_only", "An image of *", (concept,), truths, sorted(single)))
+    found = {}
+    for kind, label, concepts, truths, candidates in asked:
+        of = scores[label, concepts]
+        order = sorted(candidates, key=lambda name: -of[name])
+        ranks = [place for place, name in enumerate(order, start=1) if name in truths]
+        average = sum(i / rank for i, rank in enumerate(ranks, start=1)) / len(ranks)
+        for name in (kind, "all") if kind != "concept_only" else (kind,):
+            found.setdefault(("map", name), []).append(average)
+            found.setdefault(("mrr", name), []).append(1 / ranks[0])
+            if kind != "concept_only":
+                found.setdefault(("recall@1", name), []).append(ranks[0] <= 1)
+    return {key: sum(values) / len(values) for key, values in found.items()}
+
+
+def _random_rows(rng):
+    """A test set of the published form: every kind of row, pictures in several of them."""
+    names = [f"r{number}.jpg" for number in range(14)]
+
+    def some(most):
+        return [str(name) for name in rng.choice(names, rng.integers(1, most + 1), replace=False)]
+
+    rows = []
+    for number in range(12):
+        concepts = [int(c) for c in rng.permutation([3, 5, 7])[: rng.integers(1, 3)]]
+        more = [*some(3), "t1.jpg", "nowhere.jpg"][rng.integers(0, 5) :]
+        label = f"{' and '.join('*' * len(concepts))} {number}"
+        rows.append(_row(label, concepts, some(2), more))
+    rows.append(_row("nothing", [], some(3), kind="negative"))
+    rows.append(_row("a toy", [int(rng.choice([3, 5]))], some(2), kind="negative"))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_difference_to_the_published_evaluation_is_nought(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    train, test = [_row("*", [c], [f"t{c}.jpg"]) for c in (3, 5, 7)], _random_rows(rng)
+    annotations = tmp_path / "data" / "annotations"
+    annotations.mkdir(parents=True)
+    for name, rows in (("train", train), ("test", test)):
+        (annotations / f"{name}.json").write_text(json.dumps({"data": rows}))
+    (tmp_path / "data" / "images").mkdir()
+    for row in (*train, *test):
+        for name in row["GTS"]:
+            (tmp_path / "data" / "images" / name).touch()
+    data = read_conconchi(tmp_path, "thing")
+    names = [_names([row["image"]])[0] for row in data.gallery]
+    vectors = rng.permuted(np.tile(np.arange(len(names)), (len(data.queries), 1)), axis=1) / 16
+    scores = {
+        (query["text"], tuple(int(name[8:]) for name in query["concepts"])): dict(
+            zip(names, row, strict=True)
+        )
+        for query, row in zip(data.queries, vectors, strict=True)
+    }
+    found = measure(data.gallery, np.eye(len(names)), data.queries, vectors, distractors=False)
+    expected = _reference(test, (3, 5, 7), scores)
+    assert {key for _, key in expected} == {"context", "multi", "all", "concept_only"}
+    for (metric, kind), value in expected.items():
+        assert found[kind][metric] == pytest.approx(value, abs=1e-12)
 
 
 def test_missing_pictures_are_listed(conconchi):
@@ -156,18 +276,18 @@ def test_annotations_without_rows_are_refused(conconchi):
         conconchi(test=[])
 
 
-CODES = {"101": [f"p{n}.jpg" for n in range(6)], "202": ["q0.jpg", "q0.jpg"]}
+CODES = {"101": [f"p{n}.jpg" for n in range(9)], "202": ["q0.jpg", "q0.jpg"]}
 NAMES = [("101", "dress"), ("202", "long sleeve top"), ("303", "vest")]
 POOL = [
     ("g1.jpg", "A person in the street.", "101"),
     ("g2.jpg", "A person on a sofa.", "101"),
     ("g3.jpg", "A person in a park.", "202"),
     ("g4.jpg", "A person in a park.", "999"),  # of no concept: a distractor
-    ("p0.jpg", "A person.", "101"),  # learned from, so not searched
+    ("q0.jpg", "A person.", "202"),  # learned from, so not searched
 ]
 SHORT = [
     ("g1.jpg", "a person outdoors", "101"),
-    ("g3.jpg", "photo of a person", "202"),
+    ("g3.jpg", "photo of a person behind persons", "202"),
     ("v1.jpg", "a person", "303"),  # of the other split
 ]
 
@@ -195,13 +315,34 @@ def perval(tmp_path):
     return make
 
 
-def test_perval_takes_five_photos_and_the_nouns(perval):
+def test_perval_draws_five_photos_with_a_fixed_seed(perval, tmp_path):
     data = perval()
-    assert {code: _names(paths) for code, paths in data.photos.items()} == {
-        "101": [f"p{n}.jpg" for n in range(5)],
-        "202": ["q0.jpg"],
-    }
+    drawn = _names(data.photos["101"])
+    assert len(set(drawn)) == 5
+    assert set(drawn) < set(CODES["101"])
+    assert sorted(drawn) != CODES["101"][:5]  # at random, not the first
+    assert _names(data.photos["202"]) == ["q0.jpg"]  # all where there are no more
+    assert read_perval(tmp_path).photos == data.photos
     assert data.nouns == {"101": "dress", "202": "long sleeve top"}
+
+
+def test_perval_each_photo_is_drawn_about_as_often_as_any_other(perval):
+    """Of forty concepts with nine photos each: 22 draws expected of a place, spread by 3.1."""
+    blocks = {str(code): [f"p{n}.jpg" for n in range(9)] for code in range(40)}
+    data = perval(blocks=blocks, names=[(code, "dress") for code in blocks], short=SHORT[2:])
+    drawn = Counter(name for paths in data.photos.values() for name in _names(paths))
+    assert all(9 <= drawn[f"p{n}.jpg"] <= 35 for n in range(9))
+
+
+def test_perval_the_concept_is_switched_on_once_in_a_caption_that_names_it_twice(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "pipelines.subjects.measure.encode_queries",
+        lambda tower, texts, rows: asked.append((texts, rows)),
+    )
+    query = {"text": "a person wearing * and a person wearing *", "concepts": ["a"]}
+    encode_kindred(None, [query], {"a": "A"})
+    assert asked == [(["a person wearing {a} and a person wearing {a}"], [["A"]])]
 
 
 def test_perval_pool_is_what_has_captions_but_no_photo_that_is_learned_from(perval):
@@ -213,7 +354,7 @@ def test_perval_a_person_wears_the_concept(perval):
     data = perval()
     assert _queries(data, "context") == {
         ("a person wearing * outdoors", "101"): ["g1.jpg"],
-        ("photo of a person wearing *", "202"): ["g3.jpg"],
+        ("photo of a person wearing * behind person wearing *s", "202"): ["g3.jpg"],
     }
     assert _queries(data, "concept_only") == {
         ("An image of *", "101"): ["g1.jpg", "g2.jpg"],

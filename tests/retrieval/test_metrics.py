@@ -250,17 +250,60 @@ def test_map_is_scikit_learns_where_nothing_ties(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_map_equals_the_papers_formula_with_ties_in_order(seed):
+def test_map_is_the_papers_formula_over_ranks_in_which_equal_others_count_half(seed):
     scores_QC, _, hits_QC = _case(seed)
     per_query = []
     for row, hits in zip(scores_QC, hits_QC, strict=True):
-        order = sorted(range(len(row)), key=lambda c: (-row[c], c))
-        ranks = [place for place, c in enumerate(order, start=1) if hits[c]]
+        truths = sorted((row[c] for c in range(len(row)) if hits[c]), reverse=True)
+        others = [row[c] for c in range(len(row)) if not hits[c]]
+        ranks = [
+            i + sum(o > t for o in others) + sum(o == t for o in others) / 2
+            for i, t in enumerate(truths, start=1)
+        ]
         per_query.append(np.mean([i / rank for i, rank in enumerate(ranks, start=1)]))
+        assert metrics.first_hit_rank(row[None], hits[None]) == pytest.approx(ranks[0])
+    found = metrics.average_precision(scores_QC, hits_QC)
+    np.testing.assert_allclose(found, per_query, rtol=1e-12)
+    assert (found <= 1).all()
     assert metrics.mean_average_precision(scores_QC, hits_QC) == pytest.approx(np.mean(per_query))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_metric_depends_on_the_order_of_the_candidates(seed):
+    scores_QC, target_Q, hits_QC = _case(seed)
+    order = np.random.default_rng(seed).permutation(scores_QC.shape[1])
+    place = np.argsort(order)
+    for metric in (metrics.average_precision, metrics.first_hit_rank):
+        np.testing.assert_array_equal(
+            metric(scores_QC[:, order], hits_QC[:, order]), metric(scores_QC, hits_QC)
+        )
+    np.testing.assert_array_equal(
+        metrics.rank_of(scores_QC[:, order], place[target_Q]), metrics.rank_of(scores_QC, target_Q)
+    )
+
+
+def test_the_average_precision_of_a_single_truth_is_its_reciprocal_rank():
+    scores_QC, target_Q, _ = _case(7)
+    hits_QC = np.zeros(scores_QC.shape, dtype=bool)
+    np.put_along_axis(hits_QC, target_Q[:, None], True, axis=1)
+    ranks_Q = metrics.rank_of(scores_QC, target_Q)
+    np.testing.assert_allclose(metrics.average_precision(scores_QC, hits_QC), 1 / ranks_Q)
+    np.testing.assert_array_equal(metrics.first_hit_rank(scores_QC, hits_QC), ranks_Q)
 
 
 def test_map_by_hand():
     # Truths at ranks 1 and 4: (1/1 + 2/4) / 2.
     scores_QC, hits_QC = np.array([[4.0, 3, 2, 1]]), np.array([[True, False, False, True]])
     assert metrics.mean_average_precision(scores_QC, hits_QC) == pytest.approx(0.75)
+
+
+def test_map_with_ties_by_hand():
+    """A truth beside two others of its score: rank 2, whichever comes first in the table."""
+    for place in range(3):
+        hits_QC = np.arange(3)[None] == place
+        assert metrics.mean_average_precision(np.ones((1, 3)), hits_QC) == pytest.approx(1 / 2)
+    # Two truths and one other, all equal: ranks 1.5 and 2.5.
+    hits_QC = np.array([[True, False, True]])
+    found = metrics.mean_average_precision(np.ones((1, 3)), hits_QC)
+    assert found == pytest.approx((1 / 1.5 + 2 / 2.5) / 2)
+    assert metrics.first_hit_rank(np.ones((1, 3)), hits_QC) == [1.5]

@@ -22,6 +22,8 @@ from retrieval.storage.schema import CONCEPT_QUERIES, SUBJECTS, read_rows, write
         ("* and *", ["sks mug", "sks vase"], "sks mug and sks vase"),
         ("* on a table", ["mug"], "mug on a table"),
         ("no star", [], "no star"),
+        ("* beside another *", ["sks mug"], "sks mug beside another sks mug"),
+        ("* and * or *", ["sks mug", "sks vase"], "sks mug and sks vase or sks vase"),
     ],
 )
 def test_phrases_go_where_the_stars_stand_in_turn(text, phrases, expected):
