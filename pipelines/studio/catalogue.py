@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.run.params import Params
 from pipelines.run.stage import derive_seed, progress
+from pipelines.studio.interests import all_interests
 from pipelines.studio.personas import draw_unseen, write_personas
 from pipelines.studio.products import Picture, plan_products, plan_sets
 from pipelines.studio.render import render
@@ -53,20 +54,35 @@ def make_studio(
     render_all([(folder / row["image"], picture) for row, picture in (*plan, *shown) if picture])
     for row in (*products, *subjects):
         row["image_sha256"] = sha256_file(folder / row["image"]) if row["image"] else ""
-    unseen = draw_unseen(
-        settings.unseen_interests, derive_seed(params.seed, "catalog", "unseen interests")
-    )
     personas = write_personas(
-        settings.personas, derive_seed(params.seed, "catalog", "personas"), unseen
+        settings.personas, derive_seed(params.seed, "catalog", "personas"), unseen_interests(params)
     )
     return products, personas, subjects
 
 
+def unseen_interests(params: Params) -> frozenset[str]:
+    """The interests that no training persona has, drawn by seed."""
+    seed = derive_seed(params.seed, "catalog", "unseen interests")
+    return draw_unseen(params.catalog.unseen_interests, seed)
+
+
 def unseen_kinds(params: Params) -> frozenset[str]:
-    """The kinds of product that are kept out of distillation, drawn by seed."""
+    """The kinds of product that are kept out of distillation, drawn by seed.
+
+    First of those that a seen interest wants most or second most: a kind that hardly anybody
+    chooses says nothing of how unseen kinds are ranked.
+    """
     rng = np.random.default_rng(derive_seed(params.seed, "catalog", "unseen kinds"))
-    kinds = rng.permutation([kind.noun for kind in KINDS])
-    return frozenset(kinds[: params.catalog.unseen_kinds].tolist())
+    unseen = unseen_interests(params)
+    wanted = {
+        kind
+        for interest in all_interests()
+        if interest.name not in unseen
+        for kind in sorted(interest.kinds, key=lambda kind: -interest.kinds[kind])[:2]
+    }
+    kinds = rng.permutation([kind.noun for kind in KINDS]).tolist()
+    kinds.sort(key=lambda kind: kind not in wanted)  # stable: the rest stays as it was drawn
+    return frozenset(kinds[: params.catalog.unseen_kinds])
 
 
 def keep_kinds_unseen(products: Sequence[ProductRow], kinds: frozenset[str]) -> list[ProductRow]:
