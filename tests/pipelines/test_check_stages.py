@@ -14,6 +14,7 @@ from pipelines import check_labels, check_retrieval, register
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     CAPTION_VECTORS,
+    CONCEPT_QUERIES_FILE,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
@@ -29,6 +30,7 @@ from registry.versions import CHAMPION, list_versions, set_alias
 from retrieval.storage.files import sha256_file, write_json
 from retrieval.storage.schema import (
     AUDITS,
+    CONCEPT_QUERIES,
     PERSONAS,
     PRODUCTS,
     QUERIES,
@@ -134,6 +136,7 @@ def write_evaluation(student: float) -> None:
         for i in range(30)
     ]
     write_rows(check_retrieval.QUERIES_FILE, rows, QUERIES)
+    write_rows(CONCEPT_QUERIES_FILE, [], CONCEPT_QUERIES)
     metrics: dict[str, Any] = {
         "persona": {
             model: {"mean_percentile": level, "recall@10": 1.0, "within_kind_percentile": None}

@@ -12,6 +12,7 @@ from pipelines.run.params import load_params
 from pipelines.run.paths import (
     BASE,
     CAPTION_VECTORS,
+    CONCEPT_QUERIES_FILE,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PRODUCTS_FILE,
@@ -25,7 +26,14 @@ from pipelines.run.paths import (
 )
 from registry.versions import list_versions
 from retrieval.storage.files import write_json
-from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
+from retrieval.storage.schema import (
+    CONCEPT_QUERIES,
+    PERSONAS,
+    PRODUCTS,
+    QUERIES,
+    TOURNAMENTS,
+    write_rows,
+)
 from retrieval.storage.vectors import write_vectors
 
 TOP = Path(__file__).parents[2]
@@ -47,6 +55,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(PERSONAS_FILE, [], PERSONAS)
     write_rows(TOURNAMENTS_FILE, [], TOURNAMENTS)
     write_rows(QUERIES_FILE, [], QUERIES)
+    write_rows(CONCEPT_QUERIES_FILE, [], CONCEPT_QUERIES)
     Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
     for model in ("student", "c0"):
         write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))

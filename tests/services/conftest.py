@@ -14,7 +14,14 @@ from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
 from registry.versions import Version
-from retrieval.storage.schema import PERSONAS, PRODUCTS, QUERIES, TOURNAMENTS, write_rows
+from retrieval.storage.schema import (
+    CONCEPT_QUERIES,
+    PERSONAS,
+    PRODUCTS,
+    QUERIES,
+    TOURNAMENTS,
+    write_rows,
+)
 from retrieval.storage.vectors import write_vectors
 
 COLOURS = ("red", "green", "blue", "black", "white")
@@ -50,6 +57,7 @@ def bundle_folder(tmp_path: Path) -> Path:
     write_rows(root / "personas.parquet", [], PERSONAS)
     write_rows(root / "tournaments.parquet", [], TOURNAMENTS)
     write_rows(root / "queries.parquet", [], QUERIES)
+    write_rows(root / "concept_queries.parquet", [], CONCEPT_QUERIES)
     for colour in COLOURS:
         Image.new("RGB", (60, 40), colour).save(root / f"{colour}.png")
     vectors = root / "vectors.parquet"
@@ -82,6 +90,7 @@ def bundle_folder(tmp_path: Path) -> Path:
         personas=root / "personas.parquet",
         tournaments=root / "tournaments.parquet",
         queries=root / "queries.parquet",
+        concept_queries=root / "concept_queries.parquet",
         concepts=root / "concepts",
         metrics=root / "evaluate.json",
         verdicts={"retrieval": verdict},

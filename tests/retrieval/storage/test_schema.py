@@ -81,6 +81,16 @@ ROWS = {
         "slices": {"interest": "gardening", "kinds": "seen"},
         "top": ["p1", "p2", "p3", "p4", "p5"],
     },
+    "CONCEPT_QUERIES": {
+        "row_id": "mug-00-at-beach",
+        "kind": "context",
+        "concepts": ["mug-00"],
+        "model": "kindred",
+        "rank": 1.5,
+        "average_precision": 0.6,
+        "recall@10": 1.0,
+        "subjects_sha256": "ab" * 32,
+    },
 }
 EMPTY = {
     "PRODUCTS": {"attributes": {}},
@@ -90,6 +100,7 @@ EMPTY = {
     "AUDITS": {"ranking": []},
     "TOURNAMENTS": {"finalists": []},
     "QUERIES": {"slices": {}, "top": []},
+    "CONCEPT_QUERIES": {"concepts": []},
 }
 
 
