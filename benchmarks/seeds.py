@@ -4,7 +4,8 @@ One seed tells little: another seed changes products, personas, pictures, what i
 teacher's noise and training, and another processor changes the numbers of one seed by up to a few
 points. Each seed runs every stage up to `evaluate`, in this process, in a folder of its own; that
 takes as long as `make repro`. Results are kept in benchmarks/seeds.json under a digest of the
-parameters and the code: what is known is not run again, and a run that was ended goes on behind it.
+parameters and the stages' code: what is known is not run again, and a run that was ended goes on
+behind it.
 
     python -m benchmarks.seeds                 # seeds 0 to 4, then the table
     python -m benchmarks.seeds --seeds 5 6 7
@@ -47,6 +48,10 @@ from retrieval.storage.files import read_json, write_json
 
 RESULTS = Path("benchmarks/seeds.json")
 SEEDS = (0, 1, 2, 3, 4)
+STAGES = (
+    "catalog", "base", "tournaments", "label", "check_labels", "distill", "select", "concepts",
+    "evaluate",
+)  # fmt: skip
 # What the stages read besides parameters and the tables of earlier stages.
 BORROWED = ("pipelines", "photos")
 MODELS = {
@@ -102,6 +107,7 @@ LINES: Sequence[Line] = (
     ("gain of the student over the base model, points", at("comparison", "gain"), percent),
     ("gap to the ceiling that it closes, %", at("comparison", "gap_closed"), percent),
     *both("interests that no training persona has", MODEL, "slices interests unseen *", percent),
+    *both("kinds of product that distillation saw", MODEL, "slices kinds seen *", percent),
     *both("kinds of product that distillation never saw", MODEL, "slices kinds unseen *", percent),
     *both("literal captions, recall@1", MODEL, "caption * recall@1", percent),
     *both("concept alone, mAP", NOUN, "concept * concept_only map", number),
@@ -117,7 +123,10 @@ LINES: Sequence[Line] = (
 
 def digest_of(params: Mapping[str, Any]) -> str:
     """A digest of the parameters, seed included, and of all code that the stages reach."""
-    content = [params, code_digests("benchmarks/seeds.py")]
+    code = {}
+    for stage in STAGES:
+        code |= code_digests(f"pipelines/{stage}.py")
+    content = [params, code]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
