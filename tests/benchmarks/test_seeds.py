@@ -15,7 +15,7 @@ KEPT = README.parent / seeds.RESULTS
 def metrics(percentile=0.9, **changes):
     model = {"mean_percentile": percentile, "within_kind_percentile": 0.5, "recall@10": 0.25,
              "ndcg@10": 0.125, "tau": 0.5}  # fmt: skip
-    unseen = dict.fromkeys(("seen", "unseen"), {"base": 0.5, "student": 0.75})
+    unseen = {key: {"base": 0.5, "student": 0.75} for key in ("seen", "unseen")}
     concept = {"concept_only": {"map": 0.5}, "context": {"mrr": 0.5}, "multi": {"mrr": 0.156}}
     interest = {
         "tea": {"gain": -0.0511, "ci95": [-0.0902, -0.01]},
