@@ -89,7 +89,11 @@ def check_retrieval(
     verdict = replace(
         judged.verdict,
         statistics=_statistics(summary, evidence.index, found, limits),
-        notes=[*_notes(slices, small, summary, limits), _champion_note(evidence.champion)],
+        notes=[
+            *_notes(slices, small, summary, limits),
+            _champion_note(evidence.champion),
+            *_concepts_note(evidence.champion, summary),
+        ],
         champion=evidence.champion.champion if evidence.champion else None,
     )
     return JudgedModel(
@@ -203,12 +207,20 @@ def _champion_note(champion: Comparison | Uncompared | None) -> str:
         return f"the champion, version {champion.version}, could not be compared with"
     products = len(champion.candidate.captions["recall@1"])
     subjects = {name for one in champion.concepts for name in one.subjects}
+    concepts = f", and {len(subjects)} subjects of concepts" if subjects else ""
     return (
         f"compared with the champion, version {champion.version}, on {len(champion.slices_Q)}"
-        f" held-out personas, {products} held-out products and"
-        f" {len(subjects) or 'no'} subjects of concepts"
-        + ("" if subjects else ": it has no numbers of these subjects")
+        f" held-out personas and {products} held-out products{concepts}"
     )
+
+
+def _concepts_note(
+    champion: Comparison | Uncompared | None, summary: pd.DataFrame
+) -> Iterator[str]:
+    """That there are concepts, and the champion was not asked about these subjects."""
+    asked = any(name in summary for name in CONCEPTS)
+    if asked and isinstance(champion, Comparison) and not champion.concepts:
+        yield "concepts were not compared with the champion's: it was asked about other subjects"
 
 
 def _statistics(

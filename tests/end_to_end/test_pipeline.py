@@ -21,8 +21,10 @@ from retrieval.storage.schema import (
 
 PERSONA_KEYS = {
     "mean_percentile", "ci95", "median_percentile", "within_kind_percentile", "recall@1",
-    "recall@10", "ndcg@10", "tau", "n",
+    "recall@10", "ndcg@10", "tau", "n", "clusters",
 }  # fmt: skip
+COUNTED = {"ci95", "n", "subjects"}
+COUNTS = ("/n", "/clusters", "/subjects")
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +40,25 @@ def test_metrics_have_exactly_the_documented_keys(metrics):
     assert set(metrics["persona_paraphrased"]) == {"base", "text", "student"}
     for row in (*metrics["persona"].values(), *metrics["persona_paraphrased"].values()):
         assert set(row) == PERSONA_KEYS
-        low, high = row["ci95"]
+        low, high = row["ci95"]  # of a hundred personas: more than ten interests
         assert low <= row["mean_percentile"] <= high
+        assert 10 <= row["clusters"] <= row["n"]
     for values in metrics["slices"].values():
         for row in values.values():
-            assert set(row) == {"n", "base", "student", "gain", "ci95"}
+            assert set(row) == {"n", "clusters", "base", "student", "gain", "ci95"}
     assert set(metrics["caption"]) == {"base", "student", "chance"}
     for row in metrics["caption"].values():
         assert set(row) == {"recall@1", "recall@10", "image_to_text"}
     assert set(metrics["concept"]) == {"text_only", "kindred", "caption_recall@10"}
     for name in ("text_only", "kindred"):
         concept = metrics["concept"][name]
-        assert set(concept["concept_only"]) == {"map", "mrr"}
-        assert set(concept["context"]) == {"map", "mrr", "recall@1", "recall@5"}
-        assert set(concept["multi"]) == {"map", "mrr", "recall@1", "recall@5"}
-    assert set(metrics["concept"]["caption_recall@10"]) == {"unmodified", "adapted"}
+        assert set(concept["concept_only"]) == {"map", "mrr", *COUNTED}
+        assert set(concept["context"]) == {"map", "mrr", "recall@1", "recall@5", *COUNTED}
+        assert set(concept["multi"]) == {"map", "mrr", "recall@1", "recall@5", *COUNTED}
+        assert set(concept["context"]["ci95"].values()) == {None}  # of two subjects
+    assert set(metrics["concept"]["caption_recall@10"]) == {
+        "unmodified", "adapted", "adapted_ci95", "subjects"
+    }  # fmt: skip
 
 
 def test_metrics_are_shares_and_differences_of_shares(metrics):
@@ -62,7 +68,7 @@ def test_metrics_are_shares_and_differences_of_shares(metrics):
         return [(path, leaf) for leaf in (value if isinstance(value, list) else [value])]
 
     found = [(path, leaf) for path, leaf in walk(metrics) if leaf is not None]
-    found = [(path, leaf) for path, leaf in found if not path.endswith("/n")]
+    found = [(path, leaf) for path, leaf in found if not path.endswith(COUNTS)]
     assert all(math.isfinite(leaf) for _, leaf in found)
     signed = re.compile(r"/comparison/|/slices/.*/(gain|ci95)$|/tau$")
     shares = [(path, leaf) for path, leaf in found if not signed.search(path)]

@@ -43,7 +43,8 @@ def test_a_candidate_equal_to_the_champion_passes_and_names_it(tmp_path: Path) -
     assert verdict.passed, verdict.reasons
     assert verdict.champion == "c" * 64
     assert verdict.notes == [
-        "compared with the champion, version 3, on 300 held-out personas and 100 held-out products"
+        "compared with the champion, version 3, on 300 held-out personas and 100 held-out products",
+        "concepts were not compared with the champion's: it was asked about other subjects",
     ]
     assert verdict.statistics["champion_mean_percentile"] == pytest.approx(0.8, abs=0.01)
     assert verdict.statistics["difference_mean_percentile"] == 0
