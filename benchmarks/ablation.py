@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.measured import markdown
 from pipelines import distill, label, select
 from pipelines.held_out.winners import HeldOut, read_held_out
 from pipelines.run.params import PARAMS, Params
@@ -197,10 +198,10 @@ def table(results: Sequence[Sequence[Result]]) -> str:
 
     Percentiles are the winners' mean ones, of test and of validation personas.
     """
-    rows = [
-        "| line | test percentile | minus base | caption recall@1 | validation | calls | s |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    header = (
+        "line", "test percentile", "minus base", "caption recall@1", "validation", "calls", "s"
+    )  # fmt: skip
+    rows = []
     for found in results:
         gains = [result["percentile"] - result["base"] for result in found]
         cells = [
@@ -212,8 +213,8 @@ def table(results: Sequence[Sequence[Result]]) -> str:
             f"{statistics.mean(result['calls'] for result in found):,.0f}",
             f"{statistics.mean(result['seconds'] for result in found):.0f}",
         ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        rows.append(cells)
+    return markdown(header, rows)
 
 
 def _spread(shares: Sequence[float]) -> str:

@@ -1,9 +1,9 @@
-"""What the benchmarks share: a clock, the table that is printed, and the machine's name."""
+"""What the benchmarks share: a clock, the tables that are printed, and the machine's name."""
 
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -34,6 +34,12 @@ class Rows:
         spread = f"({min(values):.3g} to {max(values):.3g}, n = {len(values)})"
         spread = spread if len(values) > 1 else ""
         print(f"{what:<66} {middle:9.3g} {unit:<10} {spread:<28}{verdict}".rstrip(), flush=True)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def timed(function: Callable[[], object]) -> tuple[float, object]:

@@ -1,4 +1,7 @@
-"""The headline table: what the pipeline comes to over five seeds, as median and range.
+"""The tables of numbers: what the pipeline comes to over five seeds, as median and range.
+
+First the README's tables, among them each seed's own intervals and the interests that got worse;
+then that of docs/concepts.md.
 
 One seed tells little: another seed changes products, personas, pictures, what is held out, the
 teacher's noise and training, and another processor changes the numbers of one seed by up to a few
@@ -7,9 +10,9 @@ takes as long as `make repro`. Results are kept in benchmarks/seeds.json under a
 parameters and the stages' code: what is known is not run again, and a run that was ended goes on
 behind it.
 
-    python -m benchmarks.seeds                 # seeds 0 to 4, then the table
+    python -m benchmarks.seeds                 # seeds 0 to 4, then the tables
     python -m benchmarks.seeds --seeds 5 6 7
-    python -m benchmarks.seeds --table         # the table of what is kept; nothing runs
+    python -m benchmarks.seeds --table         # the tables of what is kept; nothing runs
 """
 
 import argparse
@@ -29,7 +32,7 @@ from typing import Any
 import yaml
 
 from benchmarks.ablation import silent_tracking
-from benchmarks.measured import describe_machine
+from benchmarks.measured import describe_machine, markdown
 from pipelines import (
     base,
     catalog,
@@ -49,8 +52,7 @@ from retrieval.storage.files import read_json, write_json
 RESULTS = Path("benchmarks/seeds.json")
 SEEDS = (0, 1, 2, 3, 4)
 STAGES = (
-    "catalog", "base", "tournaments", "label", "check_labels", "distill", "select", "concepts",
-    "evaluate",
+    catalog, base, tournaments, label, check_labels, distill, select, concepts, evaluate
 )  # fmt: skip
 # What the stages read besides parameters and the tables of earlier stages.
 BORROWED = ("pipelines", "photos")
@@ -76,16 +78,33 @@ def number(value: float) -> str:
     return f"{value:.2f}"
 
 
+def fine(value: float) -> str:
+    """A value whose thousandths count."""
+    return f"{value:.3f}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares, in points with its sign."""
+    return f"{100 * difference:+.1f}"
+
+
 def at(*keys: str) -> Read:
     """Read the value under these keys."""
+    return lambda metrics: float(value_at(metrics, keys))
 
-    def read(metrics: Metrics) -> float:
-        found: Any = metrics
-        for key in keys:
-            found = found[key]
-        return float(found)
 
-    return read
+def share_unseen(metrics: Metrics) -> float:
+    """The part of the headline's personas whose choice is of a kind that no teacher ranked."""
+    seen, unseen = (metrics["slices"]["kinds"][name]["n"] for name in ("seen", "unseen"))
+    return float(unseen / (seen + unseen))
+
+
+def value_at(metrics: Metrics, keys: Sequence[str]) -> Any:
+    """What lies under these keys."""
+    found: Any = metrics
+    for key in keys:
+        found = found[key]
+    return found
 
 
 Line = tuple[str, Read, Callable[[float], str]]  # what it is, where it lies, how it is written
@@ -107,6 +126,7 @@ LINES: Sequence[Line] = (
     ("gain of the student over the base model, points", at("comparison", "gain"), percent),
     ("gap to the ceiling that it closes, %", at("comparison", "gap_closed"), percent),
     *both("interests that no training persona has", MODEL, "slices interests unseen *", percent),
+    ("personas whose choice is of a kind that distillation never saw, %", share_unseen, percent),
     *both("kinds of product that distillation saw", MODEL, "slices kinds seen *", percent),
     *both("kinds of product that distillation never saw", MODEL, "slices kinds unseen *", percent),
     *both("literal captions, recall@1", MODEL, "caption * recall@1", percent),
@@ -121,11 +141,39 @@ LINES: Sequence[Line] = (
 )
 
 
+# What is sure of a seed by itself: the title, where the number and its interval lie, how written.
+SURE: Sequence[tuple[str, Read, Sequence[str], Callable[[float], str]]] = (
+    ("gain, points", at("comparison", "gain"), ("comparison", "ci95"), points),
+    *(
+        (f"{what}, points", at("slices", *keys, "gain"), ("slices", *keys, "ci95"), points)
+        for what, keys in (
+            ("unseen interests", ("interests", "unseen")),
+            ("kinds never ranked", ("kinds", "unseen")),
+        )
+    ),
+    *(
+        (
+            what,
+            at("concept", "kindred", kind, key),
+            ("concept", "kindred", kind, "ci95", key),
+            number,
+        )
+        for what, kind, key in (
+            ("concept alone, mAP", "concept_only", "map"),
+            ("in a named scene, mRR", "context", "mrr"),
+            ("two concepts, mRR", "multi", "mrr"),
+        )
+    ),
+)
+KINDS = {"concept_only": "concept-only", "context": "context", "multi": "two concepts,"}
+METRICS = {"map": "mAP", "mrr": "mRR", "recall@1": "recall@1", "recall@5": "recall@5"}
+
+
 def digest_of(params: Mapping[str, Any]) -> str:
     """A digest of the parameters, seed included, and of all code that the stages reach."""
     code = {}
     for stage in STAGES:
-        code |= code_digests(f"pipelines/{stage}.py")
+        code |= code_digests(f"{stage.__name__.replace('.', '/')}.py")
     content = [params, code]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -195,11 +243,11 @@ def known_results() -> dict[int, Result]:
 
 def table(runs: Sequence[Metrics]) -> str:
     """The headline table in Markdown, medians and ranges over runs."""
-    head = (
-        "| | mean percentile, % | within the wanted kinds, % | recall@10, % | nDCG@10 | τ"
-        " | in other words, % |"
-    )
-    rows = [head, "|---|---|---|---|---|---|---|"]
+    header = (
+        "", "mean percentile, %", "within the wanted kinds, %", "recall@10, %", "nDCG@10", "τ",
+        "in other words, %",
+    )  # fmt: skip
+    rows = []
     columns = (
         ("mean_percentile", percent), ("within_kind_percentile", percent),
         ("recall@10", percent), ("ndcg@10", number), ("tau", number),
@@ -209,10 +257,37 @@ def table(runs: Sequence[Metrics]) -> str:
         reworded = at("persona_paraphrased", model, "mean_percentile")
         known = model in runs[0]["persona_paraphrased"]
         cells.append(spread(runs, reworded, percent) if known else "")
-        rows.append(f"| {' | '.join(cells)} |")
-    rows += ["", "| | median (range) |", "|---|---|"]
-    rows += [f"| {name} | {spread(runs, read, form)} |" for name, read, form in LINES]
-    return "\n".join(rows)
+        rows.append(cells)
+    lines = [[name, spread(runs, read, form)] for name, read, form in LINES]
+    return f"{markdown(header, rows)}\n\n{markdown(('', 'median (range)'), lines)}"
+
+
+def sure_table(results: Mapping[int, Result]) -> str:
+    """Each seed's numbers with their own 95 % intervals; a dash where there is none."""
+    rows = []
+    for seed, result in sorted(results.items()):
+        cells = [str(seed)]
+        for _, read, where, form in SURE:
+            low, high = value_at(result["metrics"], where) or (None, None)
+            known = "-" if low is None else f"{form(low)} to {form(high)}"
+            cells.append(f"{form(read(result['metrics']))} ({known})")
+        rows.append(cells)
+    return markdown(("seed", *(title for title, *_ in SURE)), rows)
+
+
+def concept_table(runs: Sequence[Metrics]) -> str:
+    """Concepts with the class noun alone and as learned."""
+    rows = []
+    for kind, title in KINDS.items():
+        for key in METRICS:
+            if key in runs[0]["concept"]["kindred"][kind]:
+                both_ways = (at("concept", model, kind, key) for model in ("text_only", "kindred"))
+                cells = [spread(runs, read, number) for read in both_ways]
+                rows.append([f"{title} {METRICS[key]}", *cells])
+    kept = (at("concept", "caption_recall@10", state) for state in ("unmodified", "adapted"))
+    title = "caption recall@10, without and with a concept on"
+    rows.append([title, *(spread(runs, read, fine) for read in kept)])
+    return markdown(("", "text only", "Kindred"), rows)
 
 
 def bad_news(results: Mapping[int, Result]) -> list[str]:
@@ -227,11 +302,6 @@ def bad_news(results: Mapping[int, Result]) -> list[str]:
         ]
         lines.append(f"- seed {seed}: {', '.join(worse) or 'none'}")
     return lines
-
-
-def points(difference: float) -> str:
-    """A difference of shares with its sign."""
-    return f"{100 * difference:+.1f}"
 
 
 def spread(runs: Sequence[Metrics], read: Read, form: Callable[[float], str]) -> str:
@@ -260,9 +330,10 @@ def main() -> None:
                 results[seed] = measure(seed)
                 share = at("persona", "student", "mean_percentile")(results[seed]["metrics"])
                 print(f"seed {seed}: {percent(share)} %", file=sys.stderr, flush=True)
-    print(table([result["metrics"] for result in results.values()]))
-    print("\nInterests that lie wholly below zero, points of mean percentile:\n")
-    print("\n".join(bad_news(results)))
+    runs = [result["metrics"] for result in results.values()]
+    worse = "Interests that lie wholly below zero, points of mean percentile:"
+    parts = (table(runs), sure_table(results), worse, "\n".join(bad_news(results)))
+    print("\n\n".join((*parts, concept_table(runs))))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from validation.retrieval_drops import (
     slice_pairs,
 )
 from validation.retrieval_suites import (
-    CONCEPTS,
+    CONCEPT_FLOORS,
     WITHIN,
     metrics_suite,
     personas_suite,
@@ -154,7 +154,7 @@ def summarise(queries: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame
         row[f"caption_drop@{k}"] = round(drop, 12)  # 1 - 0.95 must not exceed 0.05 by rounding
     row["student_recall@10"] = _lookup(metrics, "persona", "student", "recall@10")
     where: dict[str, tuple[str, ...]] = {WITHIN: ("persona", "student", "within_kind_percentile")}
-    where |= {name: ("concept", *keys) for name, keys in CONCEPTS.items()}
+    where |= {name: ("concept", *keys) for name, keys in CONCEPT_FLOORS.items()}
     maybe = {name: _lookup(metrics, *keys) for name, keys in where.items()}
     return pd.DataFrame([row | {name: n for name, n in maybe.items() if not math.isnan(n)}])
 
@@ -196,7 +196,7 @@ def _notes(
         )
     if WITHIN not in summary:
         yield "the percentile within the kind was not checked: no persona has wants"
-    if missing := [name.replace("_", " ") for name in CONCEPTS if name not in summary]:
+    if missing := [name.replace("_", " ") for name in CONCEPT_FLOORS if name not in summary]:
         yield f"{', '.join(missing)} not checked: the evaluation has no subjects asked for so"
 
 
@@ -218,7 +218,7 @@ def _concepts_note(
     champion: Comparison | Uncompared | None, summary: pd.DataFrame
 ) -> Iterator[str]:
     """That there are concepts, and the champion was not asked about these subjects."""
-    asked = any(name in summary for name in CONCEPTS)
+    asked = any(name in summary for name in CONCEPT_FLOORS)
     if asked and isinstance(champion, Comparison) and not champion.concepts:
         yield "concepts were not compared with the champion's: it was asked about other subjects"
 

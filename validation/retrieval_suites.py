@@ -14,7 +14,7 @@ MODELS = ("random", "base", "text", "student", "ceiling")
 WORDINGS = ("original", "paraphrased")
 WITHIN = "student_within_kind_percentile"  # a column of the summary where personas have wants
 # Columns of the summary where there are subjects -> where the number lies in the metrics.
-CONCEPTS = {
+CONCEPT_FLOORS = {
     "concept_map": ("kindred", "concept_only", "map"),
     "context_mrr": ("kindred", "context", "mrr"),
     "concept_caption_recall@10": ("caption_recall@10", "adapted"),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measured import markdown
 from benchmarks.published.conconchi import read_conconchi
 from benchmarks.published.data import Benchmark
 from benchmarks.published.perval import read_perval
@@ -78,11 +79,11 @@ def evaluate(encoder: Encoder, data: Benchmark, settings: Settings) -> dict[str,
 def table(benchmark: str, metrics: dict[str, dict[str, Any]]) -> str:
     """The paper's table, percent with two decimals; a dash where there is no such query."""
     columns = COLUMNS[benchmark]
-    lines = [["method", *(title for title, _, _ in columns)], ["---"] * (len(columns) + 1)]
+    rows = []
     for method, found in metrics.items():
         values = [found[kind][metric] for _, kind, metric in columns]
-        lines.append([method, *("-" if v is None else f"{100 * v:.2f}" for v in values)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        rows.append([method, *("-" if v is None else f"{100 * v:.2f}" for v in values)])
+    return markdown(["method", *(title for title, _, _ in columns)], rows)
 
 
 def read(benchmark: str, path: Path, noun: str = NOUN) -> Benchmark:

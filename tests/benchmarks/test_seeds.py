@@ -9,14 +9,22 @@ import yaml
 from benchmarks import seeds
 
 README = Path(__file__).parents[2] / "README.md"
+CONCEPTS = README.parent / "docs/concepts.md"
 KEPT = README.parent / seeds.RESULTS
 
 
 def metrics(percentile=0.9, **changes):
     model = {"mean_percentile": percentile, "within_kind_percentile": 0.5, "recall@10": 0.25,
              "ndcg@10": 0.125, "tau": 0.5}  # fmt: skip
-    unseen = {key: {"base": 0.5, "student": 0.75} for key in ("seen", "unseen")}
-    concept = {"concept_only": {"map": 0.5}, "context": {"mrr": 0.5}, "multi": {"mrr": 0.156}}
+    unseen = {
+        key: {"base": 0.5, "student": 0.75, "gain": 0.25, "ci95": [-0.1, 0.3], "n": n}
+        for key, n in (("seen", 30), ("unseen", 10))
+    }
+    concept = {
+        "concept_only": {"map": 0.5, "ci95": {"map": [0.4, 0.625]}},
+        "context": {"mrr": 0.5, "ci95": {"mrr": [0.25, 0.75]}},
+        "multi": {"mrr": 0.156, "ci95": {"mrr": None}},
+    }
     interest = {
         "tea": {"gain": -0.0511, "ci95": [-0.0902, -0.01]},
         "golf": {"gain": -0.05, "ci95": [-0.2, 0.1]},
@@ -25,11 +33,11 @@ def metrics(percentile=0.9, **changes):
     return {
         "persona": dict.fromkeys(seeds.MODELS, model),
         "persona_paraphrased": {"student": model},
-        "comparison": {"gain": 0.125, "gap_closed": 0.75},
+        "comparison": {"gain": 0.125, "gap_closed": 0.75, "ci95": [0.0, 0.2]},
         "caption": {key: {"recall@1": 0.975} for key in ("base", "student")},
         "concept": {
             **dict.fromkeys(("text_only", "kindred"), concept),
-            "caption_recall@10": {"adapted": 0.99},
+            "caption_recall@10": {"unmodified": 1.0, "adapted": 0.99},
         },
         "slices": {"interests": unseen, "kinds": unseen, "price": {}, "interest": interest},
         **changes,
@@ -58,6 +66,7 @@ def test_median_and_range_by_hand():
         seeds.table(runs)
     )
     assert "| gap to the ceiling that it closes, % | 75.0 (75.0 to 75.0) |" in seeds.table(runs)
+    assert "distillation never saw, % | 25.0 (25.0 to 25.0) |" in seeds.table(runs)
     assert "mRR: class nouns only | 0.16 (0.16 to 0.16) |" in seeds.table(runs)
 
 
@@ -80,6 +89,26 @@ def test_most_slices_are_not_kept(project):
     assert set(seeds.measure(1)["metrics"]["slices"]) == {"interests", "kinds", "interest"}
 
 
+def test_each_seed_has_its_own_intervals():
+    rows = seeds.sure_table({3: {"metrics": metrics()}}).splitlines()
+    assert len(rows) == 3
+    assert rows[-1] == (
+        "| 3 | +12.5 (+0.0 to +20.0) | +25.0 (-10.0 to +30.0) | +25.0 (-10.0 to +30.0)"
+        " | 0.50 (0.40 to 0.62) | 0.50 (0.25 to 0.75) | 0.16 (-) |"
+    )
+
+
+def test_the_table_of_concepts_by_hand():
+    rows = seeds.concept_table([metrics()]).splitlines()
+    assert rows[2:] == [
+        "| concept-only mAP | 0.50 (0.50 to 0.50) | 0.50 (0.50 to 0.50) |",
+        "| context mRR | 0.50 (0.50 to 0.50) | 0.50 (0.50 to 0.50) |",
+        "| two concepts, mRR | 0.16 (0.16 to 0.16) | 0.16 (0.16 to 0.16) |",
+        "| caption recall@10, without and with a concept on | 1.000 (1.000 to 1.000)"
+        " | 0.990 (0.990 to 0.990) |",
+    ]
+
+
 def test_interests_whose_whole_interval_is_below_zero_are_named_seed_by_seed():
     good = metrics(slices={"interest": {"tea": {"gain": 0.1, "ci95": [0.0, 0.2]}}})
     assert seeds.bad_news({4: {"metrics": good}, 3: {"metrics": metrics()}}) == [
@@ -96,9 +125,12 @@ def test_without_results_there_is_no_table(project, monkeypatch, capsys):
     assert "seeds.json" in capsys.readouterr().err
 
 
-def test_the_readme_has_the_table_of_the_kept_results():
+def test_readme_and_documents_have_the_tables_of_the_kept_results():
     kept = {int(seed): result for seed, result in json.loads(KEPT.read_text("utf-8")).items()}
     assert len(kept) >= 5
-    rows = seeds.table([result["metrics"] for result in kept.values()]).splitlines()
+    runs = [result["metrics"] for result in kept.values()]
+    rows = [*seeds.table(runs).splitlines(), *seeds.sure_table(kept).splitlines()]
     rows += seeds.bad_news(kept)
     assert [row for row in rows if row not in README.read_text("utf-8")] == []
+    document = CONCEPTS.read_text("utf-8")
+    assert [row for row in seeds.concept_table(runs).splitlines() if row not in document] == []
