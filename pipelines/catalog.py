@@ -17,10 +17,12 @@ from pipelines.ingest.near_report import near_in_products, near_in_subjects, wri
 from pipelines.ingest.pictures import PictureLimits
 from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.ingest.splits import assign_splits, keep_together
+from pipelines.ingest.wishes import split_personas
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
+from retrieval.minilm import load_minilm
 from retrieval.storage.files import atomic_folder
 from retrieval.storage.schema import (
     PERSONAS,
@@ -82,8 +84,8 @@ def main() -> None:
             make = studio if params.catalog.source == "studio" else photos
             products, personas, subjects = make(params, folder, seed)
             write_rows(folder / PRODUCTS_FILE.name, products, PRODUCTS)
-        texts = [" ".join(row["text"].casefold().split()) for row in personas]
-        personas = assign_splits(personas, texts, params.catalog.split, seed)
+        shares = params.catalog.split, params.catalog.held_out_wishes
+        personas = split_personas(personas, *shares, seed, lambda texts: load_minilm()(texts))
         # The subjects' table lies one folder above its pictures'.
         above: list[SubjectRow] = [
             {**row, "image": f"{PRODUCTS_FILE.parent.name}/{row['image']}" if row["image"] else ""}

@@ -16,15 +16,15 @@ Tiny: python -m pipelines.distill c1, after distill.epochs: 1 in params.yaml
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.held_out.winners import read_held_out
+from pipelines.held_out.choice import NOTHING_LEARNED, Judges, Restraint, Validation
 from pipelines.run.artifacts import read_parent_run, write_curves, write_run
 from pipelines.run.code import ROOT, code_digests
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import (
-    BASE,
     CAPTION_VECTORS,
     PERSONA_VECTORS,
     PERSONAS_FILE,
@@ -50,20 +50,39 @@ TRAINING = "pipelines/training/cycle.py"  # whose code decides what a step compu
 NOT_REPEATABLE = "pictures_per_second"  # for MLflow only: DVC's outputs are equal for equal inputs
 
 
-def validate(params: Params, cycle: str) -> None:
-    """Write the cycle's metrics, whether to stop among them; say and log how it did."""
+def train_and_save(
+    params: Params, cycle: str, team: Team, checkpoint: Checkpoint
+) -> tuple[Curves, dict[str, Any]]:
+    """Train a cycle, hold its student back, write it; the curves, and the cycle's metrics."""
     before = read_json(cycle_metrics(params.cycles[cycle]))
-    held_out = read_held_out("val")
-    score, base = (
-        float(held_out.percentiles(held_out.scores(model)).mean()) for model in (cycle, BASE)
-    )
-    history = [*before["history"], score]
+    training = training_cycle.train(params, cycle, team, checkpoint)
+    restraint, found = training_cycle.hold_back(training, Judges())
+    training_cycle.save(training, cycle, restraint)
+    history = [*before["history"], found.score]
     since_best = len(history) - 1 - history.index(max(history))
-    stopped = before["stopped"] or since_best >= params.distill.patience
-    content = {"validation": {"mean_percentile": score}, "history": history, "stopped": stopped}
-    write_json(cycle_metrics(cycle), content)
-    log_curve("validation_percentile", history)
-    say(f"cycle {cycle}: winner's mean percentile {score:.3f} on validation, base {base:.3f}")
+    say(f"cycle {cycle}: {describe(restraint, found)}")
+    return training.curves, {
+        "validation": found.to_json(),
+        "restraint": asdict(restraint),
+        "history": history,
+        "stopped": since_best >= params.distill.patience,
+    }
+
+
+def describe(restraint: Restraint, found: Validation) -> str:
+    """What a cycle came to, for people."""
+    points = [
+        f"{100 * gain:+.1f} points on {wishes} wishes"
+        for gain, wishes in ((found.known, "known"), (found.held_out, "held-out"))
+        if gain is not None
+    ]
+    gains = ", ".join(points) or "nobody to validate by"
+    if restraint == NOTHING_LEARNED:
+        return (
+            "every span and blend harms held-out wishes or captions on validation: the student"
+            " stays the base model. More kinds of wishes among the training personas help"
+        )
+    return f"{gains}, beside the base model (span {restraint.span:g}, blend {restraint.blend:g})"
 
 
 def write_and_log(cycle: str, curves: Curves) -> None:
@@ -102,15 +121,15 @@ def distil(params: Params, cycle: str, team: Team) -> None:
     with stage_lock(stage), Checkpoint(stage, key) as checkpoint:
         parent = parent_run("distill", read_parent_run(previous))
         with training_run(stage, settings, digests, parent) as run:
-            if read_json(cycle_metrics(previous))["stopped"]:
+            metrics = read_json(cycle_metrics(previous))
+            if metrics["stopped"]:
                 training_cycle.pass_through(params, cycle)
                 curves: Curves = {name: [] for name in CURVES}
             else:
-                training = training_cycle.train(params, cycle, team, checkpoint)
-                training_cycle.save(training, cycle)
-                curves = training.curves
+                curves, metrics = train_and_save(params, cycle, team, checkpoint)
             write_and_log(cycle, curves)
-            validate(params, cycle)
+            log_curve("validation_gain", metrics["history"])
+            write_json(cycle_metrics(cycle), metrics)
             write_run(cycle, run, parent)
         checkpoint.remove()
 

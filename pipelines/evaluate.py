@@ -22,6 +22,7 @@ from pipelines.evaluation.groups import calibrate, read_groups
 from pipelines.evaluation.personas import (
     Reader,
     compare,
+    compare_gain,
     persona_scores,
     query_rows,
     read_listings,
@@ -61,7 +62,7 @@ from pipelines.run.paths import (
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from registry.tracking import log_files, log_metrics, training_run
 from retrieval.compute import make_repeatable, resolve_device
-from retrieval.slices import is_headline
+from retrieval.slices import is_headline, is_held_out
 from retrieval.storage.files import sha256_file, sha256_folder, write_json
 from retrieval.storage.schema import (
     CONCEPT_QUERIES,
@@ -106,10 +107,15 @@ def persona_metrics(
     `kinds` is as `chosen_kinds` has it.
     """
     here, there = headline(rows), headline(paraphrased)
+    new = {model: [row for row in rows[model] if is_held_out(row["slices"])] for model in rows}
     return {
         "persona": {model: summarise(here[model], resampling) for model in here},
         "persona_paraphrased": {model: summarise(there[model], resampling) for model in there},
         "comparison": compare(here, there, resampling),
+        "held_out_wishes": {
+            **{model: summarise(new[model], resampling) for model in ("base", "student")},
+            "comparison": compare_gain(new, resampling),
+        },
         "slices": slice_metrics(rows["base"], rows["student"], kinds, resampling),
     }
 

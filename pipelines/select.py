@@ -1,4 +1,4 @@
-"""Stage `select`: the best cycle by the validation percentile becomes the student.
+"""Stage `select`: the best cycle on validation becomes the student.
 
 metrics/cycles/, models/cycles/, data/vectors/cycles/
     -> models/student/, data/vectors/student/products.parquet, metrics/select.json
@@ -10,6 +10,7 @@ Tiny: python -m pipelines.select
 import shutil
 from collections.abc import Mapping
 
+from pipelines.held_out.choice import Validation, best_of
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     STUDENT_MODEL,
@@ -23,26 +24,30 @@ from retrieval.storage.files import atomic_folder, read_json, write_json
 from retrieval.storage.vectors import read_vectors, write_vectors
 
 
-def best_cycle(scores: Mapping[str, float]) -> str:
-    """The cycle of the highest score; the earliest among equals, which saw fewer labels."""
-    return max(scores, key=lambda cycle: scores[cycle])
+def best_cycle(cycles: Mapping[str, Validation], max_caption_drop: float) -> str:
+    """The best cycle by `best_of`; the earliest among equals, which saw fewer labels.
+
+    Where each does harm, each is the base model: the first.
+    """
+    return list(cycles)[best_of(list(cycles.values()), max_caption_drop) or 0]
 
 
 def main() -> None:
     """Read the scores, copy the best cycle's model and vectors."""
     params = load_params()
     with stage_lock("select"):
-        scores = {
-            cycle: float(read_json(cycle_metrics(cycle))["validation"]["mean_percentile"])
+        found = {
+            cycle: Validation.from_json(read_json(cycle_metrics(cycle))["validation"])
             for cycle in params.cycles
         }
-        best = best_cycle(scores)
+        best = best_cycle(found, params.distill.max_caption_drop)
         with atomic_folder(STUDENT_MODEL) as temporary:
             shutil.copytree(cycle_model(best), temporary, dirs_exist_ok=True)
         vectors = read_vectors(product_vectors(best))
         write_vectors(product_vectors("student"), vectors.ids, vectors.vectors)
-        write_json(stage_metrics("select"), {"cycle": best, "mean_percentile": scores})
-        say(f"best cycle: {best}, winner's mean percentile {scores[best]:.3f} on validation")
+        scores = {cycle: one.score for cycle, one in found.items()}
+        write_json(stage_metrics("select"), {"cycle": best, "validation_gain": scores})
+        say(f"best cycle: {best}, {100 * scores[best]:+.1f} points beside the base model")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from retrieval.storage.files import number_at
 HEADLINES = {
     "persona_percentile": ("persona", "student", "mean_percentile"),
     "base_persona_percentile": ("persona", "base", "mean_percentile"),
+    "held_out_percentile": ("held_out_wishes", "student", "mean_percentile"),
+    "base_held_out_percentile": ("held_out_wishes", "base", "mean_percentile"),
     "caption_recall_at_10": ("caption", "student", "recall@10"),
     "concept_map": ("concept", "kindred", "concept_only", "map"),
 }

@@ -8,6 +8,7 @@ N values, M columns, S resamples; a unit is the name of a value's cluster.
 """
 
 from collections.abc import Hashable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,37 @@ def sign_flip_p_value(
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
+
+
+def mean_interval(values: Floats, units: Sequence[Hashable], level: float) -> tuple[float, float]:
+    """The t-interval of a mean whose values come in clusters.
+
+    mean ± t(G - 1) · √(G / (G - 1) · Σ_g (Σ_{i in g} (v_i - mean))²) / n, the cluster-robust
+    variance with G - 1 degrees of freedom (Cameron & Miller, Journal of Human Resources 50, 2015,
+    eq. 11); of clusters of one value each it is Student's. All values in one cluster: the interval
+    is about that cluster, and the values are taken one by one.
+
+    Args:
+        values: Two at least; a point comes out where all are equal.
+        units: The cluster of each.
+        level: In (0, 1).
+    """
+    mean = float(values.mean())
+    if len(set(units)) < 2:
+        units = range(len(values))
+    number = {unit: place for place, unit in enumerate(dict.fromkeys(units))}
+    sums_G = np.bincount([number[unit] for unit in units], weights=values - mean)
+    count = len(sums_G)
+    spread = float(np.sqrt(count / (count - 1) * np.square(sums_G).sum())) / len(values)
+    half = _t_quantile((1 + level) / 2, count - 1) * spread
+    return mean - half, mean + half
+
+
+@cache
+def _t_quantile(probability: float, degrees: int) -> float:
+    from scipy.stats import t  # here: half a second that most who import this do not need
+
+    return float(t.ppf(probability, degrees))
 
 
 def _members(units: Sequence[Hashable]) -> list[list[int]]:

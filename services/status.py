@@ -14,7 +14,9 @@ _HEADER = (
     "alias",
     "labels",
     "retrieval",
-    "persona",
+    "known wishes",
+    "(base)",
+    "held-out wishes",
     "(base)",
     "caption@10",
     "concept mAP",
@@ -55,6 +57,8 @@ def _row(version: Version) -> tuple[str, ...]:
         version.verdicts["retrieval"],
         percent(version.metrics.get("persona_percentile")),
         percent(version.metrics.get("base_persona_percentile")),
+        percent(version.metrics.get("held_out_percentile")),
+        percent(version.metrics.get("base_held_out_percentile")),
         percent(version.metrics.get("caption_recall_at_10")),
         percent(version.metrics.get("concept_map")),
         f"{version.created:%Y-%m-%d %H:%M}",
@@ -63,7 +67,9 @@ def _row(version: Version) -> tuple[str, ...]:
 
 def _notes(versions: Sequence[Version]) -> list[str]:
     notes = [
-        "persona: mean percentile of the teacher's winner for held-out personas; higher is better"
+        "known wishes: mean percentile of the teacher's winner for personas that no training saw,"
+        " but whose kind of wish it did; held-out wishes: of kinds of wish that no training persona"
+        " has. Higher is better."
     ]
     if not any("champion" in version.aliases for version in versions):
         notes.append("No version is champion yet: `kindred promote` makes the challenger champion.")

@@ -69,6 +69,7 @@ class RetrievalLimits(Limits):
     min_concept_caption_recall_at_10: Share
     min_gain: Annotated[float, Field(ge=-1, le=1)]
     max_drop: Share
+    max_held_out_drop: Share
     max_slice_drop: Share
     max_caption_drop: Share
     max_concept_drop: Share

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrieval.slices import is_headline
+from retrieval.slices import is_headline, is_held_out
 from retrieval.storage.files import number_at
 from validation.gate import Judged, run_gate
 from validation.limits import RetrievalLimits
@@ -34,6 +34,7 @@ from validation.retrieval_drops import (
 from validation.retrieval_suites import (
     CONCEPT_FLOORS,
     WITHIN,
+    held_out_suite,
     metrics_suite,
     personas_suite,
     queries_suite,
@@ -58,7 +59,7 @@ class JudgedModel:
     """The gate's verdict, and what the student was compared with."""
 
     judged: Judged
-    base: Sequence[Drop]  # against the base model, over all personas of the headline; none fails
+    base: Sequence[Drop]  # against the base model: the headline, which cannot fail; held-out wishes
     slices: Sequence[SliceDrop]  # likewise, the largest drop first
     champion: Regression | Uncompared | None  # None: there is no champion
     version: int | None  # the champion's
@@ -76,12 +77,16 @@ def check_retrieval(
         limits.min_slice_queries,
         limits.min_slice_percentile,
     )
+    held_out, too_few = judge(
+        [_held_out(pairs, limits)], limits.confidence, limits.min_slice_queries
+    )
     found = _regression(evidence.champion, limits)
     suites = [
         queries_suite(evidence.queries),
         personas_suite(_headline(pairs), limits),
         metrics_suite(summary, limits),
         index_suite(evidence.index, limits.min_index_agreement),
+        *(held_out_suite(drop) for drop in held_out),
         *([slices_suite(slices, limits)] if slices else []),
         *(champion_suites(found) if found else []),
     ]
@@ -91,6 +96,7 @@ def check_retrieval(
         statistics=_statistics(summary, evidence.index, found, limits),
         notes=[
             *_notes(slices, small, summary, limits),
+            *_held_out_note(held_out, too_few, limits),
             _champion_note(evidence.champion),
             *_concepts_note(evidence.champion, summary),
         ],
@@ -98,7 +104,7 @@ def check_retrieval(
     )
     return JudgedModel(
         judged=replace(judged, verdict=verdict),
-        base=compare_with_base(evidence.queries, limits.confidence),
+        base=[*compare_with_base(evidence.queries, limits.confidence), *held_out],
         slices=slices,
         champion=found,
         version=evidence.champion.version if evidence.champion else None,
@@ -174,6 +180,27 @@ def _rows(queries: pd.DataFrame, model: str) -> pd.DataFrame:
 def _slices(pairs: pd.DataFrame, limits: RetrievalLimits) -> list[Pair]:
     student, base = (pairs[model].to_numpy(dtype="float64") for model in ("student", "base"))
     return slice_pairs(pairs["slices"].tolist(), student, base, limits.max_slice_drop)
+
+
+def _held_out(pairs: pd.DataFrame, limits: RetrievalLimits) -> Pair:
+    new = pairs[pairs["slices"].map(is_held_out).astype(bool)]
+    student, base = (new[model].to_numpy(dtype="float64") for model in ("student", "base"))
+    units = persona_units(new["slices"].tolist())
+    return Pair("held-out wishes", student, base, limits.max_held_out_drop, units)
+
+
+def _held_out_note(
+    judged: Sequence[Drop], too_few: Sequence[str], limits: RetrievalLimits
+) -> Iterator[str]:
+    """What the student does for wishes of no training persona, or that nobody can tell."""
+    for drop in judged:
+        yield drop.summary()
+    for name in too_few:
+        yield (
+            f"{name} were not checked, fewer than {limits.min_slice_queries} personas have them:"
+            " whether a kind of wish that training never saw is served worse is not known"
+            " (catalog.held_out_wishes)"
+        )
 
 
 def _regression(

@@ -14,11 +14,11 @@ Q queries.
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.resampling import mean_interval
 from retrieval.slices import unit_of
 
 
@@ -127,32 +127,6 @@ def largest_first(drops: Sequence[Drop]) -> list[Drop]:
     return sorted(drops, key=lambda drop: drop.difference)
 
 
-def mean_interval(
-    values: NDArray[np.float64], units: Sequence[Hashable], level: float
-) -> tuple[float, float]:
-    """The t-interval of a mean whose values come in clusters.
-
-    mean ± t(G - 1) · √(G / (G - 1) · Σ_g (Σ_{i in g} (v_i - mean))²) / n, the cluster-robust
-    variance with G - 1 degrees of freedom (Cameron & Miller, Journal of Human Resources 50, 2015,
-    eq. 11); of clusters of one value each it is Student's. All values in one cluster: the interval
-    is about that cluster, and the values are taken one by one.
-
-    Args:
-        values: Two at least; a point comes out where all are equal.
-        units: The cluster of each.
-        level: In (0, 1).
-    """
-    mean = float(values.mean())
-    if len(set(units)) < 2:
-        units = range(len(values))
-    number = {unit: place for place, unit in enumerate(dict.fromkeys(units))}
-    sums_G = np.bincount([number[unit] for unit in units], weights=values - mean)
-    count = len(sums_G)
-    spread = float(np.sqrt(count / (count - 1) * np.square(sums_G).sum())) / len(values)
-    half = _quantile((1 + level) / 2, count - 1) * spread
-    return mean - half, mean + half
-
-
 def slice_pairs(
     slices_Q: Sequence[Mapping[str, str]],
     candidate_Q: NDArray[np.float64],
@@ -179,13 +153,6 @@ def persona_units(slices_Q: Sequence[Mapping[str, str]]) -> list[Hashable]:
 def _level(confidence: float, checks: int) -> float:
     """Of each of some checks that share the chance of an error."""
     return 1 - (1 - confidence) / max(checks, 1)
-
-
-@cache
-def _quantile(probability: float, degrees: int) -> float:
-    from scipy.stats import t  # here: promotion and the stage need it, reading a verdict does not
-
-    return float(t.ppf(probability, degrees))
 
 
 def _drop(pair: Pair, known_Q: NDArray[np.bool_], level: float) -> Drop:

@@ -7,7 +7,7 @@ import pandas as pd
 from retrieval.storage.schema import QUERIES
 from validation.limits import RetrievalLimits
 from validation.measures import AtLeast, AtMost, exact
-from validation.retrieval_drops import SliceDrop
+from validation.retrieval_drops import Drop, SliceDrop
 from validation.suite import Requirement, Suite, all_rows, held
 
 MODELS = ("random", "base", "text", "student", "ceiling")
@@ -108,6 +108,28 @@ def personas_suite(pairs: pd.DataFrame, limits: RetrievalLimits) -> Suite:
                 column="gain",
                 is_mean=True,
             ),
+        ],
+    )
+
+
+def held_out_suite(drop: Drop) -> Suite:
+    """The student beside the base model on wishes that no training persona has."""
+    return Suite(
+        "held_out_wishes",
+        pd.DataFrame({"wishes": [drop.summary()], "falls_below_base": [drop.is_worse]}),
+        key="wishes",
+        min_rows=1,
+        remedy=_AGAIN,
+        requirements=[
+            all_rows(
+                "no_drop",
+                "falls_below_base",
+                False,
+                f"wishes of no training persona no more than {drop.limit:g} below the base model by"
+                " more than chance explains",
+                "the student memorised its wishes: write more kinds of them for the training"
+                " personas (personas.kind), or try smaller distill.blends",
+            )
         ],
     )
 

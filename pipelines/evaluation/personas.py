@@ -146,7 +146,6 @@ def compare(
         resampling: Of intervals and tests.
     """
     asked, asked_anew = units(rows["base"]), units(paraphrased["base"])
-    percentiles = _gains(rows, "percentile")
     within = _gains(rows, "within_kind_percentile")
     reworded = _gains(paraphrased, "percentile")
     gap: dict[str, Any] = {"share": None, "ci95": None}
@@ -155,11 +154,7 @@ def compare(
         base, student, ceiling = (column(rows[model], "percentile") for model in models)
         gap = gap_closed(base, student, ceiling, asked, resampling)
     return {
-        "n": len(percentiles),
-        "clusters": count_clusters(percentiles, asked),
-        "gain": mean_of(percentiles),
-        "ci95": interval_of(percentiles, asked, resampling),
-        "p_value": p_value_of(percentiles, asked, resampling),
+        **compare_gain(rows, resampling),
         "within_kind_gain": mean_of(within),
         "within_kind_ci95": interval_of(within, asked, resampling),
         "ndcg@10_gain": mean_of(_gains(rows, "ndcg@10")),
@@ -169,6 +164,18 @@ def compare(
         "paraphrased_gain": mean_of(reworded),
         "paraphrased_ci95": interval_of(reworded, asked_anew, resampling),
         "paraphrased_p_value": p_value_of(reworded, asked_anew, resampling),
+    }
+
+
+def compare_gain(rows: Mapping[str, Rows], resampling: Resampling) -> dict[str, Any]:
+    """Student against base in the percentile alone, paired; `rows` as in `compare`."""
+    gains, asked = _gains(rows, "percentile"), units(rows["base"])
+    return {
+        "n": len(gains),
+        "clusters": count_clusters(gains, asked),
+        "gain": mean_of(gains),
+        "ci95": interval_of(gains, asked, resampling),
+        "p_value": p_value_of(gains, asked, resampling),
     }
 
 

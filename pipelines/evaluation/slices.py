@@ -1,7 +1,7 @@
 """Who gains and who does not: personas in slices, by who they are and by what they chose."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -9,8 +9,17 @@ import numpy as np
 from pipelines.evaluation.personas import units
 from pipelines.evaluation.statistics import Resampling, count_clusters, interval_of, mean_of
 from pipelines.held_out.winners import HeldOut
-from pipelines.held_out.wishes import SECOND_INTEREST, group_by_text, named_wishes
-from retrieval.slices import CLUSTERS, INTERESTS, PARTLY, PARTNER, SEEN, UNSEEN, WISHES, unit_name
+from retrieval.slices import (
+    CLUSTERS,
+    INTERESTS,
+    PARTLY,
+    PARTNER,
+    SECOND_INTEREST,
+    UNSEEN,
+    named_wishes,
+    novelty_of,
+    unit_name,
+)
 from retrieval.storage.schema import PersonaRow, ProductRow, QueryRow
 from retrieval.wants import main_attribute
 
@@ -46,8 +55,7 @@ def slice_personas(
         products: All products: a kind of none that trains is unseen.
     """
     trained = [persona for persona in personas if persona["split"] == "train"]
-    trained_on = {wish for persona in trained for wish in named_wishes(persona)}
-    wishes = group_by_text(held_out)
+    trained_on = {wish for persona in trained for wish in named_wishes(persona["facets"])}
     kinds: dict[str, set[str]] = defaultdict(set)
     for product in products:
         if product["split"] == "train":
@@ -55,17 +63,16 @@ def slice_personas(
                 kinds[name].add(value)
     edges = price_edges([product["price"] for product in held_out.products])
     slices = []
-    for persona, column, wish in zip(held_out.personas, held_out.winner_Q, wishes, strict=True):
-        novelty = _novelty(persona, trained_on)
+    for persona, column in zip(held_out.personas, held_out.winner_Q, strict=True):
+        novelty = novelty_of(persona["facets"], trained_on)
         if novelty in (UNSEEN, PARTLY):
-            new = next(wish for wish in named_wishes(persona) if wish not in trained_on)
+            new = next(wish for wish in named_wishes(persona["facets"]) if wish not in trained_on)
             name = PARTNER if novelty == PARTLY else unit_name(persona["facets"])
             slices.append({INTERESTS: novelty, name: new})
             continue
         winner = held_out.products[column]
         found = {
             **{name: value for name, value in persona["facets"].items() if name != SECOND_INTEREST},
-            WISHES: wish,
             "category": winner["category"],
             "price": price_band(winner["price"], edges),
             "wants": _count_wants(persona["wants"]),
@@ -155,14 +162,6 @@ def _numbers(
         "gain": mean_of(gains),
         "ci95": interval_of(gains, unit, resampling),
     }
-
-
-def _novelty(persona: PersonaRow, trained_on: Set[str]) -> str:
-    """Whether training saw what the persona is about; "" where nothing is known of that."""
-    wishes = set(named_wishes(persona))
-    if not wishes or not trained_on:
-        return ""
-    return SEEN if wishes <= trained_on else PARTLY if wishes & trained_on else UNSEEN
 
 
 def _count_wants(wants: Mapping[str, float]) -> str:

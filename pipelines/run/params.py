@@ -12,6 +12,7 @@ from validation.limits import LabelLimits, RetrievalLimits
 PARAMS = Path("params.yaml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -46,6 +47,13 @@ class Split(Section):
         return self
 
 
+class WishShares(Section):
+    """Shares of the groups of wishes that no training persona has."""
+
+    val: Share
+    test: Share
+
+
 class Catalog(Section):
     """Section `catalog`."""
 
@@ -61,6 +69,7 @@ class Catalog(Section):
     unseen_interests: Annotated[int, Field(ge=0)]
     unseen_kinds: Annotated[int, Field(ge=0, le=25)]
     split: Split
+    held_out_wishes: WishShares
 
 
 class Base(Section):
@@ -184,7 +193,9 @@ class Distill(Section):
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat
     grad_clip: PositiveFloat
-    blend: Share
+    spans: Annotated[tuple[PositiveShare, ...], Field(min_length=1)]
+    blends: Annotated[tuple[PositiveShare, ...], Field(min_length=1)]
+    max_caption_drop: Share
     patience: PositiveInt
 
 

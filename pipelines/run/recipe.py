@@ -27,7 +27,8 @@ PUBLISHED: Final[dict[str, dict[str, object]]] = {
         "learning_rate": 1e-6,
         "weight_decay": 0.01,  # PyTorch's default for AdamW; the paper names no other
         "grad_clip": 1.0,
-        "blend": 1.0,
+        "spans": (1.0,),
+        "blends": (1.0,),
         "patience": 5,
     },
 }

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.held_out.choice import NOTHING_LEARNED, Judges, Restraint, Validation, best_of
 from pipelines.run.params import Distill, Params
 from pipelines.run.paths import (
     PERSONA_VECTORS,
@@ -40,7 +41,7 @@ def prepare(params: Params, cycle: str, team: Team) -> tuple[Distillation, State
     encoder = load_encoder(cycle_model(previous), team.device)
     preferences = Preferences(rankings, products, settings, team.device)
     with team.leader_first():
-        student = Student(encoder, settings, products, before.get("base", {}), mean_text())
+        student = Student(encoder, settings, products, before.get("base", {}), training_texts())
     names = list(params.cycles)
     seed = derive_seed(params.seed, "distill", cycle)
     place = Place(cycle, names.index(cycle), len(names), seed)
@@ -58,12 +59,11 @@ def read_rankings(settings: Distill, cycle: str) -> list[RankingRow]:
     return [row for row in rankings if row["group_id"].rpartition("-")[0] == cycle]
 
 
-def mean_text() -> NDArray[np.float32]:
-    """The mean vector (D,) of the training personas' texts."""
+def training_texts() -> NDArray[np.float32]:
+    """The vectors (T, D) of the training personas' texts."""
     personas = read_rows(PERSONAS_FILE, PERSONAS)
     ids = [persona["persona_id"] for persona in personas if persona["split"] == "train"]
-    mean_D: NDArray[np.float32] = read_vectors(PERSONA_VECTORS).rows(ids).mean(axis=0)
-    return mean_D
+    return read_vectors(PERSONA_VECTORS).rows(ids)
 
 
 def train(params: Params, cycle: str, team: Team, checkpoint: Checkpoint | None) -> Distillation:
@@ -78,15 +78,38 @@ def train(params: Params, cycle: str, team: Team, checkpoint: Checkpoint | None)
     return training
 
 
-def save(training: Distillation, cycle: str) -> None:
-    """Write the model, the state that the next cycle goes on from, and all products' vectors."""
+def hold_back(training: Distillation, judges: Judges) -> tuple[Restraint, Validation]:
+    """How far the cycle's student goes, and what it does there: the best pair of span and blend.
+
+    Where each of them does harm, the student stays the base model.
+    """
+    settings = training.settings
+    rows = {row["product_id"]: at for at, row in enumerate(read_rows(PRODUCTS_FILE, PRODUCTS))}
+    shown = [rows[product_id] for product_id in judges.product_ids]
+    spans = settings.spans if settings.train == "map" else (1.0,)
+    pairs = [Restraint(span, blend) for span in spans for blend in settings.blends]
+    tried = []
+    for restraint in [*pairs, NOTHING_LEARNED]:
+        with training.student.held_back(restraint):
+            tried.append((restraint, judges.validate(training.student.vectors(shown))))
+    best = best_of([found for _, found in tried[:-1]], settings.max_caption_drop)
+    return tried[-1 if best is None else best]
+
+
+def save(training: Distillation, cycle: str, restraint: Restraint) -> None:
+    """Write the model, the state that the next cycle goes on from, and all products' vectors.
+
+    The model is held back; the state is not.
+    """
     state = {**training.state(), "curves": {name: [] for name in CURVES}}
     student = training.student
-    base = student.finish(training.blend)
-    write_state(cycle_state(cycle), {**state, "base": base})
-    save_encoder(student.encoder, cycle_model(cycle))
     ids = [product["product_id"] for product in read_rows(PRODUCTS_FILE, PRODUCTS)]
-    write_vectors(product_vectors(cycle), ids, student.vectors())
+    with student.held_back(restraint):
+        vectors_ND = student.vectors()
+        base = student.fold()
+        save_encoder(student.encoder, cycle_model(cycle))
+    write_state(cycle_state(cycle), {**state, "base": base})
+    write_vectors(product_vectors(cycle), ids, vectors_ND)
 
 
 def pass_through(params: Params, cycle: str) -> None:

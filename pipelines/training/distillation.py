@@ -126,15 +126,6 @@ class Distillation:
         scale = self.student.encoder.model.logit_scale.exp()
         return self.preferences.losses(images_UD, batch, self.settings.temperature, scale)
 
-    @property
-    def blend(self) -> float:
-        """How far the student lies towards the trained weights: all the way before the last cycle.
-
-        Groups of the next cycle are best drawn by all that is known.
-        """
-        last = self.place.cycle == self.place.cycles - 1
-        return self.settings.blend if last else 1.0
-
     def state(self) -> State:
         """All that the next steps, or the next cycle, depend on."""
         state: State = {

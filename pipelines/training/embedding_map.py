@@ -9,13 +9,19 @@ follows.
 Texts have a direction c in common. What a map adds along it is the same for whoever asks: it makes
 kinds of product popular, and what was in no group falls behind them. So P is used as P - c c^T P.
 
-N vectors, D embedding width, r rank.
+A wish that no training text was like lies partly outside the directions that those texts span.
+What a map adds there was learned from nobody, so it can be held to them: P becomes b U U^T P, U the
+first principal directions of the training texts and b a blend.
+
+N vectors, T texts, D embedding width, r rank, K directions.
 """
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from open_clip.timm_model import TimmModel
 from torch import nn
 
@@ -51,6 +57,11 @@ class EmbeddingMap(nn.Module):
         moved_ND = vectors_ND + vectors_ND @ self.map_down.T @ self.up_DR().T
         return F.normalize(moved_ND, dim=-1)
 
+    def held_back(self, span_KD: torch.Tensor | None, blend: float) -> torch.Tensor:
+        """P (D, r), its columns within `span_KD` (None: anywhere), times `blend` in [0, 1]."""
+        up_DR = self.up_DR()
+        return blend * (up_DR if span_KD is None else span_KD.T @ (span_KD @ up_DR))
+
     def fold(self, visual: Any) -> None:
         """Put the map into the last projection of the tower that it follows.
 
@@ -60,6 +71,20 @@ class EmbeddingMap(nn.Module):
         weight_DF = last_projection(visual)
         with torch.no_grad():
             weight_DF += self.up_DR() @ (self.map_down @ weight_DF)
+
+
+def spanned(texts_TD: NDArray[np.floating[Any]], share: float) -> NDArray[np.float32]:
+    """The first principal directions (K, D) of texts: as many as hold a share of their variance.
+
+    Args:
+        texts_TD: Text vectors; their mean is taken off.
+        share: In (0, 1]; 1 gives all directions in which the texts vary.
+    """
+    centred_TD = texts_TD - texts_TD.mean(axis=0)
+    _, deviations_D, directions_DD = np.linalg.svd(centred_TD, full_matrices=False)
+    held_D = np.cumsum(deviations_D**2) / np.sum(deviations_D**2)
+    count = int(np.searchsorted(held_D, share - 1e-9)) + 1
+    return np.asarray(directions_DD[:count], dtype=np.float32)
 
 
 def last_projection(visual: Any) -> torch.Tensor:

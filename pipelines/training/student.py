@@ -5,7 +5,8 @@ score, so their batch statistics are not the catalogue's, and BatchNorm keeps th
 last projection alone distorts the features least (arXiv 2202.10054).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
+from pipelines.held_out.choice import Restraint
 from pipelines.run.params import Distill
 from pipelines.run.paths import CAPTION_VECTORS
-from pipelines.training.embedding_map import EmbeddingMap, last_projection
+from pipelines.training.embedding_map import EmbeddingMap, last_projection, spanned
 from pipelines.training.features import (
     Features,
     Pictures,
@@ -41,7 +43,7 @@ class Student:
         settings: Distill,
         products: Sequence[ProductRow],
         base: Tensors,
-        mean_text_D: NDArray[np.float32],
+        texts_TD: NDArray[np.float32],
     ) -> None:
         """Freeze, split and compute what is frozen.
 
@@ -51,7 +53,7 @@ class Student:
             products: Rows of the products table.
             base: Tensors in which the base model's image tower differs from that model's; training
                 goes on from the base model and the state of the last cycle.
-            mean_text_D: Mean vector of the texts that train: a map adds nothing along it.
+            texts_TD: Vectors of the texts that train: what a map adds is held to them.
 
         Raises:
             ValueError: The image tower has no such part; the message names it.
@@ -65,7 +67,8 @@ class Student:
         self._tower = self._split(settings)
         self.pictures = self._pictures(settings, products)
         if settings.train == "map":
-            self._map = EmbeddingMap(torch.from_numpy(mean_text_D), settings.rank, encoder.device)
+            mean_D = torch.from_numpy(texts_TD.mean(axis=0))
+            self._map = EmbeddingMap(mean_D, settings.rank, encoder.device)
             self._tower = SplitTower(visual, self._map, [], list(self._map.parameters()))
             captions_ND = read_vectors(CAPTION_VECTORS).rows(
                 [row["product_id"] for row in products]
@@ -81,6 +84,7 @@ class Student:
         for parameter in self.trained.values():
             parameter.requires_grad = True
         self._products = len(products)
+        self._texts_TD = texts_TD
 
     def _split(self, settings: Distill) -> SplitTower:
         visual = self.encoder.model.visual
@@ -122,37 +126,54 @@ class Student:
             self._tower.head(self.pictures.shown(rows_U, mirrored_U)).float(), dim=-1
         )
 
-    def vectors(self) -> NDArray[np.float32]:
-        """Unit vectors (N, D) of all products."""
+    def vectors(self, rows: Sequence[int] | None = None) -> NDArray[np.float32]:
+        """Unit vectors (N, D) of all products, or of some, by row."""
+        shown = torch.arange(self._products) if rows is None else torch.tensor(rows)
         with torch.no_grad():
             parts = [
-                self.images(rows, torch.zeros_like(rows)).cpu().numpy()
-                for rows in torch.split(torch.arange(self._products), BATCH)
+                self.images(part, torch.zeros_like(part)).cpu().numpy()
+                for part in torch.split(shown, BATCH)
             ]
         return np.concatenate(parts)
 
-    def finish(self, blend: float) -> dict[str, torch.Tensor]:
-        """End training: the trained weights are blended with the base model's.
+    @contextmanager
+    def held_back(self, restraint: Restraint) -> Iterator[None]:
+        """Within the context the student goes only so far from its base model.
 
         W = W_base + blend * (W_trained - W_base), a weight-space ensemble (WiSE-FT, arXiv
-        2109.01903).
+        2109.01903); a map is held to the span besides.
+        """
+        weights = {name: parameter.detach().clone() for name, parameter in self.trained.items()}
+        with torch.no_grad():
+            if self._map is not None:
+                span_KD = self._span(restraint.span)
+                self._map.map_up.copy_(self._map.held_back(span_KD, restraint.blend))
+            else:
+                for name, parameter in self.trained.items():
+                    parameter.copy_(torch.lerp(self._base[name], parameter, restraint.blend))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, parameter in self.trained.items():
+                    parameter.copy_(weights[name])
 
-        Args:
-            blend: In [0, 1]: 0 gives the base model, 1 the trained weights.
+    def _span(self, share: float) -> torch.Tensor | None:
+        if share == 1:
+            return None
+        return torch.from_numpy(spanned(self._texts_TD, share)).to(self.encoder.device)
+
+    def fold(self) -> dict[str, torch.Tensor]:
+        """Put a map into the tower's weights.
 
         Returns:
             The base model's tensors in the places where training changed something.
         """
-        with torch.no_grad():
-            if self._map is not None:
-                self._map.map_up.mul_(blend)  # as good as blended weights, and `vectors` follows
-                self._map.fold(self.encoder.model.visual)
-            changed = {}
-            for name, tensor in self.encoder.model.visual.state_dict().items():
-                base = self._base[name]
-                if not torch.equal(tensor, base):
-                    changed[name] = base
-                    if blend < 1 and self._map is None:
-                        tensor.copy_(torch.lerp(base, tensor, blend))
-        self.encoder.model.requires_grad_(requires_grad=False)
-        return changed
+        visual = self.encoder.model.visual
+        if self._map is not None:
+            self._map.fold(visual)
+        return {
+            name: self._base[name]
+            for name, tensor in visual.state_dict().items()
+            if not torch.equal(tensor, self._base[name])
+        }

@@ -38,6 +38,7 @@ function headline({ persona_percentile: own, base_persona_percentile: base }) {
 
 function* measures(metrics) {
   const { persona_percentile, base_persona_percentile, caption_recall_at_10, concept_map } = metrics;
+  const { held_out_percentile, base_held_out_percentile } = metrics;
   if (persona_percentile != null) {
     const rest =
       "of the catalogue ranks, on average, below what the teacher picks for a person it never saw";
@@ -45,6 +46,13 @@ function* measures(metrics) {
       ["Kindred", persona_percentile, "champion"],
       ["Base", base_persona_percentile, "base"],
       ["Chance", 0.5, "chance"],
+    ]);
+  }
+  if (held_out_percentile != null) {
+    const rest = "the same for kinds of wish that nobody in its training had";
+    yield measure("Stays right for new wishes", held_out_percentile, rest, [
+      ["Kindred", held_out_percentile, "champion"],
+      ["Base", base_held_out_percentile, "base"],
     ]);
   }
   if (caption_recall_at_10 != null) {

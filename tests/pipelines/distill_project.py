@@ -33,7 +33,7 @@ PRODUCT_COUNT, PERSONA_COUNT, GROUPS, WIDTH = 48, 12, 60, 24
 VISION = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 1}
 CONFIG = {"embed_dim": WIDTH, "custom_text": True, "vision_cfg": VISION, "text_cfg": TEXT}
-QUICK = {"epochs": 1, "batch_groups": 16, "learning_rate": 0.01}
+QUICK = {"epochs": 1, "batch_groups": 16, "learning_rate": 0.01, "max_caption_drop": 1.0}
 
 
 def _unit(count: int, seed: int) -> np.ndarray:
@@ -87,7 +87,9 @@ def make_distill_project(folder: Path) -> Path:
     people = [f"u{number}" for number in range(PERSONA_COUNT)]
     empty = {field.name: {} if "map" in str(field.type) else "" for field in PERSONAS.schema}
     personas = [
-        empty | {"persona_id": who, "text": who, "split": "train" if n < 8 else "val"}
+        empty
+        | {"persona_id": who, "text": who, "split": "train" if n < 8 else "val"}
+        | {"facets": {"interest": "a" if n < 10 else "nobody's in training"}}
         for n, who in enumerate(people)
     ]
     write_rows(PERSONAS_FILE, personas, PERSONAS)

@@ -154,4 +154,4 @@ def test_after_an_early_stop_the_previous_model_passes_through(make):
     assert sha256_file(folder / MODEL) == sha256_file(base)
     metrics = json.loads((folder / "metrics/cycles/c1.json").read_text())
     assert metrics["stopped"]
-    assert len(metrics["history"]) == 3
+    assert len(metrics["history"]) == 2

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import yaml
 
 from pipelines import select
+from pipelines.held_out.choice import Validation
 from pipelines.run.paths import (
     STUDENT_MODEL,
     cycle_metrics,
@@ -20,6 +22,10 @@ from retrieval.storage.vectors import read_vectors, write_vectors
 FILE = Path(__file__).parents[2] / "params.yaml"
 
 
+def _validation(score):
+    return Validation(known=score, held_out=None, held_out_high=None, caption_drop=0.0)
+
+
 @pytest.mark.parametrize(
     ("scores", "best"),
     [
@@ -31,7 +37,13 @@ FILE = Path(__file__).parents[2] / "params.yaml"
     ],
 )
 def test_the_best_cycle_is_the_one_that_validates_best(scores, best):
-    assert best_cycle(scores) == best
+    assert best_cycle({cycle: _validation(score) for cycle, score in scores.items()}, 1.0) == best
+
+
+def test_a_cycle_that_harms_is_not_chosen_and_where_all_do_the_first_is():
+    good, forgetful = _validation(0.1), replace(_validation(0.9), caption_drop=0.05)
+    assert best_cycle({"c1": forgetful, "c2": good}, 0.03) == "c2"
+    assert best_cycle({"c1": forgetful, "c2": forgetful}, 0.03) == "c1"
 
 
 @pytest.fixture
@@ -45,7 +57,7 @@ def project(tmp_path, monkeypatch):
         cycle = f"c{number}"
         write_json(
             cycle_metrics(cycle),
-            {"validation": {"mean_percentile": score}, "history": [], "stopped": False},
+            {"validation": _validation(score).to_json(), "history": [], "stopped": False},
         )
         cycle_model(cycle).mkdir(parents=True)
         (cycle_model(cycle) / "weights").write_text(cycle)
@@ -61,7 +73,7 @@ def test_the_best_cycles_model_and_vectors_become_the_student(project):
     assert read_vectors(product_vectors("student")).vectors.tolist() == [[0, 1, 0]]
     assert read_json(stage_metrics("select")) == {
         "cycle": "c2",
-        "mean_percentile": {"c1": 0.6, "c2": 0.9, "c3": 0.8},
+        "validation_gain": {"c1": 0.6, "c2": 0.9, "c3": 0.8},
     }
     assert cycle_model("c2").is_dir()  # copied, not moved
 
@@ -75,7 +87,7 @@ def test_a_cycle_that_is_not_trained_is_named(project):
 
 def test_another_winner_replaces_the_student(project):
     select.main()
-    write_json(cycle_metrics("c3"), {"validation": {"mean_percentile": 0.95}})
+    write_json(cycle_metrics("c3"), {"validation": _validation(0.95).to_json()})
     select.main()
     assert (STUDENT_MODEL / "weights").read_text() == "c3"
     shutil.rmtree(cycle_model("c3"))

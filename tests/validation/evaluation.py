@@ -27,6 +27,7 @@ LIMITS = RetrievalLimits(
     min_concept_caption_recall_at_10=0.9,
     min_gain=0.0,
     max_drop=0.01,
+    max_held_out_drop=0.0,
     max_slice_drop=0.05,
     max_caption_drop=0.05,
     max_concept_drop=0.05,

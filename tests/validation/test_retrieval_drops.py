@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from retrieval.resampling import mean_interval
 from validation.retrieval_drops import (
     Drop,
     Pair,
     judge,
     judge_slices,
     largest_first,
-    mean_interval,
     slice_pairs,
 )
 

@@ -33,7 +33,7 @@ def test_the_published_recipe_is_the_papers():
     assert (label.groups, label.candidates) == (1050, 1)
     assert (label.band_edges, label.band_sizes) == ((0.7, 0.9, 0.95), (1, 1, 1, 2))
     assert (distill.train, distill.labels, distill.epochs) == ("whole", "own", 1)
-    assert (distill.mirror, distill.caption_views, distill.blend) == (False, 0.0, 1.0)
+    assert (distill.mirror, distill.caption_views, distill.blends) == (False, 0.0, (1.0,))
     assert (distill.loss, distill.temperature) == ("bradley-terry-sum", 1.0)
     assert distill.retention_weight == 0.0
     assert (distill.schedule, distill.learning_rate, distill.grad_clip) == ("decay", 1e-6, 1.0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipelines.training.embedding_map import EmbeddingMap, last_projection
+from pipelines.training.embedding_map import EmbeddingMap, last_projection, spanned
 from retrieval.encoder import create_encoder
 
 
@@ -39,6 +39,24 @@ def test_it_adds_nothing_along_what_texts_share():
     shared = torch.tensor([0.6, 0.0, 0.8])
     expected = F.normalize(vectors + added - torch.outer(added @ shared, shared), dim=-1)
     torch.testing.assert_close(found(vectors), expected)
+
+
+def test_held_back_it_adds_only_within_the_span_and_so_much_less():
+    """P = (1, 2, 3)' held to the first axis and halved: (0.5, 0, 0)'."""
+    found = EmbeddingMap(torch.zeros(3), 1, "cpu")
+    found.map_up.data = torch.tensor([[1.0], [2.0], [3.0]])
+    axis = torch.tensor([[1.0, 0.0, 0.0]])
+    torch.testing.assert_close(found.held_back(axis, 0.5), torch.tensor([[0.5], [0.0], [0.0]]))
+    torch.testing.assert_close(found.held_back(None, 1.0), found.map_up.data)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.5, 1), (0.8, 1), (0.81, 2), (0.96, 3), (1.0, 3)])
+def test_the_span_is_the_first_directions_that_hold_the_share(share, count):
+    """Variances 80, 15 and 5 % along the axes; the mean is no direction."""
+    deviations = np.sqrt([80, 15, 5])
+    texts = np.concatenate([np.diag(deviations), -np.diag(deviations)]) + 7.0
+    span = spanned(texts, share)
+    np.testing.assert_allclose(abs(span), np.eye(3)[:count], atol=1e-6)
 
 
 def test_folded_into_the_tower_it_gives_the_same_vectors(filled):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pipelines.held_out.choice import NOTHING_LEARNED, Judges, Restraint
 from pipelines.run.params import load_params
 from pipelines.run.paths import PRODUCTS_FILE, cycle_model, product_vectors
 from pipelines.training import cycle as training_cycle
@@ -16,6 +17,7 @@ from tests.pipelines.distill_project import make_distill_project, set_distill
 
 ALONE = Team(0, 1, "cpu")
 MODES = ["map", "head", "whole"]
+FREE = Restraint(1.0, 1.0)
 
 
 @pytest.fixture
@@ -24,10 +26,10 @@ def project(tmp_path, monkeypatch):
     return make_distill_project(tmp_path)
 
 
-def _train(project, cycle="c1", cycles=2, **changes):
+def _train(project, cycle="c1", cycles=2, restraint=FREE, **changes):
     set_distill(project, changes, cycles)
     training = training_cycle.train(load_params(), cycle, ALONE, None)
-    training_cycle.save(training, cycle)
+    training_cycle.save(training, cycle, restraint)
     return training
 
 
@@ -51,7 +53,7 @@ def test_only_the_part_that_is_named_changes_and_it_learns(project, train):
 
 @pytest.mark.parametrize("train", MODES)
 def test_the_vectors_on_disk_are_those_of_the_model_on_disk(project, train):
-    _train(project, cycles=1, train=train, blend=0.7)
+    _train(project, cycles=1, train=train, restraint=Restraint(1.0, 0.7))
     encoder = load_encoder(cycle_model("c1"))
     products = sorted((project / "data/catalog/images").iterdir())
     vectors = encoder.encode_pixels(encoder.read_pixels(products))
@@ -76,17 +78,18 @@ def test_the_next_cycle_goes_on_from_the_trained_weights(project, train):
 
 
 def test_blending_is_linear_in_the_weights(project):
-    _train(project, cycles=1, train="whole", blend=1.0)
+    _train(project, cycles=1, train="whole")
     trained = _tensors(cycle_model("c1"))
-    _train(project, cycles=1, train="whole", blend=0.25)
+    _train(project, cycles=1, train="whole", restraint=Restraint(1.0, 0.25))
     base, blended = _tensors(project / "models/cycles/c0/model"), _tensors(cycle_model("c1"))
     for name, tensor in blended.items():
         expected = base[name] + 0.25 * (trained[name] - base[name])
         torch.testing.assert_close(tensor, expected, atol=1e-6, rtol=1e-5)
 
 
-def test_a_blend_of_zero_is_the_base_model(project):
-    _train(project, cycles=1, train="head", blend=0.0)
+@pytest.mark.parametrize("train", MODES)
+def test_a_student_that_learned_nothing_is_the_base_model(project, train):
+    _train(project, cycles=1, train=train, restraint=NOTHING_LEARNED)
     base, blended = _tensors(project / "models/cycles/c0/model"), _tensors(cycle_model("c1"))
     assert all(torch.equal(tensor, base[name]) for name, tensor in blended.items())
 
@@ -112,9 +115,51 @@ def test_features_are_those_of_the_trunk(project, part, files):
     assert len(list((project / "var/features").iterdir())) == files
 
 
-def test_before_the_last_cycle_nothing_is_blended(project):
-    _train(project, cycles=2, train="head", blend=0.0)
-    base, trained = _tensors(project / "models/cycles/c0/model"), _tensors(cycle_model("c1"))
-    assert not torch.equal(trained["visual.proj"], base["visual.proj"])
-    _train(project, "c2", cycles=2, train="head", blend=0.0)
-    assert torch.equal(_tensors(cycle_model("c2"))["visual.proj"], base["visual.proj"])
+@pytest.mark.parametrize("train", MODES)
+def test_the_next_cycle_does_not_know_how_the_last_was_held_back(project, train):
+    """A cycle's student is held back; training goes on from what was learned."""
+    free = _train(project, train=train, rank=2)
+    trained = {name: p.detach().clone() for name, p in free.student.trained.items()}
+    _train(project, train=train, rank=2, restraint=Restraint(0.5, 0.3))
+    again, before = training_cycle.prepare(load_params(), "c2", ALONE)
+    again.restore(before)
+    for name, parameter in again.student.trained.items():
+        torch.testing.assert_close(parameter.detach(), trained[name], msg=name)
+
+
+@pytest.mark.parametrize("train", MODES)
+def test_held_back_it_is_what_is_then_saved_and_afterwards_free_again(project, train):
+    training = _train(project, cycles=1, train=train, rank=2, restraint=Restraint(0.6, 0.5))
+    saved = read_vectors(product_vectors("c1")).vectors
+    training = training_cycle.train(load_params(), "c1", ALONE, None)
+    free = training.student.vectors()
+    with training.student.held_back(Restraint(0.6, 0.5)):
+        held_back = training.student.vectors(range(48))
+    assert abs(held_back - saved).max() < 1e-6
+    assert abs(held_back - free).max() > 1e-4
+    assert abs(training.student.vectors() - free).max() == 0
+
+
+def test_the_best_pair_of_span_and_blend_is_chosen(project):
+    set_distill(project, {"spans": [1.0, 0.5], "blends": [1.0, 0.5], "rank": 2}, cycles=1)
+    training = training_cycle.train(load_params(), "c1", ALONE, None)
+    judges = Judges()
+    restraint, found = training_cycle.hold_back(training, judges)
+    everything = {}
+    for span in (1.0, 0.5):
+        for blend in (1.0, 0.5):
+            with training.student.held_back(Restraint(span, blend)):
+                everything[span, blend] = judges.validate(training.student.vectors(range(36, 48)))
+    assert found.known is not None
+    assert found.held_out is not None
+    assert found == everything[restraint.span, restraint.blend]
+    assert found.score == max(one.score for one in everything.values())
+
+
+def test_where_everything_harms_the_student_stays_the_base_model(project):
+    set_distill(project, {"rank": 2, "retention_weight": 0.0, "epochs": 12}, cycles=1)
+    training = training_cycle.train(load_params(), "c1", ALONE, None)
+    training.settings = training.settings.model_copy(update={"max_caption_drop": 0.0})
+    judges = Judges()
+    judges._base_recalls = (2.0, 2.0)  # nothing reaches it
+    assert training_cycle.hold_back(training, judges)[0] == NOTHING_LEARNED
