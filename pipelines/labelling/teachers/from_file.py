@@ -30,6 +30,7 @@ class FileTeacher:
     """Answers what the file determines."""
 
     name = "file"
+    remedy = ""
 
     def __init__(
         self,

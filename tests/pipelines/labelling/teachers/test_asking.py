@@ -22,7 +22,8 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, reply=lambda question: GOOD, together=2, fail_after=None):
+    def __init__(self, reply=lambda question: GOOD, together=2, fail_after=None, remedy=""):
+        self.remedy = remedy
         self.settings = {}
         self.asked = []
         self.under_way = []
