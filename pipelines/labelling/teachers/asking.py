@@ -25,7 +25,7 @@ from pipelines.labelling.teachers.protocol import (
     request_sha256,
 )
 from pipelines.labelling.teachers.replies import begins_with_answer, read_reply
-from pipelines.labelling.teachers.unreadable import FIRST_QUESTIONS, Unreadable
+from pipelines.labelling.teachers.unreadable import Unreadable
 from retrieval.storage.journal import Journal, Record
 
 ATTEMPTS = 2  # the second with the complaint about the first
@@ -148,7 +148,7 @@ class Asker:
         retried = f"{count} calls were made again after faults of the server; the last: "
         words = [f"{retried}{self._retried[-1]}"] if count else []
         if self._teacher.remedy and self._unreadable.count:
-            words.append(f"{self._unreadable}; {self.budget.spent.failures} requests got no label")
+            words.append(f"{self._unreadable}; without a label: {self.budget.spent.failures}")
         return words
 
     def _ask(self, waiting: "deque[_Asking]") -> None:
@@ -175,14 +175,17 @@ class Asker:
                 again = [self._finish(one.digest, one.question.request) for one in asked]
                 waiting.extendleft(one for one in reversed(again) if one)
                 self._show()
-                if self._teacher.remedy and self._unreadable.is_hopeless:
-                    msg = f"{self.name}: {self._unreadable}. {self._teacher.remedy}; then run again"
-                    raise TeacherError(msg)
+                self._stop_where_hopeless()
+
+    def _stop_where_hopeless(self) -> None:
+        remedy = self._teacher.remedy
+        if remedy and self._unreadable.is_hopeless:
+            msg = f"{self.name}: {self._unreadable.verdict}. {remedy}; then run again"
+            raise TeacherError(msg)
 
     def _is_on_trial(self, under_way: int) -> bool:
-        """Whether the first replies are to be read before more is asked: they may all be no use."""
-        untried = self._teacher.remedy and not self._unreadable.any_read
-        return bool(untried and under_way >= FIRST_QUESTIONS)
+        """Whether replies are to be read before more is asked: they may all be of no use."""
+        return bool(self._teacher.remedy) and under_way >= self._unreadable.room
 
     def _admits(self, asking: "_Asking", under_way: int) -> bool:
         """Whether the budget has room for one more; once it had not, it admits no other."""

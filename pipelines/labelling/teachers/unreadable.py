@@ -3,6 +3,7 @@
 A server that answers everything in a form that nobody can read would be asked, and paid, for days.
 """
 
+import math
 from dataclasses import dataclass
 
 FIRST_QUESTIONS = 5  # asked before any reply was read; twice each, as every question
@@ -32,12 +33,27 @@ class Unreadable:
         self._last = f"{complaint} ({quote})" if words else complaint
 
     @property
+    def room(self) -> float:
+        """How many questions may be under way: few before any reply was read."""
+        if self.any_read:
+            return math.inf
+        return min(FIRST_QUESTIONS, 2 * FIRST_QUESTIONS - self.in_a_row)
+
+    @property
     def is_hopeless(self) -> bool:
         """Whether the next one, too, will hardly be read."""
         return self.in_a_row >= (IN_A_ROW if self.any_read else 2 * FIRST_QUESTIONS)
 
+    @property
+    def verdict(self) -> str:
+        """What a hopeless run ends with."""
+        which = "last" if self.any_read else "first"
+        return f"none of the {which} {self.in_a_row} replies could be read; {self._example}"
+
     def __str__(self) -> str:
-        """How many, with the last of them."""
-        if self.any_read or self.count < 2:
-            return f"{self.count} replies could not be read; the last: {self._last}"
-        return f"none of the first {self.count} replies could be read; the last: {self._last}"
+        """How many, with an example."""
+        return f"{self.count} replies could not be read; {self._example}"
+
+    @property
+    def _example(self) -> str:
+        return f"the last of them: {self._last}"

@@ -1,6 +1,7 @@
 """Asking a teacher with a memory and a budget, against teachers that are scripted."""
 
 import json
+from collections import deque
 from contextlib import contextmanager
 from itertools import permutations
 
@@ -126,8 +127,9 @@ def test_what_is_no_permutation_is_asked_once_more_with_the_complaint(path):
     teacher = Scripted(lambda question: GOOD if question.complaint else HALF)
     replies, budget, _ = ask(path, teacher, requests(3))
     assert rankings(replies) == [("c", "a", "b")] * 3
-    assert [bool(question.complaint) for question in teacher.asked] == [False] * 3 + [True] * 3
-    assert {question.previous for question in teacher.asked[3:]} == {HALF}
+    again = [question for question in teacher.asked if question.complaint]
+    assert (len(teacher.asked), len(again)) == (6, 3)
+    assert {question.previous for question in again} == {HALF}
     assert "it lacks 2" in teacher.asked[-1].complaint
     assert (budget.spent.calls, budget.spent.failures) == (6, 0)
 
@@ -183,7 +185,7 @@ def test_a_teacher_that_goes_away_loses_nothing_that_it_said(path):
 
 def test_a_reply_of_before_a_kill_is_complained_about_without_asking_it_anew(path):
     with pytest.raises(TeacherError):
-        ask(path, Scripted(lambda question: HALF, fail_after=4), requests(4))
+        ask(path, Scripted(lambda question: HALF, together=4, fail_after=4), requests(4))
     teacher = Scripted()
     replies, _, _ = ask(path, teacher, requests(4))
     assert rankings(replies) == [("c", "a", "b")] * 4
@@ -216,9 +218,15 @@ def test_the_budget_in_money_is_never_overdrawn(path):
 
 
 def test_where_the_budget_ends_before_the_second_asking_there_is_no_reply_yet(path):
-    replies, budget, _ = ask(path, Scripted(lambda q: HALF), requests(3), max_calls=4)
+    replies, budget, _ = ask(path, Scripted(lambda q: HALF, together=3), requests(3), max_calls=4)
     assert [reply is None for reply in replies].count(True) == 2
     assert (budget.spent.calls, budget.spent.failures) == (4, 1)
+
+
+def test_a_budget_goes_to_complaints_before_new_questions(path):
+    replies, budget, _ = ask(path, Scripted(lambda q: HALF), requests(3), max_calls=4)
+    assert [reply is None for reply in replies] == [False, False, True]
+    assert (budget.spent.calls, budget.spent.failures) == (4, 2)
 
 
 def test_a_teacher_that_leaves_questions_unanswered_is_an_error(path):
@@ -260,7 +268,7 @@ def test_a_complaint_does_not_wait_for_the_questions_under_way(path):
     teacher = OneByOne(lambda q: HALF if q.request == first and not q.complaint else GOOD)
     ask(path, teacher, wanted)
     assert [(q.request.persona_id, bool(q.complaint)) for q in teacher.asked] == [
-        ("p0", False), ("p1", False), ("p2", False), ("p3", False), ("p0", True),
+        ("p0", False), ("p1", False), ("p0", True), ("p2", False), ("p3", False),
     ]  # fmt: skip
     assert rooms == [0, 0, 0, 0, 1]
 
@@ -290,6 +298,115 @@ def test_each_reply_is_on_disk_before_it_counts(path, monkeypatch):
         with pytest.raises(OSError, match="no space left"):
             asker.rank(requests(9))
     assert len(list(read_journal(path))) == budget.spent.calls == 4
+
+
+# A teacher of which nothing can be read
+
+
+@pytest.mark.parametrize("together", [1, 3, 8, 64])
+def test_a_teacher_whose_every_reply_is_unreadable_is_asked_no_more(path, together):
+    teacher = Scripted(lambda question: "Dear user,\n" + "x" * 999, together, remedy="Do that")
+    with pytest.raises(TeacherError) as stop:
+        ask(path, teacher, requests(1000))
+    assert len(teacher.asked) == 10  # five questions, each twice
+    assert len(list(read_journal(path))) == 10
+    assert len(str(stop.value)) < 500
+    assert str(stop.value).startswith(
+        "scripted: none of the first 10 replies could be read; the last of them: the reply has no"
+    )
+    assert ' ("Dear user, xxx' in str(stop.value)
+    assert str(stop.value).endswith(' ..."). Do that; then run again')
+
+
+def test_faults_stop_it_too_and_over_several_calls(path):
+    """A tournament asks two questions at a time."""
+    teacher = Scripted(lambda question: Answer("", "HTTP 400: no pictures"), remedy="Do that")
+    with Journal(path) as journal:
+        asker = Asker(teacher, journal, Purpose("label"), Budget(Prices(0, 0), None, None))
+        pairs = [requests(99)[at : at + 2] for at in range(0, 99, 2)]
+        with pytest.raises(TeacherError, match=r"HTTP 400: no pictures\. Do that"):
+            deque(map(asker.rank, pairs), maxlen=0)
+    assert len(teacher.asked) == 10
+
+
+def test_a_teacher_that_needs_every_complaint_is_not_stopped(path):
+    teacher = Scripted(lambda q: GOOD if q.complaint else HALF, together=8, remedy="Do that")
+    replies, budget, _ = ask(path, teacher, requests(300))
+    assert rankings(replies) == [("c", "a", "b")] * 300
+    assert (budget.spent.calls, budget.spent.failures) == (600, 0)
+
+
+@pytest.mark.parametrize("together", [1, 8, 64])
+def test_one_that_breaks_down_on_the_way_is_stopped_later(path, together):
+    """Somebody starts the server anew, with another template."""
+
+    def reply(question):
+        return GOOD if int(question.request.persona_id[1:]) < 20 else "no"
+
+    teacher = Scripted(reply, together, remedy="Do that")
+    with pytest.raises(TeacherError, match=r"none of the last 1\d\d replies .*Do that"):
+        ask(path, teacher, requests(1000))
+    assert len(teacher.asked) <= 20 + 100 + together
+
+
+def test_a_few_hard_questions_that_an_earlier_run_left_do_not_stop_it(path):
+    def reply(question):
+        refused = int(question.request.persona_id[1:]) >= 90
+        return Answer("", "HTTP 400: not this") if refused else GOOD
+
+    for _ in range(2):
+        replies, _, _ = ask(path, Scripted(reply, remedy="Do that"), requests(100))
+        assert rankings(replies).count(None) == 10
+
+
+def test_a_teacher_that_costs_nothing_is_asked_all_the_same(path):
+    replies, _, _ = ask(path, Scripted(lambda question: "no"), requests(30))
+    assert rankings(replies) == [None] * 30
+
+
+def test_no_more_than_the_first_few_are_asked_before_a_reply_is_read(path):
+    most = []
+
+    class Watched(Scripted):
+        def wait(self):
+            most.append(len(self.under_way))
+            return super().wait()
+
+    ask(path, Watched(together=32, remedy="Do that"), requests(100))
+    assert most[:2] == [5, 32]
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [(GOOD, True), (f"<think>so</think>{GOOD}", True), (f"Perhaps {GOOD} or", False)],
+)
+def test_of_a_reply_that_was_cut_only_what_it_begins_with_is_read(path, raw, read):
+    """Without its end, thoughts do not look like thoughts, and drafts are in them."""
+    cut = Answer(raw, "cut at max_output_tokens: 200", 0, 0)
+    for _ in range(2):  # not asked again by the next run: it was answered
+        teacher = Scripted(lambda question: cut)
+        replies, _, _ = ask(path, teacher, requests(1))
+        assert rankings(replies) == [("c", "a", "b") if read else None]
+    assert teacher.asked == []
+
+
+def test_what_went_wrong_is_told_though_it_went_on(path):
+    def reply(question):
+        number = int(question.request.persona_id[1:])
+        busy = ("HTTP 503: busy", "HTTP 200 without a chat completion: ") if number == 1 else ()
+        return Answer("no" if number == 2 else GOOD, retried=busy)
+
+    with Journal(path) as journal:
+        budget = Budget(Prices(0, 0), None, None)
+        asker = Asker(Scripted(reply, remedy="x"), journal, Purpose("label"), budget)
+        assert asker.troubles() == []
+        asker.rank(requests(4))
+    assert asker.troubles() == [
+        "2 calls were made again after faults of the server; the last: HTTP 200 without a chat"
+        " completion: ",
+        '2 replies could not be read; the last of them: the reply has no list "ranking" of the'
+        ' pictures\' numbers ("no"); without a label: 1',
+    ]
 
 
 def test_no_secret_and_no_more_than_needed_is_in_the_journal(path):
