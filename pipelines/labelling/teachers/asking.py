@@ -148,7 +148,8 @@ class Asker:
         retried = f"{count} calls were made again after faults of the server; the last: "
         words = [f"{retried}{self._retried[-1]}"] if count else []
         if self._teacher.remedy and self._unreadable.count:
-            words.append(f"{self._unreadable}; without a label: {self.budget.spent.failures}")
+            failures = f"without a label: {self.budget.spent.failures}"
+            words.append(f"{self._unreadable}; {failures}. {self._teacher.remedy}")
         return words
 
     def _ask(self, waiting: "deque[_Asking]") -> None:

@@ -118,12 +118,12 @@ def test_what_went_wrong_is_told_though_it_went_on(path):
 
     with Journal(path) as journal:
         budget = Budget(Prices(0, 0), None, None)
-        asker = Asker(Scripted(reply, remedy="x"), journal, Purpose("label"), budget)
+        asker = Asker(Scripted(reply, remedy="Do that"), journal, Purpose("label"), budget)
         assert asker.troubles() == []
         asker.rank(requests(4))
     assert asker.troubles() == [
         "2 calls were made again after faults of the server; the last: HTTP 200 without a chat"
         " completion: ",
         '2 replies could not be read; the last of them: the reply has no list "ranking" of the'
-        ' pictures\' numbers ("no"); without a label: 1',
+        ' pictures\' numbers ("no"); without a label: 1. Do that',
     ]
