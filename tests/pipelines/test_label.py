@@ -110,6 +110,35 @@ def test_a_server_that_is_away_is_said_in_one_line(project, server):
     assert not rankings_file("c1").exists()
 
 
+@pytest.mark.parametrize("structured", [True, False])
+def test_a_server_of_which_nothing_can_be_read_is_asked_no_more(project, server, structured):
+    change(project, "teacher", openai={**_openai(project), "structured": structured})
+    said = {"message": {"content": "I like the second one."}, "finish_reason": "stop"}
+    server.reply = lambda *_: {"choices": [said], "usage": {"prompt_tokens": 900}}
+    words = (
+        r'none of the first 10 replies could be read.*\("I like the second one\."\)'
+        rf".*teacher\.openai\.structured \({structured}\)"
+    )
+    with pytest.raises(SystemExit, match=f"(?i){words}"):
+        label.main("c1")
+    assert len(server.asked) == 10
+    assert not rankings_file("c1").exists()
+
+
+def test_some_replies_that_could_not_be_read_are_told(project, server, capsys):
+    usual = server.reply
+
+    def reply(digest, body):
+        spoilt = b"Person 3" in body
+        return {"choices": [{"message": {"content": "no"}}]} if spoilt else usual(digest, body)
+
+    server.reply = reply
+    label.main("c1")
+    said = capsys.readouterr().out
+    assert "label c1: " in said
+    assert ' replies could not be read; the last of them: the reply has no list "ranking"' in said
+
+
 def _presented(folder, **changes):
     """What the first cycle shows, by group."""
     for section, values in changes.items():

@@ -9,7 +9,7 @@ from pipelines import tournaments
 from pipelines.labelling.knockout import hold
 from pipelines.run.params import load_params
 from pipelines.run.paths import HELD_OUT_GROUPS_FILE, PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
-from pipelines.tournaments import hold_tournaments
+from pipelines.tournaments import SPLITS, hold_tournaments
 from retrieval.storage.schema import (
     PERSONAS,
     PRODUCTS,
@@ -18,7 +18,7 @@ from retrieval.storage.schema import (
     read_rows,
     write_rows,
 )
-from tests.end_to_end.label_project import ROOT
+from tests.end_to_end.label_project import ROOT, ChatServer, make_label_project
 from tests.pipelines.labelling.scripted import Scripted, by_number, never, noisy
 
 
@@ -101,6 +101,40 @@ def test_a_split_without_personas_or_products_is_refused(world, personas, produc
     held = (world.personas[:personas], world.products[:products])
     with pytest.raises(SystemExit, match=r"got \d personas and \d+ products in split val"):
         hold_tournaments(_params(), Scripted(by_number), *held, "val")
+
+
+@pytest.mark.parametrize(
+    ("reply", "calls", "words"),
+    [
+        ({"choices": [{"message": {"content": "The second."}}]}, 10, r"first 10 .*The second\."),
+        ({"error": {"message": "no card free"}}, 2, r"2 tries; last: HTTP 200 with.*no card free"),
+    ],
+)
+def test_a_server_of_which_nothing_can_be_read_ends_the_stage(
+    tmp_path, monkeypatch, reply, calls, words
+):
+    """No coin decides in its place, no winner is written, and it is asked a few times only."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("random.uniform", lambda *_: 0.0)
+    with ChatServer() as server:
+        server.reply = lambda *_: reply
+        make_label_project(tmp_path, server.url, products=60)
+        _change_openai(tmp_path, concurrency=1, max_retries=1)
+        for path, table in ((PERSONAS_FILE, PERSONAS), (PRODUCTS_FILE, PRODUCTS)):
+            rows = read_rows(path, table)
+            splits = [{"split": SPLITS[number % 2]} for number in range(len(rows))]
+            write_rows(path, [row | split for row, split in zip(rows, splits, strict=True)], table)
+        with pytest.raises(SystemExit, match=words):
+            tournaments.main()
+    assert len(server.asked) == calls
+    assert not TOURNAMENTS_FILE.exists()
+
+
+def _change_openai(folder, **changes):
+    path = folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["teacher"]["openai"] |= changes
+    path.write_text(yaml.safe_dump(params))
 
 
 def test_the_published_recipe_plays_pairs(tmp_path, monkeypatch):

@@ -1,7 +1,8 @@
 """Puts requests to a teacher: what the journal has is not asked again, what comes is kept first.
 
 A reply that is no permutation is asked for once more, with the complaint; then it is a failure, and
-that is kept too. What cannot be had now (a server that is down) ends the run, not the request.
+that is kept too. What cannot be had now (a server that is down) ends the run, not the request; so
+does a teacher of which no reply can be read.
 """
 
 from collections import deque
@@ -23,7 +24,8 @@ from pipelines.labelling.teachers.protocol import (
     TeacherError,
     request_sha256,
 )
-from pipelines.labelling.teachers.replies import read_reply
+from pipelines.labelling.teachers.replies import begins_with_answer, read_reply
+from pipelines.labelling.teachers.unreadable import Unreadable
 from retrieval.storage.journal import Journal, Record
 
 ATTEMPTS = 2  # the second with the complaint about the first
@@ -102,6 +104,8 @@ class Asker:
         self._counted: set[str] = set()  # keys of the records in `budget.spent`
         self._new: set[str] = set()  # keys of this run's own records
         self._orders: dict[str, Order | None] = {}  # by the request's digest; None: it failed
+        self._unreadable = Unreadable()
+        self._retried: list[str] = []  # what went wrong in tries of this run that were made again
 
     def forecast(self, requests: Sequence[Request]) -> Forecast:
         """What ranking these will take."""
@@ -122,13 +126,14 @@ class Asker:
         """One reply a request, in order; None where the budget ended before it.
 
         Raises:
-            TeacherError: The teacher cannot be asked now; what it said so far is in the journal.
+            TeacherError: The teacher cannot be asked now, or none of its replies can be read; what
+                it said so far is in the journal.
         """
         digests = [request_sha256(self._teacher, request) for request in requests]
         waiting: deque[_Asking] = deque()
         for digest, request in dict(zip(digests, requests, strict=True)).items():
-            if digest not in self._orders:
-                self._finish_or_queue(digest, request, waiting)
+            if digest not in self._orders and (asking := self._finish(digest, request)):
+                waiting.append(asking)
         if waiting and not self.budget.reached:
             self._ask(waiting)
         self._show()
@@ -137,12 +142,27 @@ class Asker:
             for digest, request in zip(digests, requests, strict=True)
         ]
 
+    def troubles(self) -> list[str]:
+        """What went wrong in this run, though it went on; for the user."""
+        count = len(self._retried)
+        retried = f"{count} calls were made again after faults of the server; the last: "
+        words = [f"{retried}{self._retried[-1]}"] if count else []
+        if self._teacher.remedy and self._unreadable.count:
+            failures = f"without a label: {self.budget.spent.failures}"
+            words.append(f"{self._unreadable}; {failures}. {self._teacher.remedy}")
+        return words
+
     def _ask(self, waiting: "deque[_Asking]") -> None:
-        """Keep the teacher busy until nothing waits or the budget ends; complaints queue up too."""
+        """Keep the teacher busy until nothing waits or the budget ends; complaints go first."""
         under_way: dict[Question, _Asking] = {}
         with self._teacher.open() as session:
             while True:
-                while waiting and session.room and self._admits(waiting[0], len(under_way)):
+                while (
+                    waiting
+                    and session.room
+                    and not self._is_on_trial(len(under_way))
+                    and self._admits(waiting[0], len(under_way))
+                ):
                     asking = waiting.popleft()
                     under_way[asking.question] = asking
                     session.ask(asking.question)
@@ -152,9 +172,21 @@ class Asker:
                 if not answered:
                     msg = f"{self.name} left {len(under_way)} questions unanswered; run again"
                     raise TeacherError(msg)
-                for asking in self._keep(answered, under_way):
-                    self._finish_or_queue(asking.digest, asking.question.request, waiting)
+                asked = self._keep(answered, under_way)
+                again = [self._finish(one.digest, one.question.request) for one in asked]
+                waiting.extendleft(one for one in reversed(again) if one)
                 self._show()
+                self._stop_where_hopeless()
+
+    def _stop_where_hopeless(self) -> None:
+        remedy = self._teacher.remedy
+        if remedy and self._unreadable.is_hopeless:
+            msg = f"{self.name}: {self._unreadable.verdict}. {remedy}; then run again"
+            raise TeacherError(msg)
+
+    def _is_on_trial(self, under_way: int) -> bool:
+        """Whether replies are to be read before more is asked: they may all be of no use."""
+        return bool(self._teacher.remedy) and under_way >= self._unreadable.room
 
     def _admits(self, asking: "_Asking", under_way: int) -> bool:
         """Whether the budget has room for one more; once it had not, it admits no other."""
@@ -170,26 +202,27 @@ class Asker:
         records = [self._record(one, said) for one, (_, said) in zip(asked, answered, strict=True)]
         self._journal.append(records)
         self._new.update(record["key"] for record in records)
+        self._retried += [fault for _, said in answered for fault in said.retried]
         return asked
 
-    def _finish_or_queue(self, digest: str, request: Request, waiting: "deque[_Asking]") -> None:
-        """Go by what the journal has of a request; what it lacks is asked next."""
+    def _finish(self, digest: str, request: Request) -> "_Asking | None":
+        """Go by what the journal has of a request; what it lacks is to be asked next."""
         question = Question(request)
         order: Order | None = None
         for attempt in range(ATTEMPTS):
             record = self._known(_key(digest, attempt))
             if record is None:
-                waiting.append(_Asking(digest, attempt, question))
-                return
-            self._count(record)
-            order, complaint = read_reply(record["raw"], len(request.presented))
+                return _Asking(digest, attempt, question)
+            order, complaint = _read(record, len(request.presented))
+            self._count(record, complaint)
             if order is not None:
                 break
-            question = Question(request, record["raw"], record["fault"] or complaint)
+            question = Question(request, record["raw"], complaint)
         self._orders[digest] = order
         self.budget.spent.failures += order is None
         if self._bar is not None:
             self._bar.update()
+        return None
 
     def _known(self, key: str) -> Record | None:
         """What the journal has; a refusal of an earlier run is no reply: it may be mended now.
@@ -197,14 +230,20 @@ class Asker:
         One that took tokens was paid for, and stays.
         """
         record = self._journal.get(key)
-        if record and record["fault"] and key not in self._new:
+        if record and record["fault"] and not record["raw"] and key not in self._new:
             return record if record["input_tokens"] or record["output_tokens"] else None
         return record
 
-    def _count(self, record: Record) -> None:
-        if record["key"] not in self._counted:
-            self._counted.add(record["key"])
-            self.budget.spent.add(_answer(record), record["cost_usd"])
+    def _count(self, record: Record, complaint: str) -> None:
+        """Count a reply once, and whether it could be read: "" for the complaint."""
+        if record["key"] in self._counted:
+            return
+        self._counted.add(record["key"])
+        self.budget.spent.add(_answer(record), record["cost_usd"])
+        if not complaint:
+            self._unreadable.note_read()
+        elif record["key"] in self._new:
+            self._unreadable.note(record["raw"], complaint)
 
     def _record(self, asking: "_Asking", answer: Answer) -> Record:
         cost = self.budget.prices.cost(answer.input_tokens, answer.output_tokens)
@@ -228,8 +267,8 @@ class Asker:
         if self._bar is not None:
             tokens = spent.input_tokens + spent.output_tokens
             self._bar.set_postfix(
-                calls=spent.calls, failures=spent.failures, tokens=f"{tokens:,}",
-                usd=f"{spent.cost_usd:.2f}", refresh=False,
+                calls=spent.calls, failures=spent.failures, retries=len(self._retried),
+                tokens=f"{tokens:,}", usd=f"{spent.cost_usd:.2f}", refresh=False,
             )  # fmt: skip
 
 
@@ -244,6 +283,14 @@ class _Asking:
 
 def _key(digest: str, attempt: int) -> str:
     return f"{digest}/{attempt}"
+
+
+def _read(record: Record, presented: int) -> tuple[Order | None, str]:
+    """The order in a reply or the complaint about it; of half a reply, a draft is no order."""
+    order, complaint = read_reply(record["raw"], presented)
+    if record["fault"] and (order is None or not begins_with_answer(record["raw"])):
+        return None, record["fault"]
+    return order, complaint
 
 
 def _answer(record: Record) -> Answer:

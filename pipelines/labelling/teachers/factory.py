@@ -65,6 +65,17 @@ def open_asker(
         with Journal(path) as journal, progress(nothing, label, total) as bar:
             if journal.damaged:
                 say(f"{path}: {journal.damaged} damaged records do not count; asked again")
-            yield Asker(teacher, journal, purpose, make_budget(params.teacher), bar)
+            asker = Asker(teacher, journal, purpose, make_budget(params.teacher), bar)
+            try:
+                yield asker
+            except SystemExit:  # no winner at all, say: what went wrong tells why
+                _say_troubles(label, asker)
+                raise
+            _say_troubles(label, asker)
     except (BlockingIOError, TeacherError) as error:
         raise SystemExit(str(error)) from error
+
+
+def _say_troubles(label: str, asker: Asker) -> None:
+    for words in asker.troubles():
+        say(f"{label}: {words}")

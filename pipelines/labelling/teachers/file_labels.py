@@ -1,24 +1,40 @@
 """Orders that people or another system made, read from a user's file and held to the catalogue.
 
-The file is CSV or Parquet, and has one of two forms:
+The file is CSV or Parquet, and has one of three forms:
 
 - rankings: `persona_id`, `presented`, `ranking` (best first; empty where there was no label), in
   Parquet as lists, in CSV with | between the product ids;
-- choices: `persona_id`, `winner`, `loser`.
+- choices: `persona_id`, `winner`, `loser`;
+- verdicts, as labelling tools export them: `persona_id`, `left`, `right` (product ids), `choice`
+  (`CHOICES` has its words).
 
 Other columns are not read, so the pipeline's own table of rankings is such a file.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.tables.reader import read_table
+from pipelines.tables.reader import Table, read_table
 from pipelines.tables.rows import Cells, Row
 
 RANKINGS_FORM = ("persona_id", "presented", "ranking")
 CHOICES_FORM = ("persona_id", "winner", "loser")
+VERDICTS_FORM = ("persona_id", "left", "right", "choice")
+FORMS = (RANKINGS_FORM, CHOICES_FORM, VERDICTS_FORM)
 SEPARATOR = "|"
+LEFT, RIGHT, TIE, BOTH_BAD, SKIPPED = "left", "right", "tie", "both bad", "skipped"
+# The words of a choice, whatever their case, with _ and - for spaces. 0 is none: it may be either.
+CHOICES = {
+    LEFT: (LEFT, "a", "1"),
+    RIGHT: (RIGHT, "b", "2"),
+    TIE: (TIE, "equal", "both", "both good"),
+    BOTH_BAD: (BOTH_BAD, "neither", "none", "tie (bothbad)"),
+    SKIPPED: ("", SKIPPED, "skip", "nan", "n/a", "null"),
+}
+_CHOICE_OF = {word: choice for choice, words in CHOICES.items() for word in words}
 _SHOWN = 5  # faults that a message lists; the rest it counts
 
 
@@ -31,10 +47,31 @@ class Order:
     ranking: tuple[str, ...]
 
 
-def read_orders(path: Path) -> tuple[list[Order], bool]:
-    """The orders of a file, row by row, and whether they are choices between two.
+@dataclass
+class Labels:
+    """What a file holds, row by row."""
 
-    A choice does not tell which of the two stood first; it reads as presented by id.
+    form: tuple[str, ...]
+    orders: list[Order] = field(default_factory=list)
+    no_label: Counter[str] = field(default_factory=Counter)  # rows, by what they are instead
+
+    @property
+    def are_choices(self) -> bool:
+        """Whether they are choices between two."""
+        return self.form != RANKINGS_FORM
+
+    def __str__(self) -> str:
+        """How many rows are no label, and why."""
+        total = len(self.orders) + self.no_label.total()
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.no_label.items()))
+        return f"{self.no_label.total()} of {total} rows are no label ({kinds})"
+
+
+def read_labels(path: Path) -> Labels:
+    """The orders of a file; a row that is no label (a tie, say) is counted.
+
+    A choice reads as presented by id: who won says nothing of which stood first, and one pair is
+    one group, whichever stood left.
 
     Raises:
         SystemExit: The file cannot be read, is of no known form, has a wrong row, or no order.
@@ -43,26 +80,16 @@ def read_orders(path: Path) -> tuple[list[Order], bool]:
         msg = f"teacher.file.path is {path}; expected a .csv or .parquet file"
         raise SystemExit(msg)
     table = read_table(path)
-    choices = _has_choices(path, table.columns)
-    in_csv = path.suffix == ".csv"
-    orders: list[Order] = []
-    faults: list[str] = []
-    for row in table.rows:
-        cells = Cells(_split_lists(row) if in_csv and not choices else row)
-        order = _choice(cells) if choices else _ranking(cells)
-        reasons = [row.fault] if row.fault else cells.reasons
-        if reasons:
-            # A spreadsheet counts the header of a CSV file as row 1.
-            faults.append(f"row {row.number + in_csv}: {'; '.join(reasons)}")
-        elif order.ranking:
-            orders.append(order)
+    labels = Labels(_form_of(path, table.columns))
+    faults = _read_rows(table, labels, in_csv=path.suffix == ".csv")
     if faults:
         lines = "\n  ".join(_first(faults))
         msg = f"{path} has wrong rows ({len(faults)}); correct them or take them out:\n  {lines}"
         raise SystemExit(msg)
-    if not orders:
-        raise SystemExit(f"{path} holds no order; expected one row at least with a label")
-    return orders, choices
+    if not labels.orders:
+        why = f": {labels}" if labels.no_label else ""
+        raise SystemExit(f"{path} holds no order{why}; expected one row at least with a label")
+    return labels
 
 
 def check_known_ids(
@@ -91,15 +118,34 @@ def check_known_ids(
         raise SystemExit(msg)
 
 
-def _has_choices(path: Path, columns: Sequence[str]) -> bool:
-    forms = [form for form in (RANKINGS_FORM, CHOICES_FORM) if set(form) <= set(columns)]
+def _form_of(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
+    forms = [form for form in FORMS if set(form) <= set(columns)]
     if len(forms) != 1:
         msg = (
-            f"{path} has columns {', '.join(columns) or 'none'}; expected either"
-            f" {', '.join(RANKINGS_FORM)}, or {', '.join(CHOICES_FORM)}"
+            f"{path} has columns {', '.join(columns) or 'none'}; expected one of"
+            f" {' | '.join(', '.join(form) for form in FORMS)}. Rename its columns, or take out"
+            " those of the other forms (docs/labelling.md)"
         )
         raise SystemExit(msg)
-    return forms[0] == CHOICES_FORM
+    return forms[0]
+
+
+def _read_rows(table: Table, labels: Labels, in_csv: bool) -> list[str]:
+    """Fill in the labels; what is wrong with rows, each with its number in the file."""
+    read = _READERS[labels.form]
+    faults: list[str] = []
+    for row in table.rows:
+        cells = Cells(row if labels.are_choices or not in_csv else _split_lists(row))
+        order = read(cells)
+        reasons = [row.fault] if row.fault else cells.reasons
+        if reasons:
+            # A spreadsheet counts the header of a CSV file as row 1.
+            faults.append(f"row {row.number + in_csv}: {'; '.join(reasons)}")
+        elif isinstance(order, Order):
+            labels.orders.append(order)
+        else:
+            labels.no_label[order] += 1
+    return faults
 
 
 def _split_lists(row: Row) -> Row:
@@ -112,21 +158,53 @@ def _split_lists(row: Row) -> Row:
     return Row(row.number, {**row.values, **lists}, row.fault)
 
 
-def _ranking(cells: Cells) -> Order:
+def _ranking(cells: Cells) -> Order | str:
     persona_id = cells.text("persona_id", required=True)
     presented, ranking = cells.texts("presented"), cells.texts("ranking")
     if len(presented) < 2:
         cells.reasons.append(f"presented holds {len(presented)} products, expected two at least")
     elif ranking and sorted(ranking) != sorted(presented):
         cells.reasons.append(f"ranking {ranking} is no permutation of presented {presented}")
-    return Order(persona_id, tuple(presented), tuple(ranking))
+    return Order(persona_id, tuple(presented), tuple(ranking)) if ranking else "without a ranking"
 
 
-def _choice(cells: Cells) -> Order:
-    persona_id, winner, loser = (cells.text(name, required=True) for name in CHOICES_FORM)
-    if winner and winner == loser:
-        cells.reasons.append(f"winner and loser are both {winner!r}, expected two products")
+def _choice(cells: Cells) -> Order | str:
+    if not (cells.text("winner") or cells.text("loser")):
+        cells.text("persona_id", required=True)
+        return SKIPPED
+    persona_id, winner, loser = _two_products(cells, CHOICES_FORM)
     return Order(persona_id, tuple(sorted((winner, loser))), (winner, loser))
+
+
+def _verdict(cells: Cells) -> Order | str:
+    persona_id, left, right = _two_products(cells, VERDICTS_FORM[:3])
+    said = cells.text("choice")
+    choice = _CHOICE_OF.get(re.sub(r"[\s_-]+", " ", said).casefold().removesuffix(".0"))
+    if choice is None:
+        words = "; ".join(", ".join(filter(None, words)) for words in CHOICES.values())
+        cells.reasons.append(f"choice is {said!r}, expected one of {words}, or blank")
+        return SKIPPED
+    if choice not in (LEFT, RIGHT):
+        return choice
+    ranking = (left, right) if choice == LEFT else (right, left)
+    return Order(persona_id, tuple(sorted(ranking)), ranking)
+
+
+def _two_products(cells: Cells, names: Sequence[str]) -> list[str]:
+    """A persona and two products that differ."""
+    texts = [cells.text(name, required=True) for name in names]
+    _, one, other = texts
+    if one and one == other:
+        which = " and ".join(names[1:])
+        cells.reasons.append(f"{which} are both {one!r}, expected two products")
+    return texts
+
+
+_READERS: Mapping[tuple[str, ...], Callable[[Cells], Order | str]] = {
+    RANKINGS_FORM: _ranking,
+    CHOICES_FORM: _choice,
+    VERDICTS_FORM: _verdict,
+}
 
 
 def _first(items: Sequence[str]) -> list[str]:

@@ -15,10 +15,11 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, permutations
 from typing import Any
 
-from pipelines.labelling.teachers.file_labels import Order, check_known_ids, read_orders
+from pipelines.labelling.teachers.file_labels import Order, check_known_ids, read_labels
 from pipelines.labelling.teachers.protocol import Answer, Batches, Question, Request, Session
 from pipelines.labelling.teachers.replies import write_reply
 from pipelines.run.params import Teacher as TeacherParams
+from pipelines.run.stage import say
 from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import PersonaRow, ProductRow
 
@@ -30,6 +31,7 @@ class FileTeacher:
     """Answers what the file determines."""
 
     name = "file"
+    remedy = ""
 
     def __init__(
         self,
@@ -37,7 +39,7 @@ class FileTeacher:
         personas: Sequence[PersonaRow],
         products: Sequence[ProductRow],
     ) -> None:
-        """Read the file.
+        """Read the file; rows that are no label are counted and said.
 
         Args:
             params: Where it is.
@@ -48,7 +50,10 @@ class FileTeacher:
             SystemExit: The file is missing or wrong, or names what the catalogue lacks.
         """
         path = params.file.path
-        self._orders, self._choices = read_orders(path)
+        labels = read_labels(path)
+        if labels.no_label:
+            say(f"{path}: {labels}")
+        self._orders, self._choices = labels.orders, labels.are_choices
         check_known_ids(
             path,
             self._orders,

@@ -33,6 +33,7 @@ class Said:
     text: str
     input_tokens: int
     output_tokens: int
+    cut: bool  # it had not come to its end
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class LocalModel:
         texts = self._tokenizer.batch_decode(tokens_BT, skip_special_tokens=True)
         taken = inputs["attention_mask"].sum(dim=1).tolist()
         return [
-            Said(text, count, self._length(tokens))
+            Said(text, count, self._length(tokens), self._ends.isdisjoint(tokens))
             for text, count, tokens in zip(texts, taken, tokens_BT, strict=True)
         ]
 

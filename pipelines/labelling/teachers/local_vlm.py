@@ -58,6 +58,12 @@ class LocalTeacher:
         self._model: LocalModel | None = None
         self._model_folder, name, digest = find_model(params.transformers.model)
         self.name = f"transformers:{name}"
+        self.remedy = (
+            "Where replies are cut, raise teacher.transformers.max_output_tokens"
+            f" ({params.transformers.max_output_tokens}); otherwise change"
+            f" teacher.transformers.method ({params.transformers.method}) or model, or"
+            " teacher.prompt"
+        )
         # Neither batch size nor device: they change no more than the last bits of a chance.
         generated = params.transformers.method == "generate"
         self.settings: Mapping[str, Any] = {
@@ -107,9 +113,11 @@ class LocalTeacher:
     def _answer(self, model: "LocalModel", batch: Sequence[Question]) -> list[Answer]:
         conversations = [self._conversation(question) for question in batch]
         if self._params.method == "generate":
+            most = self._params.max_output_tokens
+            cut = f"cut at max_output_tokens: {most}"
             return [
-                Answer(said.text, "", said.input_tokens, said.output_tokens)
-                for said in model.say(conversations, self._params.max_output_tokens)
+                Answer(said.text, cut if said.cut else "", said.input_tokens, said.output_tokens)
+                for said in model.say(conversations, most)
             ]
         counts = [len(question.request.presented) for question in batch]
         return [

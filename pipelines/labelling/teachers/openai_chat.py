@@ -47,6 +47,12 @@ class OpenAITeacher:
         self._pause = pause
         self._script = Script(params, personas, products, folder)
         self.name = f"openai:{params.openai.model}"
+        self.remedy = (
+            "Where replies are cut, or a model thinks before it answers, raise"
+            f" teacher.openai.max_output_tokens ({params.openai.max_output_tokens}); otherwise set"
+            f" teacher.openai.structured ({str(params.openai.structured).lower()}) the other way,"
+            " or change teacher.openai.model or teacher.prompt"
+        )
         # Not the address: servers move, and a model is taken to answer alike wherever it runs; who
         # serves another one under the same name gives it another name. Nor whether the server
         # turned out to offer structured output: a run that learns it keeps its labels.

@@ -5,12 +5,20 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
+from pipelines.labelling.teachers.openai_response import (
+    completion_of,
+    may_pass,
+    read_completion,
+    retry_after,
+    shorten,
+    tokens_of,
+    was_refused,
+)
 from pipelines.labelling.teachers.protocol import Answer, TeacherError
 from pipelines.run.params import OpenAITeacher as OpenAIParams
 
@@ -18,7 +26,6 @@ LONGEST_PAUSE = 60.0  # seconds between two tries, where the server names none
 LONGEST_OBEYED = 600.0  # seconds that the server may name; the run ends where it wants more
 CONNECT_SECONDS = 10.0
 HOPELESS = 5  # questions refused before one is answered
-SHOWN = 200  # characters of a server's words that a message repeats
 
 Message = Mapping[str, Any]
 
@@ -89,23 +96,27 @@ class Endpoint:
             TeacherError: The server cannot be reached, or refuses whatever it is asked.
         """
         started = time.monotonic()
-        response = await self._negotiate(messages, count)
+        faults: list[str] = []
+        response = await self._negotiate(messages, count, faults)
         self._expect_some_welcome(response)
-        return self._read(response, time.monotonic() - started)
+        answer = self._read(response)
+        return replace(answer, seconds=time.monotonic() - started, retried=tuple(faults))
 
-    async def _negotiate(self, messages: Sequence[Message], count: int) -> httpx.Response:
+    async def _negotiate(
+        self, messages: Sequence[Message], count: int, faults: list[str]
+    ) -> httpx.Response:
         """Ask; where the server refuses a parameter that can be put otherwise, ask once more.
 
         What works is kept for the rest of the run; a refusal that stays had another reason.
         """
         structured, limit = self._structured, self._limit
-        response = await self._send(self._body(messages, count, structured, limit))
-        if _refused(response) and limit == "max_tokens" and _NEWER_LIMIT in response.text:
+        response = await self._send(self._body(messages, count, structured, limit), faults)
+        if was_refused(response) and limit == "max_tokens" and _NEWER_LIMIT in response.text:
             limit = _NEWER_LIMIT
-            response = await self._send(self._body(messages, count, structured, limit))
-        if _refused(response) and structured:
+            response = await self._send(self._body(messages, count, structured, limit), faults)
+        if was_refused(response) and structured:
             structured = False
-            response = await self._send(self._body(messages, count, structured, limit))
+            response = await self._send(self._body(messages, count, structured, limit), faults)
         if response.is_success:
             self._structured, self._limit = self._structured and structured, limit
         return response
@@ -124,8 +135,8 @@ class Endpoint:
             body["response_format"] = _response_format(count)
         return body
 
-    async def _send(self, body: Mapping[str, Any]) -> httpx.Response:
-        """Send until the server takes it or refuses it for good."""
+    async def _send(self, body: Mapping[str, Any], faults: list[str]) -> httpx.Response:
+        """Send until the server takes it or refuses it for good; what goes wrong is noted."""
         tries = self._params.max_retries + 1
         for number in range(tries):
             try:
@@ -137,12 +148,13 @@ class Endpoint:
             except httpx.RequestError as error:
                 trouble, named = f"{type(error).__name__}: {self._clean(str(error))}", None
             else:
-                if not _passing(response):
+                if not may_pass(response):
                     self._expect_welcome(response)
                     return response
-                trouble, named = self._words(response), _retry_after(response)
+                trouble, named = self._words(response), retry_after(response)
             if named is not None and named > LONGEST_OBEYED:
                 raise TeacherError(self._gave_up(trouble, f"it asks to wait {named:.0f} s"))
+            faults.append(trouble)
             if number + 1 < tries:
                 await asyncio.sleep(max(named or 0.0, self._backoff(number)))
         raise TeacherError(self._gave_up(trouble, f"{tries} tries"))
@@ -194,27 +206,28 @@ class Endpoint:
         )
 
     def _words(self, response: httpx.Response) -> str:
-        return f"HTTP {response.status_code}: {self._clean(response.text)}"
+        hint = (
+            " without a chat completion (is teacher.openai.base_url that of a chat endpoint?)"
+            if response.is_success
+            else ""
+        )
+        return f"HTTP {response.status_code}{hint}: {self._clean(response.text)}"
 
     def _clean(self, text: str) -> str:
         """The start of a server's words on one line, without the key, which some of them echo."""
         hidden = text.replace(self._key, "[key]") if self._key else text
-        return " ".join(hidden.split())[:SHOWN]
+        return shorten(hidden)
 
-    def _read(self, response: httpx.Response, seconds: float) -> Answer:
-        if not response.is_success:
-            return Answer("", fault=self._words(response), seconds=seconds)
-        try:
-            content = response.json()
-        except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
-            fault = f"the reply is no JSON object ({self._words(response)})"
-            return Answer("", fault=fault, seconds=seconds)
-        raw = _reply(content)
-        fault = "" if raw else f"the reply has no content ({self._words(response)})"
-        taken, brought = _tokens(content, "prompt_tokens"), _tokens(content, "completion_tokens")
-        return Answer(raw, fault, taken, brought, seconds)
+    def _read(self, response: httpx.Response) -> Answer:
+        content = completion_of(response) if response.is_success else None
+        if content is None:
+            return Answer("", self._words(response))
+        raw, fault = read_completion(content, self._params.max_output_tokens)
+        taken, brought = (
+            tokens_of(content, "prompt_tokens"),
+            tokens_of(content, "completion_tokens"),
+        )
+        return Answer(raw, self._clean(fault), taken, brought)
 
 
 _NEWER_LIMIT = "max_completion_tokens"  # what hosted reasoning models take in its stead
@@ -227,29 +240,6 @@ def _key(variable: str) -> str:
         msg = f"the environment variable {variable} holds what cannot be a key: not plain ASCII"
         raise TeacherError(msg)
     return key
-
-
-def _refused(response: httpx.Response) -> bool:
-    """Whether the server refused the request as such, perhaps for a parameter."""
-    return response.status_code in (400, 422)
-
-
-def _passing(response: httpx.Response) -> bool:
-    """Whether the same request may be taken later."""
-    return response.status_code in (408, 429) or response.status_code >= 500
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the server asks to wait, given as such or as a date; None where it does not."""
-    value = response.headers.get("Retry-After", "").strip()
-    try:
-        if value.replace(".", "", 1).isdecimal():
-            return float(value)
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _response_format(count: int) -> dict[str, Any]:
@@ -266,25 +256,3 @@ def _response_format(count: int) -> dict[str, Any]:
         "type": "json_schema",
         "json_schema": {"name": "ranking", "strict": True, "schema": schema},
     }
-
-
-def _reply(content: Mapping[str, Any]) -> str:
-    """The text of the first choice, whose content is a text or a list of parts; "" for none."""
-    try:
-        said = content["choices"][0]["message"]["content"]
-        parts = [said] if isinstance(said, str) else [p["text"] for p in said if _is_text(p)]
-        text = "".join(parts)
-    except (LookupError, TypeError, AttributeError):
-        return ""
-    # JSON may hold half a surrogate pair, which no file takes.
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _is_text(part: Mapping[str, Any]) -> bool:
-    return part.get("type") == "text"
-
-
-def _tokens(content: Mapping[str, Any], name: str) -> int:
-    usage = content.get("usage")
-    tokens = usage.get(name) if isinstance(usage, dict) else None
-    return tokens if type(tokens) is int and tokens > 0 else 0

@@ -34,13 +34,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `raw` is the reply word for word; `fault` says why there is none."""
+    """What came back.
+
+    `raw` is the reply word for word; `fault` says why there is none, or why it may be half of one.
+    """
 
     raw: str
     fault: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
+    retried: tuple[str, ...] = ()  # what went wrong in the tries before
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ class Teacher(Protocol):
 
     name: str
     """What the table of rankings calls it, for example `openai:qwen2.5-vl-7b`."""
+    remedy: str
+    """What to change where none of its replies can be read; "" if it is to be asked all the same,
+    since asking costs nothing and the next question may fare better."""
 
     @property
     def settings(self) -> Mapping[str, Any]:

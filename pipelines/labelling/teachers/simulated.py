@@ -34,6 +34,7 @@ class SimulatedTeacher:
     """Ranks for personas that have wants, products that have attributes."""
 
     name = "simulated"
+    remedy = ""
 
     def __init__(
         self,

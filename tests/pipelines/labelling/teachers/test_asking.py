@@ -1,7 +1,6 @@
 """Asking a teacher with a memory and a budget, against teachers that are scripted."""
 
 import json
-from contextlib import contextmanager
 from itertools import permutations
 
 import pytest
@@ -9,75 +8,15 @@ import pytest
 from pipelines.labelling.teachers.asking import Asker, Purpose
 from pipelines.labelling.teachers.budget import Budget, Prices
 from pipelines.labelling.teachers.protocol import Answer, Request, TeacherError
-from pipelines.labelling.teachers.replies import write_reply
 from retrieval.storage.journal import Journal, read_journal
-
-ORDER = (2, 0, 1)  # of three pictures
-GOOD = write_reply(ORDER)
-HALF = '{"ranking": [3, 1]}'
-
-
-class Scripted:
-    """Answers as told, a few questions at once; it is its own session, and keeps its questions."""
-
-    name = "scripted"
-
-    def __init__(self, reply=lambda question: GOOD, together=2, fail_after=None):
-        self.settings = {}
-        self.asked = []
-        self.under_way = []
-        self.opened = self.closed = 0
-        self._reply, self._together, self._fail_after = reply, together, fail_after
-
-    def content(self, request):
-        return [request.persona_id, [picture.partition("#")[0] for picture in request.presented]]
-
-    def expected_tokens(self, request):
-        return 100.0, 10.0
-
-    @contextmanager
-    def open(self):
-        self.opened += 1
-        try:
-            yield self
-        finally:
-            self.closed += 1
-
-    @property
-    def room(self):
-        return self._together - len(self.under_way)
-
-    def ask(self, question):
-        assert self.room > 0
-        self.asked.append(question)
-        self.under_way.append(question)
-
-    def wait(self):
-        if self._fail_after is not None and len(self.asked) > self._fail_after:
-            raise TeacherError("the server is down")
-        answered, self.under_way = self.under_way, []
-        return [(question, self._answer(question)) for question in answered]
-
-    def _answer(self, question):
-        raw = self._reply(question)
-        return raw if isinstance(raw, Answer) else Answer(raw, "", 100, 10, 0.5)
-
-
-def requests(count):
-    return [Request(f"p{n}", ("a", "b", "c")) for n in range(count)]
-
-
-def ask(path, teacher, wanted, **limits):
-    budget = Budget(Prices(10.0, 100.0), limits.get("max_calls"), limits.get("max_cost_usd"))
-    with Journal(path) as journal:
-        asker = Asker(teacher, journal, Purpose("label", "c1"), budget)
-        forecast = asker.forecast(wanted)
-        replies = asker.rank(wanted)
-    return replies, asker.budget, forecast
-
-
-def rankings(replies):
-    return [None if reply is None else reply.ranking for reply in replies]
+from tests.pipelines.labelling.teachers.scripted_teacher import (
+    GOOD,
+    HALF,
+    Scripted,
+    ask,
+    rankings,
+    requests,
+)
 
 
 @pytest.fixture
@@ -125,8 +64,9 @@ def test_what_is_no_permutation_is_asked_once_more_with_the_complaint(path):
     teacher = Scripted(lambda question: GOOD if question.complaint else HALF)
     replies, budget, _ = ask(path, teacher, requests(3))
     assert rankings(replies) == [("c", "a", "b")] * 3
-    assert [bool(question.complaint) for question in teacher.asked] == [False] * 3 + [True] * 3
-    assert {question.previous for question in teacher.asked[3:]} == {HALF}
+    again = [question for question in teacher.asked if question.complaint]
+    assert (len(teacher.asked), len(again)) == (6, 3)
+    assert {question.previous for question in again} == {HALF}
     assert "it lacks 2" in teacher.asked[-1].complaint
     assert (budget.spent.calls, budget.spent.failures) == (6, 0)
 
@@ -182,7 +122,7 @@ def test_a_teacher_that_goes_away_loses_nothing_that_it_said(path):
 
 def test_a_reply_of_before_a_kill_is_complained_about_without_asking_it_anew(path):
     with pytest.raises(TeacherError):
-        ask(path, Scripted(lambda question: HALF, fail_after=4), requests(4))
+        ask(path, Scripted(lambda question: HALF, together=4, fail_after=4), requests(4))
     teacher = Scripted()
     replies, _, _ = ask(path, teacher, requests(4))
     assert rankings(replies) == [("c", "a", "b")] * 4
@@ -215,9 +155,15 @@ def test_the_budget_in_money_is_never_overdrawn(path):
 
 
 def test_where_the_budget_ends_before_the_second_asking_there_is_no_reply_yet(path):
-    replies, budget, _ = ask(path, Scripted(lambda q: HALF), requests(3), max_calls=4)
+    replies, budget, _ = ask(path, Scripted(lambda q: HALF, together=3), requests(3), max_calls=4)
     assert [reply is None for reply in replies].count(True) == 2
     assert (budget.spent.calls, budget.spent.failures) == (4, 1)
+
+
+def test_a_budget_goes_to_complaints_before_new_questions(path):
+    replies, budget, _ = ask(path, Scripted(lambda q: HALF), requests(3), max_calls=4)
+    assert [reply is None for reply in replies] == [False, False, True]
+    assert (budget.spent.calls, budget.spent.failures) == (4, 2)
 
 
 def test_a_teacher_that_leaves_questions_unanswered_is_an_error(path):
@@ -259,7 +205,7 @@ def test_a_complaint_does_not_wait_for_the_questions_under_way(path):
     teacher = OneByOne(lambda q: HALF if q.request == first and not q.complaint else GOOD)
     ask(path, teacher, wanted)
     assert [(q.request.persona_id, bool(q.complaint)) for q in teacher.asked] == [
-        ("p0", False), ("p1", False), ("p2", False), ("p3", False), ("p0", True),
+        ("p0", False), ("p1", False), ("p0", True), ("p2", False), ("p3", False),
     ]  # fmt: skip
     assert rooms == [0, 0, 0, 0, 1]
 

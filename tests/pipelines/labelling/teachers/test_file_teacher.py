@@ -17,6 +17,7 @@ PERSONAS = [{"persona_id": persona} for persona in ("ann", "bob")]
 PRODUCTS = [{"product_id": product} for product in "abcde"]
 RANKED = "persona_id,presented,ranking\n"
 CHOSEN = "persona_id,winner,loser\n"
+JUDGED = "persona_id,left,right,choice\n"
 
 
 @pytest.fixture
@@ -162,14 +163,74 @@ def test_another_file_is_another_teacher(teacher):
     assert json.dumps(file.content(request))
 
 
+@pytest.mark.parametrize("word", ["left", "Left", " LEFT ", "a", "A", "1", "1.0"])
+def test_a_choice_of_the_left_one_is_one_of_it(teacher, capsys, word):
+    file = teacher(JUDGED + f"ann,b,a,{word}\nann,c,b,{word}\n")
+    assert _ask(file, "ann", "abc") == "cba"
+    assert file.known_groups() == [Request("ann", ("a", "b")), Request("ann", ("b", "c"))]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("word", ["right", "RIGHT", "b", "B", "2", "2.0"])
+def test_a_choice_of_the_right_one_is_one_of_it(teacher, word):
+    file = teacher(JUDGED + f"ann,b,a,{word}\nann,c,b,{word}\n")
+    assert _ask(file, "ann", "abc") == "abc"
+
+
+def test_the_majority_decides_whichever_stood_left(teacher):
+    file = teacher(JUDGED + "ann,a,b,left\nann,b,a,right\nann,a,b,right\n")
+    assert _ask(file, "ann", "ab") == "ab"
+    assert file.known_groups() == [Request("ann", ("a", "b"))]
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("tie", "tie"), ("Tie", "tie"), ("equal", "tie"), ("both", "tie"), ("both good", "tie"),
+        ("Both_Good", "tie"), ("both bad", "both bad"), ("both-bad", "both bad"),
+        ("neither", "both bad"), ("None", "both bad"), ("tie (bothbad)", "both bad"),
+        ("", "skipped"), ("  ", "skipped"), ("skip", "skipped"), ("Skipped", "skipped"),
+        ("nan", "skipped"), ("N/A", "skipped"), ("NULL", "skipped"),
+    ],
+)  # fmt: skip
+def test_a_tie_or_a_skipped_pair_is_no_label_and_no_error_but_counted(teacher, capsys, word, kind):
+    file = teacher(JUDGED + f"ann,a,b,left\nann,b,c,{word}\nbob,x,y,{word}\n")
+    assert file.known_groups() == [Request("ann", ("a", "b"))]
+    assert _ask(file, "ann", "bc") == "the file has no order of these pictures for this persona"
+    said = capsys.readouterr().out
+    assert said.endswith(f"labels.csv: 2 of 3 rows are no label (2 {kind})\n")
+
+
+def test_other_forms_say_too_what_is_no_label(teacher, capsys):
+    teacher(RANKED + "ann,a|b,b|a\nann,a|c,\n")
+    teacher(CHOSEN + "ann,a,b\nann,,\n")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("labels.csv: 1 of 2 rows are no label (1 without a ranking)")
+    assert second.endswith("labels.csv: 1 of 2 rows are no label (1 skipped)")
+
+
+def test_parquet_may_hold_what_a_labelling_tool_exports(tmp_path):
+    path = tmp_path / "export.parquet"
+    table = {"persona_id": ["ann"] * 4, "left": [*"aabb"], "right": [*"bccc"]}
+    pq.write_table(pa.table({**table, "choice": [2, 1, 1, None], "annotator": [7] * 4}), path)
+    file = FileTeacher(_params(path), PERSONAS, PRODUCTS)
+    assert _ask(file, "ann", "abc") == "bac"
+
+
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [
         (None, "none.csv", r"none\.csv cannot be read \(No such file"),
         (None, "labels.txt", r"labels\.txt; expected a \.csv or \.parquet file"),
         ("not parquet", "labels.parquet", "cannot be read as Parquet"),
-        ("who,best\nann,a\n", "labels.csv", "has columns who, best; expected either persona_id, "),
-        ("persona_id,presented,ranking,winner,loser\n", "labels.csv", "expected either"),
+        ("who,best\nann,a\n", "labels.csv", "has columns who, best; expected one of persona_id, "),
+        ("persona_id,presented,ranking,winner,loser\n", "labels.csv", "expected one of"),
+        (
+            "who,left,right,choice\n",
+            "labels.csv",
+            r"has columns who, left, right, choice; expected one of .* \| persona_id, left, right, "
+            r"choice\. Rename its columns",
+        ),
         (RANKED, "labels.csv", "holds no order"),
         (RANKED + "ann,a|b,\n", "labels.csv", "holds no order"),
         (RANKED + "ann,a|b,b|a\nann,a|b,a|c\n", "labels.csv", r"row 3: ranking .* no permutation"),
@@ -178,6 +239,20 @@ def test_another_file_is_another_teacher(teacher):
         (RANKED + "ann,a|b\n", "labels.csv", "row 2: has 2 fields, expected 3"),
         (CHOSEN + "ann,a,b\n,a,b\n", "labels.csv", "row 3: persona_id is missing"),
         (CHOSEN + "ann,a,b\n\nann,a,a\n", "labels.csv", "row 4: winner and loser are both 'a'"),
+        (JUDGED + "ann,a,a,left\n", "labels.csv", "row 2: left and right are both 'a'"),
+        (JUDGED + "ann,,b,tie\n", "labels.csv", "row 2: left is missing"),
+        (JUDGED + ",a,b,tie\n", "labels.csv", "row 2: persona_id is missing"),
+        (
+            JUDGED + "ann,a,b,0\n",
+            "labels.csv",
+            "row 2: choice is '0', expected one of left, a, 1; right, b, 2; tie, .*, or blank",
+        ),
+        (JUDGED + "ann,a,b,a better\n", "labels.csv", "row 2: choice is 'a better'"),
+        (
+            JUDGED + "ann,a,b,tie\nann,a,c,\nann,b,c,tie\n",
+            "labels.csv",
+            r"holds no order: 3 of 3 rows are no label \(1 skipped, 2 tie\); expected one",
+        ),
         (
             CHOSEN + "ann,a,\n" * 7,
             "labels.csv",

@@ -180,12 +180,22 @@ def test_batches_answer_as_single_questions_do(teacher, method):
 def test_what_the_model_writes_is_passed_on_word_for_word(teacher, tiny):
     asked = teacher(method="generate", max_output_tokens=5)
     (answer,) = _answers(asked, _requests()[:1])
-    assert answer.fault == ""
     assert 0 < answer.output_tokens <= 5
     assert isinstance(answer.raw, str)
     model = asked._loaded()
     assert model._length([7, 8, 2, 0, 0]) == 3  # the end counts, padding does not
     assert model._length([7, 8]) == 2
+
+
+def test_a_reply_that_comes_to_no_end_is_said_to_be_cut(teacher):
+    asked = teacher(method="generate", max_output_tokens=5)
+    (cut,) = _answers(asked, _requests()[:1])
+    assert (cut.fault, cut.output_tokens) == ("cut at max_output_tokens: 5", 5)
+    model = asked._loaded()
+    (said,) = model.say([[{"role": "user", "content": [{"type": "text", "text": "x"}]}]], 3)
+    model._ends = frozenset(model._tokenizer.encode(said.text, add_special_tokens=False)[:1])
+    (whole,) = model.say([[{"role": "user", "content": [{"type": "text", "text": "x"}]}]], 3)
+    assert (said.cut, whole.cut) == (True, False)
 
 
 def test_pictures_and_personas_matter(teacher):

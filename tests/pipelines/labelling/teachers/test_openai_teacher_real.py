@@ -103,7 +103,7 @@ def test_replies_come_with_tokens_counted_and_are_no_rankings(server, tmp_path, 
     answers = _ask(_teacher(server, tmp_path), questions)
     assert len(answers) == len(questions)
     for question, answer in answers.items():
-        assert answer.fault == ""
+        assert answer.fault == "cut at max_output_tokens: 12"
         assert answer.raw
         assert 0 < answer.output_tokens <= 12
         ranking, complaint = read_reply(answer.raw, len(question.request.presented))
