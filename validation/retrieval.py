@@ -95,8 +95,8 @@ def check_retrieval(
         judged.verdict,
         statistics=_statistics(summary, evidence.index, found, limits),
         notes=[
-            *_notes(slices, small, summary, limits),
             *_held_out_note(held_out, too_few, limits),
+            *_notes(slices, small, summary, limits),
             _champion_note(evidence.champion),
             *_concepts_note(evidence.champion, summary),
         ],

@@ -78,22 +78,25 @@ def train(params: Params, cycle: str, team: Team, checkpoint: Checkpoint | None)
     return training
 
 
+def restraints(settings: Distill) -> list[Restraint]:
+    """Every pair of span and blend, the first of each list first; spans hold back maps alone."""
+    spans = settings.spans if settings.train == "map" else (1.0,)
+    return [Restraint(span, blend) for span in spans for blend in settings.blends]
+
+
 def hold_back(training: Distillation, judges: Judges) -> tuple[Restraint, Validation]:
     """How far the cycle's student goes, and what it does there: the best pair of span and blend.
 
     Where each of them does harm, the student stays the base model.
     """
-    settings = training.settings
     rows = {row["product_id"]: at for at, row in enumerate(read_rows(PRODUCTS_FILE, PRODUCTS))}
     shown = [rows[product_id] for product_id in judges.product_ids]
-    spans = settings.spans if settings.train == "map" else (1.0,)
-    pairs = [Restraint(span, blend) for span in spans for blend in settings.blends]
     tried = []
-    for restraint in [*pairs, NOTHING_LEARNED]:
+    for restraint in [*restraints(training.settings), NOTHING_LEARNED]:
         with training.student.held_back(restraint):
             tried.append((restraint, judges.validate(training.student.vectors(shown))))
-    best = best_of([found for _, found in tried[:-1]], settings.max_caption_drop)
-    return tried[-1 if best is None else best]
+    harmless = best_of([found for _, found in tried[:-1]], training.settings.max_caption_drop)
+    return tried[-1 if harmless is None else harmless]
 
 
 def save(training: Distillation, cycle: str, restraint: Restraint) -> None:

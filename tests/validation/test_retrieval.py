@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrieval.slices import is_headline
 from tests.validation.evaluation import LIMITS, concepts_of, failed, judge, make, metrics_of
 from validation.retrieval import compare_with_base, pair_personas, summarise
 from validation.retrieval_champion_suites import IndexTrial
@@ -39,7 +40,39 @@ def test_a_good_student_passes_without_champion_and_says_so(tmp_path: Path, seed
     assert verdict.passed, verdict.reasons
     assert verdict.champion is None
     assert verdict.to_json()["champion"] is None
-    assert verdict.notes == ["no champion to compare with: floors only"]
+    assert verdict.notes[1:] == ["no champion to compare with: floors only"]
+    assert verdict.notes[0].startswith("held-out wishes (0) were not checked")
+
+
+def with_new_wishes(base: float, student: float) -> pd.DataFrame:
+    """Beside forty personas thirty with six wishes of no training persona."""
+    known, new = make(), make(personas=30, seed=1, base=base, student=student)
+    new["persona_id"] = [f"new {one}" for one in new["persona_id"]]
+    new["slices"] = [
+        {"interests": "unseen", "interest": f"i{int(one.split('p')[-1]) % 6}"}
+        for one in new["persona_id"]
+    ]
+    return pd.concat([known, new], ignore_index=True)
+
+
+def test_held_out_wishes_below_the_base_model_fail_and_the_remedy_is_more_kinds_of_them(
+    tmp_path: Path,
+) -> None:
+    queries = with_new_wishes(base=0.75, student=0.72)
+    verdict = judge(tmp_path, queries, metrics_of(queries[queries["slices"].map(is_headline)]))
+    assert failed(verdict) == {"held_out_wishes.no_drop"}
+    assert "more kinds of them for the training personas" in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize("student", [0.75, 0.85])
+def test_held_out_wishes_no_worse_than_the_base_model_pass_and_are_noted(
+    tmp_path: Path, student: float
+) -> None:
+    queries = with_new_wishes(base=0.75, student=student)
+    verdict = judge(tmp_path, queries, metrics_of(queries[queries["slices"].map(is_headline)]))
+    assert verdict.passed, verdict.reasons
+    assert verdict.notes[0].startswith("held-out wishes: ")
+    assert "in 6 clusters" in verdict.notes[0]
 
 
 FIRST_STUDENT_ROW = 3 * 40
@@ -112,7 +145,8 @@ def test_personas_of_unseen_interests_are_a_slice_and_not_in_the_mean(tmp_path: 
     queries["slices"] = [{"interests": "unseen" if one else "seen"} for one in late]
     verdict = judge(tmp_path, queries, metrics_of(queries[~late]))
     assert verdict.passed, verdict.reasons
-    assert "were not checked: interests=unseen (10)" in verdict.notes[0]
+    assert verdict.notes[0].startswith("held-out wishes (10) were not checked")
+    assert "were not checked: interests=unseen (10)" in verdict.notes[1]
     whole = judge(tmp_path, queries, metrics_of(queries))
     assert "metrics.student_mean_as_in_table" in failed(whole)
 
@@ -246,7 +280,7 @@ def test_bad_metrics_are_caught_by_the_right_expectation(tmp_path: Path, name: s
 def test_without_subjects_concepts_are_not_checked_and_a_note_says_so(tmp_path: Path) -> None:
     verdict = judge(tmp_path, make(), {**metrics_of(make()), "concept": None})
     assert verdict.passed, verdict.reasons
-    assert verdict.notes[0] == (
+    assert verdict.notes[1] == (
         "concept map, context mrr, concept caption recall@10 not checked: the evaluation has no"
         " subjects asked for so"
     )

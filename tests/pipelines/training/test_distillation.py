@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.held_out.choice import Restraint
 from pipelines.run.params import Distill, load_params
 from pipelines.run.paths import PRODUCTS_FILE, rankings_file
 from pipelines.training import cycle as training_cycle
@@ -99,7 +100,7 @@ def test_the_optimiser_and_the_schedule_go_on_in_the_next_cycle(project):
     set_distill(project, {"epochs": 2})
     params = load_params()
     first = training_cycle.train(params, "c1", ALONE, None)
-    training_cycle.save(first, "c1")
+    training_cycle.save(first, "c1", Restraint(1.0, 1.0))
     second, before = training_cycle.prepare(params, "c2", ALONE)
     second.restore(before)
     name = next(iter(second.student.trained))
@@ -150,7 +151,7 @@ def test_the_decaying_schedule_is_constant_within_a_cycle():
 
 @pytest.mark.parametrize(("labels", "first"), [("all", 0), ("own", 60)])
 def test_a_cycle_trains_on_all_rankings_so_far_or_on_its_own(project, labels, first):
-    training_cycle.save(_prepare(project, "c1", labels=labels), "c1")
+    training_cycle.save(_prepare(project, "c1", labels=labels), "c1", Restraint(1.0, 1.0))
     preferences = _prepare(project, "c2", labels=labels).preferences
     [batch] = preferences.parts(np.arange(len(preferences)), 1)
     ids = [row["product_id"] for row in read_rows(PRODUCTS_FILE, PRODUCTS)]
