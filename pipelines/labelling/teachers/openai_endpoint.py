@@ -21,6 +21,7 @@ HOPELESS = 5  # questions refused before one is answered
 SHOWN = 200  # characters of a server's words that a message repeats
 
 Message = Mapping[str, Any]
+Form = Mapping[str, Any]
 
 
 def check_address(base_url: str) -> None:
@@ -75,12 +76,12 @@ class Endpoint:
         """Hang up."""
         await self._client.aclose()
 
-    async def chat(self, messages: Sequence[Message], count: int) -> Answer:
+    async def chat(self, messages: Sequence[Message], form: Form | None) -> Answer:
         """The model's reply.
 
         Args:
             messages: The conversation so far.
-            count: How many pictures it is to put in order, for the reply's schema.
+            form: What the reply is to look like, as `ranking_form` has it; None: free text.
 
         Returns:
             The reply; a fault where the server refuses this question, or answers without a reply.
@@ -89,30 +90,28 @@ class Endpoint:
             TeacherError: The server cannot be reached, or refuses whatever it is asked.
         """
         started = time.monotonic()
-        response = await self._negotiate(messages, count)
+        response = await self._negotiate(messages, form)
         self._expect_some_welcome(response)
         return self._read(response, time.monotonic() - started)
 
-    async def _negotiate(self, messages: Sequence[Message], count: int) -> httpx.Response:
+    async def _negotiate(self, messages: Sequence[Message], form: Form | None) -> httpx.Response:
         """Ask; where the server refuses a parameter that can be put otherwise, ask once more.
 
         What works is kept for the rest of the run; a refusal that stays had another reason.
         """
-        structured, limit = self._structured, self._limit
-        response = await self._send(self._body(messages, count, structured, limit))
+        limit, used = self._limit, form if self._structured else None
+        response = await self._send(self._body(messages, used, limit))
         if _refused(response) and limit == "max_tokens" and _NEWER_LIMIT in response.text:
             limit = _NEWER_LIMIT
-            response = await self._send(self._body(messages, count, structured, limit))
-        if _refused(response) and structured:
-            structured = False
-            response = await self._send(self._body(messages, count, structured, limit))
+            response = await self._send(self._body(messages, used, limit))
+        if _refused(response) and used:
+            used = None
+            response = await self._send(self._body(messages, used, limit))
         if response.is_success:
-            self._structured, self._limit = self._structured and structured, limit
+            self._structured, self._limit = self._structured and used == form, limit
         return response
 
-    def _body(
-        self, messages: Sequence[Message], count: int, structured: bool, limit: str
-    ) -> dict[str, Any]:
+    def _body(self, messages: Sequence[Message], form: Form | None, limit: str) -> dict[str, Any]:
         body = {
             "model": self._params.model,
             "messages": messages,
@@ -120,8 +119,8 @@ class Endpoint:
         }
         if self._params.temperature is not None:
             body["temperature"] = self._params.temperature
-        if structured:
-            body["response_format"] = _response_format(count)
+        if form:
+            body["response_format"] = form
         return body
 
     async def _send(self, body: Mapping[str, Any]) -> httpx.Response:
@@ -252,19 +251,28 @@ def _retry_after(response: httpx.Response) -> float | None:
     return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
-def _response_format(count: int) -> dict[str, Any]:
+def ranking_form(count: int) -> Form:
     """What OpenAI's structured output takes; it can tell everything but that none is repeated."""
     numbers = {"type": "integer", "enum": list(range(1, count + 1))}
     ranking = {"type": "array", "items": numbers, "minItems": count, "maxItems": count}
-    schema = {
-        "type": "object",
-        "properties": {"ranking": ranking},
-        "required": ["ranking"],
-        "additionalProperties": False,
-    }
+    return object_form("ranking", {"ranking": ranking})
+
+
+def object_form(name: str, properties: Mapping[str, Any]) -> Form:
+    """The form of a JSON object with these properties, all of them required."""
     return {
         "type": "json_schema",
-        "json_schema": {"name": "ranking", "strict": True, "schema": schema},
+        "json_schema": {"name": name, "strict": True, "schema": object_schema(properties)},
+    }
+
+
+def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object with these properties and no other."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
     }
 
 

@@ -1,0 +1,55 @@
+"""Stage `personas`: whose wishes are served; given, sampled from a file, or written by a model.
+
+data/found/personas.parquet, data/catalog/products.parquet; personas.path for kind: file
+    -> data/personas.parquet (with splits), data/personas_ledger.json (what was dropped, and why)
+
+What a model wrote is in the journal, var/teacher/personas.jsonl, before it counts. docs/words.md.
+
+Run:  dvc repro personas
+Tiny: python -m pipelines.personas, after the stages `catalog` and `captions`
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.ingest.splits import assign_splits
+from pipelines.run.params import Params, load_params
+from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, PERSONAS_LEDGER
+from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
+from pipelines.writing.texts import fold, sample_texts
+from retrieval.storage.files import write_json
+from retrieval.storage.schema import PERSONAS, PersonaRow, read_rows, write_rows
+
+
+def bring(params: Params, given: Sequence[PersonaRow]) -> tuple[list[PersonaRow], dict[str, Any]]:
+    """The personas by `personas.kind`, and what came of bringing them.
+
+    Raises:
+        SystemExit: The file or the model says why there are none.
+    """
+    settings = params.personas
+    if settings.kind == "given":
+        return list(given), {"given": len(given)}
+    kept = list(given) if settings.beside_given else []
+    seed = derive_seed(params.seed, "personas")
+    new, counts = sample_texts(settings, seed, [row["text"] for row in kept])
+    return kept + new, {"given": len(kept), "new": len(new), "counts": counts}
+
+
+def main() -> None:
+    """Bring the personas, split them, write them."""
+    params = load_params()
+    with stage_lock("personas"):
+        found = read_rows(FOUND_PERSONAS_FILE, PERSONAS)
+        personas, ledger = bring(params, found)
+        texts = [fold(row["text"]) for row in personas]
+        seed = derive_seed(params.seed, "catalog", "split")
+        personas = assign_splits(personas, texts, params.catalog.split, seed)
+        write_rows(PERSONAS_FILE, personas, PERSONAS)
+        write_json(PERSONAS_LEDGER, {"kind": params.personas.kind, **ledger})
+    counts = ", ".join(f"{key}: {value}" for key, value in ledger.get("counts", {}).items())
+    say(f"{len(personas)} personas" + (f" ({counts})" if counts else ""))
+
+
+if __name__ == "__main__":
+    run_stage(main)
