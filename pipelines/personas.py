@@ -14,11 +14,12 @@ from typing import Any
 
 from pipelines.ingest.splits import assign_splits
 from pipelines.run.params import Params, load_params
-from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, PERSONAS_LEDGER
+from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, PERSONAS_LEDGER, PRODUCTS_FILE
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
+from pipelines.writing.personas import write_personas
 from pipelines.writing.texts import fold, sample_texts
 from retrieval.storage.files import write_json
-from retrieval.storage.schema import PERSONAS, PersonaRow, read_rows, write_rows
+from retrieval.storage.schema import PERSONAS, PRODUCTS, PersonaRow, read_rows, write_rows
 
 
 def bring(params: Params, given: Sequence[PersonaRow]) -> tuple[list[PersonaRow], dict[str, Any]]:
@@ -29,11 +30,18 @@ def bring(params: Params, given: Sequence[PersonaRow]) -> tuple[list[PersonaRow]
     """
     settings = params.personas
     if settings.kind == "given":
-        return list(given), {"given": len(given)}
+        return list(given), {"given": len(given), "counts": {}}
     kept = list(given) if settings.beside_given else []
-    seed = derive_seed(params.seed, "personas")
-    new, counts = sample_texts(settings, seed, [row["text"] for row in kept])
-    return kept + new, {"given": len(kept), "new": len(new), "counts": counts}
+    known = [row["text"] for row in kept]
+    new: list[PersonaRow]
+    if settings.kind == "file":
+        new, counts = sample_texts(settings, derive_seed(params.seed, "personas"), known)
+        ledger: dict[str, Any] = {"counts": counts}
+    else:
+        new, ledger = write_personas(params, read_rows(PRODUCTS_FILE, PRODUCTS), known)
+    if len(new) < settings.count:
+        say(f"personas.count: {settings.count} are wanted, and {len(new)} came of it")
+    return kept + new, {"given": len(kept), "new": len(new), **ledger}
 
 
 def main() -> None:
@@ -47,7 +55,7 @@ def main() -> None:
         personas = assign_splits(personas, texts, params.catalog.split, seed)
         write_rows(PERSONAS_FILE, personas, PERSONAS)
         write_json(PERSONAS_LEDGER, {"kind": params.personas.kind, **ledger})
-    counts = ", ".join(f"{key}: {value}" for key, value in ledger.get("counts", {}).items())
+    counts = ", ".join(f"{key}: {value}" for key, value in ledger["counts"].items())
     say(f"{len(personas)} personas" + (f" ({counts})" if counts else ""))
 
 

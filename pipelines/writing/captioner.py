@@ -93,6 +93,7 @@ class OpenAICaptioner:
         self._openai = params.teacher.openai.model_copy(update=limit)
         self._script, self._pause = script, pause
         self.name = f"openai:{self._openai.model}"
+        self.remedy = "change teacher.openai.model, captions.prompt or captions.max_output_tokens"
         self.settings: Mapping[str, Any] = {
             **script.settings,
             "model": self._openai.model,
@@ -128,6 +129,9 @@ class LocalCaptioner:
         self._script = script
         self._model: LocalModel | None = None
         self.name = f"transformers:{name}"
+        self.remedy = (
+            "change teacher.transformers.model, captions.prompt or captions.max_output_tokens"
+        )
         self.settings: Mapping[str, Any] = {**script.settings, "model": digest}
         self.content = script.content
         self.expected_tokens = script.expected_tokens
