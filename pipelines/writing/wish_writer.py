@@ -27,10 +27,13 @@ ANGLES = (
 )
 _TOKENS_A_WISH = 90
 _TOKENS_AN_INTEREST = 8
-_INTEREST_FIELDS = frozenset({"categories", "captions", "count", "known"})
-_WISH_FIELDS = frozenset(
-    {"categories", "captions", "count", "interest", "angle", "relations", "occasions", "budgets"}
-)
+_COMMON_FIELDS = frozenset({"categories", "captions", "count", "language"})
+_INTEREST_FIELDS = _COMMON_FIELDS | {"known"}
+_WISH_FIELDS = _COMMON_FIELDS | {"interest", "angle", "relations", "occasions", "budgets"}
+_LANGUAGES = {
+    "de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian",
+    "nl": "Dutch", "pt": "Portuguese", None: "the language of these descriptions",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class WishWriter:
         }  # fmt: skip
         self._personas: Personas = wanted
         self._openai = openai.model_copy(update=changes)
-        self._pause, self._fields = pause, glimpse.fields
+        self._pause = pause
+        self._fields = {**glimpse.fields, "language": _LANGUAGES[wanted.language]}
         self._interests = read_prompt(wanted.interests_prompt, _INTEREST_FIELDS)
         self._wishes = read_prompt(wanted.wishes_prompt, _WISH_FIELDS)
         self._complaint = read_prompt(wanted.complaint, frozenset({"complaint"}))
