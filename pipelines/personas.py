@@ -31,6 +31,12 @@ def bring(params: Params, given: Sequence[PersonaRow]) -> tuple[list[PersonaRow]
     settings = params.personas
     if settings.kind == "given":
         return list(given), {"given": len(given), "counts": {}}
+    if params.teacher.kind == "simulated":  # said before anybody is paid
+        msg = (
+            f"personas.kind is {settings.kind} and teacher.kind simulated, which judges by wants:"
+            " such personas have none; set teacher.kind to openai, transformers or file"
+        )
+        raise SystemExit(msg)
     kept = list(given) if settings.beside_given else []
     known = [row["text"] for row in kept]
     new: list[PersonaRow]

@@ -141,6 +141,12 @@ def test_a_model_writes_wishes_spread_over_interests_of_which_some_stay_unseen()
     assert ledger["calls"] == 8
 
 
+def test_the_simulated_teacher_cannot_judge_for_them_which_is_said_before_anybody_is_paid():
+    write_params(personas=OPENAI, teacher={"kind": "simulated"})
+    with pytest.raises(SystemExit, match=r"such personas have none; set teacher\.kind to"):
+        personas.main()
+
+
 def test_near_duplicates_are_dropped_and_counted():
     with ChatServer(write_words) as server:
         write_params(server.url, personas={**OPENAI, "max_cosine": 0.3})

@@ -21,6 +21,7 @@ def write_params(url: str = "http://127.0.0.1:9/v1", **sections: dict) -> None:
         for key, value in params[section].items():
             if str(value).endswith(".txt"):
                 params[section][key] = str(TOP / value)
+    params["teacher"]["kind"] = "openai"
     params["teacher"]["openai"] |= {
         "base_url": url, "model": "vlm", "key_variable": "NO_KEY", "timeout": 5.0, "max_retries": 1,
     }  # fmt: skip
