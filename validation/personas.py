@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from retrieval.slices import INTEREST, SITUATION
 from retrieval.storage.schema import SPLITS, PersonaRow
 from retrieval.titles import Titles
 from validation.gate import Judged, run_gate
@@ -14,8 +15,6 @@ from validation.label_statistics import share
 from validation.limits import PersonaLimits
 from validation.measures import AtMost
 from validation.suite import Requirement, Suite, all_rows, held, statistics_suite
-
-INTEREST = "interest"  # the facet that says what a wish is about
 
 _SEE = "look at data/personas.parquet, and at the stage `personas`"
 _COLUMNS = ("persona_id", "text", "folded", "words", "split", "paraphrase_differs", "named")
@@ -34,7 +33,8 @@ def check_personas(
 ) -> Judged:
     """Judge the personas, and write Data Docs into `docs`. Raises as `run_gate`."""
     table = describe(wishes)
-    interests = Counter(row["facets"].get(INTEREST, "") for row in wishes.personas)
+    facets = [row["facets"] for row in wishes.personas]
+    interests = Counter(each.get(INTEREST) or each.get(SITUATION) or "" for each in facets)
     del interests[""]
     suites = [
         personas_suite(table, limits),
@@ -45,7 +45,10 @@ def check_personas(
     if interests:
         suites.append(interests_suite(interests, limits))
     else:
-        notes.append("the spread over interests was not checked: no persona has a facet `interest`")
+        notes.append(
+            "the spread over interests was not checked: no persona has a facet `interest` or"
+            " `situation`"
+        )
     found = run_gate("personas", suites, docs, inputs)
     numbers: dict[str, int | float | None] = {
         "personas": len(table),

@@ -39,6 +39,7 @@ def test_from_photos_alone_to_complete_tables(
                 "folder": "mine",
                 "split": {"train": 0.6, "val": 0.2, "test": 0.2},
             },
+            label={"band_sizes": [1, 1, 1, 1]},  # of five training photos
             captions={"kind": "openai"},
             personas=OPENAI,
         )
