@@ -194,7 +194,8 @@ def test_the_gate_passes_sound_personas_and_shows_them():
     assert verdict["passed"]
     assert verdict["statistics"]["personas"] == 20
     assert verdict["notes"] == [
-        "the spread over interests was not checked: no persona has a facet `interest` or `situation`"
+        "the spread over interests was not checked: no persona has a facet `interest` or"
+        " `situation`"
     ]
     page = (check_personas.REPORT / "index.html").read_text()
     assert "somebody who likes the number" in page
