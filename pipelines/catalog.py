@@ -1,9 +1,9 @@
-"""Stage `catalog`: products with pictures, personas, and subjects for concepts.
+"""Stage `catalog`: products with pictures, personas, and subjects for concepts, as they are found.
 
 params.yaml (catalog) and, with `source: folder`, that folder
-    -> data/catalog/ (products.parquet, images/, subjects/), data/personas.parquet,
-       data/subjects.parquet, reports/catalog_rejects.csv,
-       reports/catalog_near_duplicates.csv
+    -> data/catalog/ (images/, subjects/), data/found/ (products.parquet, personas.parquet: what
+       they lack, the stages `captions` and `personas` add), data/subjects.parquet,
+       reports/catalog_rejects.csv, reports/catalog_near_duplicates.csv
 
 Run:  dvc repro catalog
 Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas: 20 in params.yaml
@@ -17,12 +17,10 @@ from pipelines.ingest.near_report import near_in_products, near_in_subjects, wri
 from pipelines.ingest.pictures import PictureLimits
 from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.ingest.splits import assign_splits, keep_together
-from pipelines.ingest.wishes import split_personas
 from pipelines.run.params import Params, load_params
-from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
+from pipelines.run.paths import FOUND_PERSONAS_FILE, FOUND_PRODUCTS_FILE, PICTURES, SUBJECTS_FILE
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
-from retrieval.minilm import load_minilm
 from retrieval.storage.files import atomic_folder
 from retrieval.storage.schema import (
     PERSONAS,
@@ -59,7 +57,8 @@ def photos(
     """
     settings = params.catalog
     limits = PictureLimits(settings.max_megapixels, settings.max_side)
-    found = read_folder(settings.folder, folder / "images", folder / "subjects", limits)
+    given = params.personas.kind == "given"
+    found = read_folder(settings.folder, folder / "images", folder / "subjects", limits, given)
     write_rejects(REJECTS, found.rejects)
     hold_rejects(found.rejects, found.rows, settings.max_reject_fraction)
     near = find_near(hash_pictures([folder / row["image"] for row in found.products]))
@@ -75,23 +74,24 @@ def photos(
 
 
 def main() -> None:
-    """Make or read the catalogue, split it, write it."""
+    """Make or read the catalogue, split its products, write it."""
     params = load_params()
     seed = derive_seed(params.seed, "catalog", "split")
     with stage_lock("catalog"):
         write_rejects(REJECTS, [])
-        with atomic_folder(PRODUCTS_FILE.parent) as folder:
+        # The complete table goes with the old pictures: the stage `captions` writes the new one.
+        with atomic_folder(PICTURES) as folder:
             make = studio if params.catalog.source == "studio" else photos
             products, personas, subjects = make(params, folder, seed)
-            write_rows(folder / PRODUCTS_FILE.name, products, PRODUCTS)
-        shares = params.catalog.split, params.catalog.held_out_wishes
-        personas = split_personas(personas, *shares, seed, lambda texts: load_minilm()(texts))
+            for name in ("images", "subjects"):  # there may be none
+                (folder / name).mkdir(exist_ok=True)
         # The subjects' table lies one folder above its pictures'.
         above: list[SubjectRow] = [
-            {**row, "image": f"{PRODUCTS_FILE.parent.name}/{row['image']}" if row["image"] else ""}
+            {**row, "image": f"{PICTURES.name}/{row['image']}" if row["image"] else ""}
             for row in subjects
         ]
-        write_rows(PERSONAS_FILE, personas, PERSONAS)
+        write_rows(FOUND_PRODUCTS_FILE, products, PRODUCTS)
+        write_rows(FOUND_PERSONAS_FILE, personas, PERSONAS)
         write_rows(SUBJECTS_FILE, above, SUBJECTS)
         say(f"{len(products)} products, {len(personas)} personas, {len(subjects)} subject rows")
 

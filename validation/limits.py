@@ -1,4 +1,4 @@
-"""By what the gates judge: sections `check_labels` and `check_retrieval` of params.yaml.
+"""By what the gates judge: sections `check_personas`, `check_labels`, `check_retrieval` of params.
 
 What each number means is written there, beside its value.
 """
@@ -16,6 +16,16 @@ class Limits(BaseModel):
     """Numbers that do not change, none of them unknown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PersonaLimits(Limits):
+    """Of the gate on personas."""
+
+    min_personas: Count
+    min_split: Count
+    max_words: Count
+    max_interest_share: Share
+    max_naming_share: Share
 
 
 class LabelLimits(Limits):

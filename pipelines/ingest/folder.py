@@ -1,7 +1,7 @@
 """`catalog.source: folder`: a user's own photos, personas and subjects, read with distrust.
 
     folder/products.csv      or products.parquet, or products.jsonl: exactly one of them
-           personas.jsonl
+           personas.jsonl    unless personas.kind brings them
            subjects.jsonl    if personal concepts are to be measured
            ...               the pictures, at any place inside
 
@@ -42,7 +42,11 @@ class FolderCatalog:
 
 
 def read_folder(
-    folder: Path, images: Path, subject_images: Path, limits: PictureLimits
+    folder: Path,
+    images: Path,
+    subject_images: Path,
+    limits: PictureLimits,
+    needs_personas: bool = True,
 ) -> FolderCatalog:
     """Read the folder, and copy the pictures of the rows that are kept.
 
@@ -51,12 +55,15 @@ def read_folder(
         images: Where the products' pictures go; rows name them relative to its parent.
         subject_images: The same for the subjects' pictures; made only if there are subjects.
         limits: What is refused, and what is scaled down.
+        needs_personas: Whether they have to be here; nobody else brings them.
 
     Raises:
         SystemExit: A table is missing, cannot be read, lacks a column, or has no rows.
     """
     products_table, subjects_table = find_products(folder), folder / "subjects.jsonl"
-    personas = read_personas(folder / "personas.jsonl")  # first: it is quick, and may be missing
+    personas_table, personas = folder / "personas.jsonl", None
+    if needs_personas or personas_table.is_file():
+        personas = read_personas(personas_table)  # first: it is quick, and may be missing
     with warnings.catch_warnings():
         # Pillow warns of what max_megapixels decides here; the reject says it better.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -67,12 +74,13 @@ def read_folder(
             pictures = PictureCopier(folder, subject_images, limits)
             subjects = read_subjects(subjects_table, pictures)
             sources |= pictures.sources
-    log_unmet_wants(personas.kept, products.kept)
-    checked: list[Checked[Any]] = [products, personas, *([subjects] if subjects else [])]
+    kept = personas.kept if personas else []
+    log_unmet_wants(kept, products.kept)
+    checked: list[Checked[Any]] = [each for each in (products, personas, subjects) if each]
     return FolderCatalog(
         products=products.kept,
         groups=groups,
-        personas=personas.kept,
+        personas=kept,
         subjects=subjects.kept if subjects else [],
         sources=sources,
         rejects=[reject for each in checked for reject in each.rejects],

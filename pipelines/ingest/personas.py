@@ -30,7 +30,10 @@ def read_personas(path: Path) -> Checked[PersonaRow]:
         SystemExit: The file is missing, lacks a column in every line, or has no rows.
     """
     if not path.is_file():
-        msg = f"{path} is missing; expected one persona a line, such as\n{json.dumps(EXAMPLE)}"
+        msg = (
+            f"{path} is missing; expected one persona a line, such as\n{json.dumps(EXAMPLE)}\n"
+            "or set personas.kind: file (texts from elsewhere) or openai (a model writes them)"
+        )
         raise SystemExit(msg)
     table = read_table(path)
     table.expect(REQUIRED, OPTIONAL)

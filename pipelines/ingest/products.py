@@ -9,8 +9,8 @@ from pipelines.tables.reader import READERS, read_table
 from pipelines.tables.rows import Cells
 from retrieval.storage.schema import PRODUCT_SPLITS, ProductRow
 
-REQUIRED = ("product_id", "image", "title", "caption")
-OPTIONAL = ("category", "price", "split", "group", "attr.<name>")
+REQUIRED = ("product_id", "image")
+OPTIONAL = ("title", "caption", "category", "price", "split", "group", "attr.<name>")
 
 
 def find_products(folder: Path) -> Path:
@@ -33,8 +33,8 @@ def find_products(folder: Path) -> Path:
 def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductRow], list[str]]:
     """Read and check the products, and copy their pictures.
 
-    A blank title is repaired: it becomes the caption. An id belongs to the first row that has it,
-    kept or not; a picture, and the split of a group, to the first row that is kept.
+    A blank title is repaired: it becomes the caption, if there is one. An id belongs to the first
+    row that has it, kept or not; a picture, and the split of a group, to the first that is kept.
 
     Returns:
         The rows, and the group of each that is kept, "" for none.
@@ -75,7 +75,7 @@ def _note_other_split(
 
 def _product(cells: Cells) -> ProductRow:
     """The row, as yet without its picture."""
-    caption = cells.text("caption", required=True)
+    caption = cells.text("caption")  # where it is missing, the stage `captions` writes it
     return {
         "product_id": cells.text("product_id", required=True),
         "title": cells.text("title") or caption,

@@ -64,7 +64,9 @@ def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
         writer.writerows([each.file, each.row, each.id, each.reason] for each in rejects)
 
 
-def hold_rejects(rejects: Sequence[Reject], rows: Mapping[str, int], max_fraction: float) -> None:
+def hold_rejects(
+    rejects: Sequence[Reject], rows: Mapping[str, int], max_fraction: float, report: Path = REPORT
+) -> None:
     """Hold each file's rejects to the largest share that is allowed.
 
     Each file by itself: a thousand personas do not make up for a hundred lost photos.
@@ -73,6 +75,7 @@ def hold_rejects(rejects: Sequence[Reject], rows: Mapping[str, int], max_fractio
         rejects: The rejects of all files.
         rows: How many rows each file has, by its name.
         max_fraction: `catalog.max_reject_fraction`.
+        report: Where all of them were written.
 
     Raises:
         SystemExit: A file has more; the message counts, quotes the first and says where all are.
@@ -85,7 +88,7 @@ def hold_rejects(rejects: Sequence[Reject], rows: Mapping[str, int], max_fractio
     if faults:
         msg = (
             "\n".join(faults) + f"\nmore than catalog.max_reject_fraction: {max_fraction:g} allows;"
-            f" all of them are in {REPORT}. Mend or remove the rows, or raise the limit"
+            f" all of them are in {report}. Mend or remove the rows, or raise the limit"
         )
         raise SystemExit(msg)
 

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.run.paths import BASE
-from validation.limits import LabelLimits, RetrievalLimits
+from validation.limits import LabelLimits, PersonaLimits, RetrievalLimits
 
 PARAMS = Path("params.yaml")
 
@@ -70,6 +70,39 @@ class Catalog(Section):
     unseen_kinds: Annotated[int, Field(ge=0, le=25)]
     split: Split
     held_out_wishes: WishShares
+
+
+class Captions(Section):
+    """Section `captions`."""
+
+    kind: Literal["given", "openai", "transformers"]
+    prompt: Path
+    complaint: Path
+    max_words: PositiveInt
+    max_output_tokens: PositiveInt
+
+
+class Personas(Section):
+    """Section `personas`."""
+
+    kind: Literal["given", "file", "openai"]
+    beside_given: bool
+    count: PositiveInt
+    language: Literal["en", "de", "es", "fr", "it", "nl", "pt"] | None
+    min_words: PositiveInt
+    max_words: PositiveInt
+    path: Path
+    column: str | None
+    model: str | None
+    interests_prompt: Path
+    wishes_prompt: Path
+    complaint: Path
+    captions: PositiveInt
+    interests: Annotated[int, Field(ge=4)]
+    wishes_per_call: PositiveInt
+    max_output_tokens: PositiveInt
+    max_cosine: Annotated[float, Field(gt=0, le=1)]
+    unseen_interests: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Base(Section):
@@ -233,6 +266,9 @@ class Params(Section):
     compute: Compute
     cycles: Annotated[dict[str, str], Field(min_length=1)]  # cycle -> the one before it
     catalog: Catalog
+    captions: Captions
+    personas: Personas
+    check_personas: PersonaLimits
     base: Base
     teacher: Teacher
     tournaments: Tournaments

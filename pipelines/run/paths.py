@@ -4,8 +4,14 @@ from pathlib import Path
 
 BASE = "c0"  # the base model is cycle 0: what no teacher has taught yet
 
-PRODUCTS_FILE = Path("data/catalog/products.parquet")
+PICTURES = Path("data/catalog")  # what the products' table calls their images by
+# What `catalog` found: products may lack captions and titles, personas lack splits.
+FOUND_PRODUCTS_FILE = Path("data/found/products.parquet")
+FOUND_PERSONAS_FILE = Path("data/found/personas.parquet")
+PRODUCTS_FILE = PICTURES / "products.parquet"  # complete: `captions` writes it
 PERSONAS_FILE = Path("data/personas.parquet")
+CAPTIONS_LEDGER = Path("data/captions_ledger.json")  # how many were written, and what that cost
+PERSONAS_LEDGER = Path("data/personas_ledger.json")  # the same of personas, and what was dropped
 SUBJECTS_FILE = Path("data/subjects.parquet")
 TOURNAMENTS_FILE = Path("data/tournaments.parquet")
 HELD_OUT_GROUPS_FILE = Path("data/held_out_groups.parquet")  # rankings; no training sees them
@@ -16,6 +22,7 @@ PERSONA_VECTORS = Path("data/vectors/texts/personas.parquet")
 PARAPHRASE_VECTORS = Path("data/vectors/texts/paraphrases.parquet")  # of held-out personas
 CAPTION_VECTORS = Path("data/vectors/texts/captions.parquet")
 
+PERSONAS_VERDICT = Path("metrics/personas.json")
 EVALUATION = Path("metrics/evaluate.json")
 RETRIEVAL_VERDICT = Path("metrics/retrieval_verdict.json")
 QUERIES_FILE = Path("reports/queries.parquet")  # how the evaluation's personas were answered

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipelines import catalog
-from retrieval.storage.schema import PRODUCTS, read_rows
+from pipelines.run.paths import FOUND_PERSONAS_FILE, FOUND_PRODUCTS_FILE
+from retrieval.storage.schema import PERSONAS, PRODUCTS, read_rows
 from tests.pipelines.ingest.drawings import as_jpeg, drawing
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -21,7 +22,7 @@ def run(**settings: Any) -> dict[str, str]:
     params["catalog"] |= {"split": {"train": 0.5, "val": 0.2, "test": 0.3}} | settings
     Path("params.yaml").write_text(yaml.safe_dump(params))
     catalog.main()
-    rows = read_rows(Path("data/catalog/products.parquet"), PRODUCTS)
+    rows = read_rows(FOUND_PRODUCTS_FILE, PRODUCTS)
     return {row["product_id"]: row["split"] for row in rows}
 
 
@@ -128,3 +129,25 @@ def test_the_studio_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run(source="studio")
     assert catalog.NEAR_DUPLICATES.read_text() == HEADER + "\n"
     assert catalog.REJECTS.is_file()
+
+
+def test_a_model_may_bring_the_captions_and_the_personas(mine: Path) -> None:
+    (mine / "products.csv").write_text("product_id,image\na,0.png\nb,1.png\n")
+    (mine / "personas.jsonl").unlink()
+    params = yaml.safe_load(PARAMS.read_text())
+    params["catalog"] |= {"source": "folder", "folder": "mine"}
+    params["personas"]["kind"] = "openai"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    catalog.main()
+    rows = read_rows(FOUND_PRODUCTS_FILE, PRODUCTS)
+    assert [(row["product_id"], row["title"], row["caption"]) for row in rows] == [
+        ("a", "", ""), ("b", "", "")
+    ]  # fmt: skip
+    assert read_rows(FOUND_PERSONAS_FILE, PERSONAS) == []
+
+
+def test_without_personas_and_without_anybody_to_bring_them_nothing_begins(mine: Path) -> None:
+    write_products(mine, "0.png,,")
+    (mine / "personas.jsonl").unlink()
+    with pytest.raises(SystemExit, match=r"or set personas\.kind: file"):
+        run(source="folder", folder="mine")

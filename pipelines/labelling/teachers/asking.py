@@ -1,12 +1,12 @@
 """Puts requests to a teacher: what the journal has is not asked again, what comes is kept first.
 
-A reply that is no permutation is asked for once more, with the complaint; then it is a failure, and
-that is kept too. What cannot be had now (a server that is down) ends the run, not the request; so
-does a teacher of which no reply can be read.
+A reply that is malformed (of a ranking: no permutation) is asked for once more, with the complaint;
+then it is a failure, and that is kept too. What cannot be had now (a server that is down) ends the
+run, not the request; so does a teacher of which no reply can be read.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -30,7 +30,13 @@ from retrieval.storage.journal import Journal, Record
 
 ATTEMPTS = 2  # the second with the complaint about the first
 
-Order = tuple[int, ...]  # places, best first
+# From a reply to what it says; None and a complaint where that cannot be read.
+Reader = Callable[[str, Request], tuple[Any, str]]
+
+
+def read_ranking(raw: str, request: Request) -> tuple[tuple[int, ...] | None, str]:
+    """The places, best first: the `Reader` of rankings."""
+    return read_reply(raw, len(request.presented))
 
 
 class Ranker(Protocol):
@@ -45,10 +51,19 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class Purpose:
-    """What the ledger says that a call was for."""
+    """What a call is for, as the ledger says, and how its reply is read."""
 
     stage: str
     cycle: str = ""
+    read: Reader = read_ranking
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a reply said; None where it was malformed, even when asked again."""
+
+    request_sha256: str
+    said: Any
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ class Asker:
         self._bar = bar
         self._counted: set[str] = set()  # keys of the records in `budget.spent`
         self._new: set[str] = set()  # keys of this run's own records
-        self._orders: dict[str, Order | None] = {}  # by the request's digest; None: it failed
+        self._said: dict[str, Any] = {}  # by the request's digest; None: it failed
         self._unreadable = Unreadable()
         self._retried: list[str] = []  # what went wrong in tries of this run that were made again
 
@@ -123,7 +138,15 @@ class Asker:
         return Forecast(len(self._journal), calls, taken, brought, cost, exact=False)
 
     def rank(self, requests: Sequence[Request]) -> list[Reply | None]:
-        """One reply a request, in order; None where the budget ended before it.
+        """One reply a request, in order; None where the budget ended before. Raises as `hear`."""
+        heard = self.hear(requests)
+        return [
+            _reply(one, request) if one else None
+            for one, request in zip(heard, requests, strict=True)
+        ]
+
+    def hear(self, requests: Sequence[Request]) -> list[Heard | None]:
+        """What the teacher says to each request; None where the budget ended before it.
 
         Raises:
             TeacherError: The teacher cannot be asked now, or none of its replies can be read; what
@@ -132,14 +155,14 @@ class Asker:
         digests = [request_sha256(self._teacher, request) for request in requests]
         waiting: deque[_Asking] = deque()
         for digest, request in dict(zip(digests, requests, strict=True)).items():
-            if digest not in self._orders and (asking := self._finish(digest, request)):
+            if digest not in self._said and (asking := self._finish(digest, request)):
                 waiting.append(asking)
         if waiting and not self.budget.reached:
             self._ask(waiting)
         self._show()
         return [
-            _reply(digest, request, self._orders[digest]) if digest in self._orders else None
-            for digest, request in zip(digests, requests, strict=True)
+            Heard(digest, self._said[digest]) if digest in self._said else None
+            for digest in digests
         ]
 
     def troubles(self) -> list[str]:
@@ -208,21 +231,28 @@ class Asker:
     def _finish(self, digest: str, request: Request) -> "_Asking | None":
         """Go by what the journal has of a request; what it lacks is to be asked next."""
         question = Question(request)
-        order: Order | None = None
+        said: Any = None
         for attempt in range(ATTEMPTS):
             record = self._known(_key(digest, attempt))
             if record is None:
                 return _Asking(digest, attempt, question)
-            order, complaint = _read(record, len(request.presented))
+            said, complaint = self._read(record, request)
             self._count(record, complaint)
-            if order is not None:
+            if said is not None:
                 break
             question = Question(request, record["raw"], complaint)
-        self._orders[digest] = order
-        self.budget.spent.failures += order is None
+        self._said[digest] = said
+        self.budget.spent.failures += said is None
         if self._bar is not None:
             self._bar.update()
         return None
+
+    def _read(self, record: Record, request: Request) -> tuple[Any, str]:
+        """What a reply says or the complaint about it; of half a reply, a draft says nothing."""
+        said, complaint = self._purpose.read(record["raw"], request)
+        if record["fault"] and (said is None or not begins_with_answer(record["raw"])):
+            return None, record["fault"]
+        return said, complaint
 
     def _known(self, key: str) -> Record | None:
         """What the journal has; a refusal of an earlier run is no reply: it may be mended now.
@@ -285,14 +315,6 @@ def _key(digest: str, attempt: int) -> str:
     return f"{digest}/{attempt}"
 
 
-def _read(record: Record, presented: int) -> tuple[Order | None, str]:
-    """The order in a reply or the complaint about it; of half a reply, a draft is no order."""
-    order, complaint = read_reply(record["raw"], presented)
-    if record["fault"] and (order is None or not begins_with_answer(record["raw"])):
-        return None, record["fault"]
-    return order, complaint
-
-
 def _answer(record: Record) -> Answer:
     return Answer(
         record["raw"],
@@ -303,8 +325,8 @@ def _answer(record: Record) -> Answer:
     )
 
 
-def _reply(digest: str, request: Request, order: Order | None) -> Reply:
+def _reply(heard: Heard, request: Request) -> Reply:
     """In the request's own ids: pictures of two products may be equal."""
-    if order is None:
-        return Reply(digest, None)
-    return Reply(digest, tuple(request.presented[place] for place in order))
+    if heard.said is None:
+        return Reply(heard.request_sha256, None)
+    return Reply(heard.request_sha256, tuple(request.presented[place] for place in heard.said))

@@ -5,14 +5,20 @@ once; what the server says of itself (429, 5xx, Retry-After) sets the pace.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipelines.labelling.teachers.conversation import Script, Turns
-from pipelines.labelling.teachers.openai_endpoint import Endpoint, check_address
+from pipelines.labelling.teachers.openai_endpoint import (
+    Endpoint,
+    Form,
+    check_address,
+    ranking_form,
+)
 from pipelines.labelling.teachers.protocol import Answered, Question, Request, Session
+from pipelines.run.params import OpenAITeacher as OpenAIParams
 from pipelines.run.params import Teacher as TeacherParams
 from retrieval.storage.schema import PersonaRow, ProductRow
 
@@ -87,11 +93,7 @@ class OpenAITeacher:
         Raises:
             TeacherError: The key cannot be a key.
         """
-        endpoint = Endpoint(self._params, self._pause)
-        with (
-            asyncio.Runner() as runner,
-            closing(_Calls(runner, endpoint, self._params.concurrency, self.messages)) as calls,
-        ):
+        with open_calls(self._params, self._pause, self.messages, _ranking_form) as calls:
             yield calls
 
     def messages(self, question: Question) -> Turns:
@@ -102,6 +104,40 @@ class OpenAITeacher:
         return {"type": "image_url", "image_url": {"url": self._script.pictures.data_url(product)}}
 
 
+def _ranking_form(question: Question) -> Form:
+    return ranking_form(len(question.request.presented))
+
+
+@contextmanager
+def open_calls(
+    params: OpenAIParams,
+    pause: float,
+    messages: Callable[[Question], Turns],
+    form: Callable[[Question], Form | None],
+) -> Iterator[Session]:
+    """Calls under way side by side; what is not answered at the end is given up.
+
+    Args:
+        params: Section `teacher.openai`.
+        pause: Seconds before the first retry, about.
+        messages: What is sent for a question.
+        form: What its reply is to look like; None: free text.
+
+    Raises:
+        TeacherError: The key cannot be a key.
+    """
+    endpoint = Endpoint(params, pause)
+
+    async def call(question: Question) -> Answered:
+        return question, await endpoint.chat(messages(question), form(question))
+
+    with (
+        asyncio.Runner() as runner,
+        closing(_Calls(runner, endpoint, params.concurrency, call)) as calls,
+    ):
+        yield calls
+
+
 class _Calls:
     """Calls under way on the runner's event loop, which turns only while they are waited for."""
 
@@ -110,12 +146,12 @@ class _Calls:
         runner: asyncio.Runner,
         endpoint: Endpoint,
         limit: int,
-        messages: Callable[[Question], Turns],
+        call: Callable[[Question], Coroutine[Any, Any, Answered]],
     ) -> None:
         self._runner = runner
         self._endpoint = endpoint
         self._limit = limit
-        self._messages = messages
+        self._call = call
         self._under_way: set[Call] = set()
         self._fault: BaseException | None = None
 
@@ -126,10 +162,6 @@ class _Calls:
 
     def ask(self, question: Question) -> None:
         self._under_way.add(self._runner.get_loop().create_task(self._call(question)))
-
-    async def _call(self, question: Question) -> Answered:
-        count = len(question.request.presented)
-        return question, await self._endpoint.chat(self._messages(question), count)
 
     def wait(self) -> list[Answered]:
         """What came beside a call that went wrong is returned first, and the fault raised then."""

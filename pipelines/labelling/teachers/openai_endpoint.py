@@ -28,6 +28,7 @@ CONNECT_SECONDS = 10.0
 HOPELESS = 5  # questions refused before one is answered
 
 Message = Mapping[str, Any]
+Form = Mapping[str, Any]
 
 
 def check_address(base_url: str) -> None:
@@ -82,12 +83,12 @@ class Endpoint:
         """Hang up."""
         await self._client.aclose()
 
-    async def chat(self, messages: Sequence[Message], count: int) -> Answer:
+    async def chat(self, messages: Sequence[Message], form: Form | None) -> Answer:
         """The model's reply.
 
         Args:
             messages: The conversation so far.
-            count: How many pictures it is to put in order, for the reply's schema.
+            form: What the reply is to look like, as `ranking_form` has it; None: free text.
 
         Returns:
             The reply; a fault where the server refuses this question, or answers without a reply.
@@ -97,33 +98,31 @@ class Endpoint:
         """
         started = time.monotonic()
         faults: list[str] = []
-        response = await self._negotiate(messages, count, faults)
+        response = await self._negotiate(messages, form, faults)
         self._expect_some_welcome(response)
         answer = self._read(response)
         return replace(answer, seconds=time.monotonic() - started, retried=tuple(faults))
 
     async def _negotiate(
-        self, messages: Sequence[Message], count: int, faults: list[str]
+        self, messages: Sequence[Message], form: Form | None, faults: list[str]
     ) -> httpx.Response:
         """Ask; where the server refuses a parameter that can be put otherwise, ask once more.
 
         What works is kept for the rest of the run; a refusal that stays had another reason.
         """
-        structured, limit = self._structured, self._limit
-        response = await self._send(self._body(messages, count, structured, limit), faults)
+        limit, used = self._limit, form if self._structured else None
+        response = await self._send(self._body(messages, used, limit), faults)
         if was_refused(response) and limit == "max_tokens" and _NEWER_LIMIT in response.text:
             limit = _NEWER_LIMIT
-            response = await self._send(self._body(messages, count, structured, limit), faults)
-        if was_refused(response) and structured:
-            structured = False
-            response = await self._send(self._body(messages, count, structured, limit), faults)
+            response = await self._send(self._body(messages, used, limit), faults)
+        if was_refused(response) and used:
+            used = None
+            response = await self._send(self._body(messages, used, limit), faults)
         if response.is_success:
-            self._structured, self._limit = self._structured and structured, limit
+            self._structured, self._limit = self._structured and used == form, limit
         return response
 
-    def _body(
-        self, messages: Sequence[Message], count: int, structured: bool, limit: str
-    ) -> dict[str, Any]:
+    def _body(self, messages: Sequence[Message], form: Form | None, limit: str) -> dict[str, Any]:
         body = {
             "model": self._params.model,
             "messages": messages,
@@ -131,8 +130,8 @@ class Endpoint:
         }
         if self._params.temperature is not None:
             body["temperature"] = self._params.temperature
-        if structured:
-            body["response_format"] = _response_format(count)
+        if form:
+            body["response_format"] = form
         return body
 
     async def _send(self, body: Mapping[str, Any], faults: list[str]) -> httpx.Response:
@@ -242,17 +241,26 @@ def _key(variable: str) -> str:
     return key
 
 
-def _response_format(count: int) -> dict[str, Any]:
+def ranking_form(count: int) -> Form:
     """What OpenAI's structured output takes; it can tell everything but that none is repeated."""
     numbers = {"type": "integer", "enum": list(range(1, count + 1))}
     ranking = {"type": "array", "items": numbers, "minItems": count, "maxItems": count}
-    schema = {
-        "type": "object",
-        "properties": {"ranking": ranking},
-        "required": ["ranking"],
-        "additionalProperties": False,
-    }
+    return object_form("ranking", {"ranking": ranking})
+
+
+def object_form(name: str, properties: Mapping[str, Any]) -> Form:
+    """The form of a JSON object with these properties, all of them required."""
     return {
         "type": "json_schema",
-        "json_schema": {"name": "ranking", "strict": True, "schema": schema},
+        "json_schema": {"name": name, "strict": True, "schema": object_schema(properties)},
+    }
+
+
+def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object with these properties and no other."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
     }

@@ -43,15 +43,16 @@ def read_prompts(prompt: Path, complaint: Path) -> Prompts:
     Raises:
         SystemExit: A file is missing or no text, or its fields are not those.
     """
-    return Prompts(_read(prompt, _PROMPT_FIELDS), _read(complaint, _COMPLAINT_FIELDS))
+    return Prompts(read_prompt(prompt, _PROMPT_FIELDS), read_prompt(complaint, _COMPLAINT_FIELDS))
 
 
-def _read(path: Path, wanted: frozenset[str]) -> str:
+def read_prompt(path: Path, wanted: frozenset[str]) -> str:
+    """Read one text with these fields and no other. Raises as `read_prompts`."""
     try:
         text = path.read_text(encoding="utf-8").strip()
         parts = list(string.Formatter().parse(text))
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the teacher's prompt {path} cannot be read ({error}); see teacher in params.yaml"
+        msg = f"the teacher's prompt {path} cannot be read ({error}); params.yaml names it"
         raise SystemExit(msg) from error
     except ValueError as error:
         raise SystemExit(_refusal(path, wanted, str(error))) from error

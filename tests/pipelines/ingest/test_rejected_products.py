@@ -18,7 +18,6 @@ from PIL import Image
         ({"product_id": True}, "product_id is True (bool), expected text"),
         ({"product_id": "a\0b"}, "a character that no table can keep"),
         ({"caption": "\ud800"}, "a character that no table can keep"),
-        ({"caption": ""}, "caption is missing or blank"),
         ({"caption": {}}, "caption is {} (dict), expected text"),
         ({"image": ""}, "image is missing or blank"),
         ({"image": 3}, "image '3' does not exist"),
@@ -131,16 +130,16 @@ def test_mode_and_rotation_are_repaired(folder: Any) -> None:
 
 
 def test_every_reason_of_a_row_is_given(folder: Any) -> None:
-    row = folder.product(2, product_id="id1", caption="", price="x", split="y", image="none.png")
+    row = folder.product(2, product_id="id1", price="x", split="y", image="none.png")
     (reject,) = folder.read_products(folder.product(1), row).rejects
     assert reject.id == "id1"
-    for part in ("caption is", "price is", "split is", "that of row 1", "does not exist"):
+    for part in ("price is", "split is", "that of row 1", "does not exist"):
         assert part in reject.reason
 
 
 def test_a_duplicate_id_names_the_first_row_that_has_it(folder: Any) -> None:
     rows = [
-        folder.product(1, caption=""),
+        folder.product(1, price="x"),
         folder.product(2, product_id="id1"),
         folder.product(3, product_id=" id1"),
     ]
@@ -165,7 +164,7 @@ def test_pictures_that_differ_only_before_scaling_are_duplicates(folder: Any) ->
 
 
 def test_a_rejected_row_does_not_make_its_picture_a_duplicate(folder: Any) -> None:
-    rows = folder.product(1, caption=""), folder.product(2, image="photos/1.png")
+    rows = folder.product(1, price="x"), folder.product(2, image="photos/1.png")
     catalog = folder.read_products(*rows)
     assert [row["product_id"] for row in catalog.products] == ["id2"]
 
@@ -173,7 +172,7 @@ def test_a_rejected_row_does_not_make_its_picture_a_duplicate(folder: Any) -> No
 def test_the_first_kept_row_with_a_split_decides_for_its_group(folder: Any) -> None:
     rows = [
         folder.product(1, group="shoe"),
-        folder.product(2, group="shoe", split="val", caption=""),  # rejected: decides nothing
+        folder.product(2, group="shoe", split="val", price="x"),  # rejected: decides nothing
         folder.product(3, group=" shoe ", split="test"),
         folder.product(4, group="shoe", split="train"),
         folder.product(5, group="shoe", split="test"),
@@ -183,7 +182,7 @@ def test_the_first_kept_row_with_a_split_decides_for_its_group(folder: Any) -> N
     ]
     catalog = folder.read_products(*rows)
     assert folder.reasons(catalog) == {
-        2: "caption is missing or blank",
+        2: "price is 'x', expected a number from 0 up, such as 12.50",
         4: "split is 'train', expected 'test' as in row 3, or blank: the rows of group 'shoe' share"
         " one split",
     }
@@ -193,7 +192,7 @@ def test_the_first_kept_row_with_a_split_decides_for_its_group(folder: Any) -> N
 def test_every_row_is_kept_or_rejected(folder: Any) -> None:
     faults = break_pictures(folder)
     chance = np.random.default_rng(0)
-    changes: list[dict[str, Any]] = [{}, {"caption": ""}, {"product_id": "id1"}, {"price": "-3"}]
+    changes: list[dict[str, Any]] = [{}, {"caption": {}}, {"product_id": "id1"}, {"price": "-3"}]
     changes += [{"image": f"photos/{name}"} for name in faults] + [{"split": "all"}]
     lines = []
     for number in range(1, 121):

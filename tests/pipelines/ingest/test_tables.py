@@ -10,7 +10,7 @@ FILES = ("products.csv", "products.jsonl", "products.parquet")
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("missing", ["product_id", "image", "title", "caption"])
+@pytest.mark.parametrize("missing", ["product_id", "image"])
 def test_a_missing_column_stops_at_once(folder: Any, file: str, missing: str) -> None:
     row = folder.product(1)
     del row[missing]
@@ -18,7 +18,7 @@ def test_a_missing_column_stops_at_once(folder: Any, file: str, missing: str) ->
     with pytest.raises(SystemExit) as stop:
         folder.read()
     assert f"{file} lacks '{missing}': got columns " in str(stop.value)
-    assert "expected 'product_id', 'image', 'title', 'caption'" in str(stop.value)
+    assert "expected 'product_id', 'image' (and, if you like, 'title', 'caption'" in str(stop.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Stage `personas`: whose wishes are served; given, sampled from a file, or written by a model.
+
+data/found/personas.parquet, data/catalog/products.parquet; personas.path for kind: file
+    -> data/personas.parquet (with splits), data/personas_ledger.json (what was dropped, and why)
+
+What a model wrote is in the journal, var/teacher/personas.jsonl, before it counts. docs/words.md.
+
+Run:  dvc repro personas
+Tiny: python -m pipelines.personas, after the stages `catalog` and `captions`
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.ingest.wishes import split_personas
+from pipelines.run.params import Params, load_params
+from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, PERSONAS_LEDGER, PRODUCTS_FILE
+from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
+from pipelines.writing.personas import write_personas
+from pipelines.writing.texts import sample_texts
+from retrieval.minilm import load_minilm
+from retrieval.storage.files import write_json
+from retrieval.storage.schema import PERSONAS, PRODUCTS, PersonaRow, read_rows, write_rows
+
+
+def bring(params: Params, given: Sequence[PersonaRow]) -> tuple[list[PersonaRow], dict[str, Any]]:
+    """The personas by `personas.kind`, and what came of bringing them.
+
+    Raises:
+        SystemExit: The file or the model says why there are none.
+    """
+    settings = params.personas
+    if settings.kind == "given":
+        return list(given), {"given": len(given), "counts": {}}
+    if params.teacher.kind == "simulated":  # said before anybody is paid
+        msg = (
+            f"personas.kind is {settings.kind} and teacher.kind simulated, which judges by wants:"
+            " such personas have none; set teacher.kind to openai, transformers or file"
+        )
+        raise SystemExit(msg)
+    kept = list(given) if settings.beside_given else []
+    known = [row["text"] for row in kept]
+    new: list[PersonaRow]
+    if settings.kind == "file":
+        new, counts = sample_texts(settings, derive_seed(params.seed, "personas"), known)
+        ledger: dict[str, Any] = {"counts": counts}
+    else:
+        new, ledger = write_personas(params, read_rows(PRODUCTS_FILE, PRODUCTS), known)
+    if len(new) < settings.count:
+        say(f"personas.count: {settings.count} are wanted, and {len(new)} came of it")
+    return kept + new, {"given": len(kept), "new": len(new), **ledger}
+
+
+def main() -> None:
+    """Bring the personas, split them, write them."""
+    params = load_params()
+    with stage_lock("personas"):
+        found = read_rows(FOUND_PERSONAS_FILE, PERSONAS)
+        personas, ledger = bring(params, found)
+        shares = params.catalog.split, params.catalog.held_out_wishes
+        seed = derive_seed(params.seed, "catalog", "split")
+        personas = split_personas(personas, *shares, seed, lambda texts: load_minilm()(texts))
+        write_rows(PERSONAS_FILE, personas, PERSONAS)
+        write_json(PERSONAS_LEDGER, {"kind": params.personas.kind, **ledger})
+    counts = ", ".join(f"{key}: {value}" for key, value in ledger["counts"].items())
+    say(f"{len(personas)} personas" + (f" ({counts})" if counts else ""))
+
+
+if __name__ == "__main__":
+    run_stage(main)
