@@ -7,9 +7,9 @@ data/catalog/, data/personas.parquet
 
 `base.pretrained: null` trains the image tower against the frozen MiniLM text tower on the literal
 captions of the training products (pipelines/training/caption_training.py), those of split `base`
-among them: it may know kinds of product that distillation never sees. `imagenet` starts from an image
-tower that has seen photographs: its trunk stays as it is, and the head alone learns from the captions.
-An open_clip tag or a file of weights is loaded as it is.
+among them: it may know kinds of product that distillation never sees. `imagenet` starts from an
+image tower that has seen photographs: its trunk stays as it is, and the head alone learns from the
+captions. An open_clip tag or a file of weights is loaded as it is.
 
 Run:  dvc repro base
 Tiny: python -m pipelines.base, after base.epochs: 1 in params.yaml

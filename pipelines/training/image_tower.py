@@ -60,10 +60,7 @@ def mirrored_features(
     with torch.no_grad():
         views = [
             torch.cat(
-                [
-                    tower.trunk(encoder.normalised(part))
-                    for part in torch.split(view, encoder.batch)
-                ]
+                [tower.trunk(encoder.normalised(part)) for part in torch.split(view, encoder.batch)]
             )
             for view in (pixels_N3SS, pixels_N3SS.flip(-1))
         ]
