@@ -7,17 +7,21 @@ data/catalog/, data/personas.parquet
 
 `base.pretrained: null` trains the image tower against the frozen MiniLM text tower on the literal
 captions of the training products (pipelines/training/caption_training.py), those of split `base`
-among them: it may know kinds of product that distillation never sees. An open_clip tag or a file of
-weights is loaded as it is.
+among them: it may know kinds of product that distillation never sees. `imagenet` starts from an
+image tower that has seen photographs: its trunk stays as it is, the head alone learns from the
+captions, and a residual keeps what no caption says (retrieval/detail.py). An open_clip tag or a
+file of weights is loaded as it is.
 
 Run:  dvc repro base
 Tiny: python -m pipelines.base, after base.epochs: 1 in params.yaml
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from pipelines.run.artifacts import write_curves, write_run
@@ -36,14 +40,25 @@ from pipelines.run.paths import (
     rankings_file,
 )
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
-from pipelines.training.caption_training import pair_with_captions, train_head, train_trunk
-from pipelines.training.features import frozen_features, read_pixels
+from pipelines.training.caption_training import (
+    Captioned,
+    pair_with_captions,
+    train_head,
+    train_trunk,
+)
+from pipelines.training.detail import add_detail
+from pipelines.training.features import (
+    frozen_features,
+    keep_features,
+    picture_files,
+    read_pixels,
+)
 from pipelines.training.image_tower import split_tower
 from pipelines.training.state import write_state
 from registry.tracking import log_curve, training_run
 from retrieval.captions import caption_ranks
 from retrieval.compute import make_repeatable, resolve_device
-from retrieval.encoder import Encoder, create_encoder, save_encoder
+from retrieval.encoder import IMAGENET, Encoder, create_encoder, save_encoder
 from retrieval.metrics import recall_at
 from retrieval.storage.files import sha256_file, write_json
 from retrieval.storage.schema import (
@@ -56,33 +71,83 @@ from retrieval.storage.schema import (
     read_rows,
     write_rows,
 )
-from retrieval.storage.vectors import write_vectors
+from retrieval.storage.vectors import read_vectors, write_vectors
 
 TRAINED_ON = ("train", BASE_SPLIT)
 
 Floats = NDArray[np.float32]
 
 
+class Made(NamedTuple):
+    """The base model, and what came of making it. N products, D embedding width."""
+
+    encoder: Encoder
+    images_ND: Floats  # unit vectors of all products' pictures
+    losses: dict[str, list[float]]  # by part; none where weights are given
+
+
 def train_on_captions(
-    encoder: Encoder,
-    pixels: torch.Tensor,
-    texts_ND: Floats,
-    products: Sequence[ProductRow],
-    params: Params,
-) -> dict[str, list[float]]:
-    """Train on the training products; returns the losses, by part; none where weights are given."""
-    if params.base.pretrained is not None:
-        return {"choice": [], "alignment": []}
+    encoder: Encoder, texts_ND: Floats, products: Sequence[ProductRow], params: Params
+) -> Made:
+    """Train what is untrained on the captions of the training products.
+
+    Args:
+        encoder: It is changed in place.
+        texts_ND: Unit vectors of the captions of all products.
+        products: Rows of the products table.
+        params: All of them.
+    """
+    pretrained = params.base.pretrained
+    if pretrained not in (None, IMAGENET):
+        images_ND = encoder.encode_files(picture_files(products))
+        return Made(encoder, images_ND, {"choice": [], "alignment": []})
     rows = [at for at, product in enumerate(products) if product["split"] in TRAINED_ON]
-    captions = [products[row]["caption"] for row in rows]
     vectors = torch.from_numpy(texts_ND[rows]).to(encoder.device)
-    captioned = pair_with_captions(pixels[rows], captions, vectors)
-    choice = train_trunk(encoder, captioned, params)
+    captioned = pair_with_captions([products[row]["caption"] for row in rows], vectors)
+    if pretrained == IMAGENET:
+        return _train_head_alone(encoder, captioned, rows, products, params)
+    pixels = read_pixels(encoder, products)
+    choice = train_trunk(encoder, pixels[rows], captioned, params)
     tower = split_tower(encoder.model.visual)
-    features_2NF = frozen_features(encoder, tower, products, lambda: pixels)
+    features_2NF = frozen_features(encoder, tower, products, lambda part: pixels[part])
     features_2NF = features_2NF[:, rows].to(encoder.device)
     alignment = train_head(encoder, captioned, features_2NF, params)
-    return {"choice": choice, "alignment": alignment}
+    losses = {"choice": choice, "alignment": alignment}
+    return Made(encoder, encoder.encode_pixels(pixels), losses)
+
+
+def _train_head_alone(
+    encoder: Encoder,
+    captioned: Captioned,
+    rows: Sequence[int],
+    products: Sequence[ProductRow],
+    params: Params,
+) -> Made:
+    """Each picture is read once, and none is kept: they may be too many and too large for that."""
+    features_2NF = frozen_features(
+        encoder,
+        split_tower(encoder.model.visual),
+        products,
+        lambda part: read_pixels(encoder, products[part]),
+    ).to(encoder.device)
+    alignment = train_head(encoder, captioned, features_2NF[:, rows], params)
+    if params.base.detail:
+        texts = [captioned.captions_CD.cpu(), _training_texts()]
+        encoder = add_detail(encoder, features_2NF[0, rows], texts, params.base.detail)
+        with torch.no_grad():
+            features_2NF = encoder.model.visual.trunk.combine(features_2NF)
+        tower = split_tower(encoder.model.visual)
+        keep_features(encoder, tower, products, features_2NF.cpu())  # what distillation goes by
+    with torch.no_grad():
+        images_ND = F.normalize(encoder.model.visual.head(features_2NF[0]).float(), dim=-1)
+    return Made(encoder, images_ND.cpu().numpy(), {"choice": [], "alignment": alignment})
+
+
+def _training_texts() -> torch.Tensor:
+    """Vectors (P, D) of the training personas' texts."""
+    personas = read_rows(PERSONAS_FILE, PERSONAS)
+    ids = [row["persona_id"] for row in personas if row["split"] == "train"]
+    return torch.from_numpy(read_vectors(PERSONA_VECTORS).rows(ids))
 
 
 def embed_personas(encoder: Encoder, personas: Sequence[PersonaRow]) -> None:
@@ -107,21 +172,20 @@ def main() -> None:
         encoder = create_encoder(
             params.base.model, params.base.pretrained, resolve_device(params.compute.device)
         )
-        pixels = read_pixels(encoder, products)
         texts_ND = encoder.encode_texts([product["caption"] for product in products])
-        losses = train_on_captions(encoder, pixels, texts_ND, products, params)
+        embed_personas(encoder, personas)
+        made = train_on_captions(encoder, texts_ND, products, params)
+        images_ND, losses = made.images_ND, made.losses
         ids = [product["product_id"] for product in products]
-        images_ND = encoder.encode_pixels(pixels)
         write_vectors(product_vectors(BASE), ids, images_ND)
         write_vectors(CAPTION_VECTORS, ids, texts_ND)
-        embed_personas(encoder, personas)
-        save_encoder(encoder, cycle_model(BASE))
+        save_encoder(made.encoder, cycle_model(BASE))
         val = [row for row, product in enumerate(products) if product["split"] == "val"]
         captions = [products[row]["caption"] for row in val]
         recall = recall_at(caption_ranks(texts_ND[val], images_ND[val], captions), 10)
         validation = {"caption_recall@10": recall}
         write_json(cycle_metrics(BASE), {"validation": validation, "history": [], "stopped": False})
-        write_curves("base", {"loss": losses["choice"]})
+        write_curves("base", {"loss": losses["choice"] or losses["alignment"]})
         write_rows(rankings_file(BASE), [], RANKINGS)
         write_state(cycle_state(BASE), {})
         for part, values in losses.items():

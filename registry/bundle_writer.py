@@ -163,4 +163,10 @@ def _card_facts(draft: Path, sources: BundleSources, rows: list[schema.ProductRo
             name: Verdict.model_validate(read_json(path)) for name, path in sources.verdicts.items()
         },
         lineage=sources.lineage,
+        image_tower=_image_tower(draft / "model" / "open_clip_config.json"),
     )
+
+
+def _image_tower(config: Path) -> str:
+    vision = read_json(config)["model_cfg"]["vision_cfg"] if config.is_file() else {}
+    return str(vision.get("timm_model_name", ""))

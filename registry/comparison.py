@@ -241,7 +241,7 @@ class _Champion:
             for path, product in zip(paths, missing, strict=True):
                 path.write_bytes(asked.picture(product.product_id))
             if missing:
-                seen_MD = self._encoder.encode_pixels(self._encoder.read_pixels(paths))
+                seen_MD = self._encoder.encode_files(paths)
                 rows |= {p.product_id: row_D for p, row_D in zip(missing, seen_MD, strict=True)}
         return np.stack([rows[product.product_id] for product in asked.products])
 

@@ -7,6 +7,7 @@ from typing import Any
 from registry.headlines import percent
 from registry.lineage import Lineage
 from registry.verdicts import Verdict
+from retrieval.efficientnet import DETAIL_NAME
 from retrieval.storage.files import number_at
 
 _PERSONA_ROWS = {
@@ -22,6 +23,10 @@ _CONCEPT_ROWS = {"text_only": "class noun alone", "kindred": "**with the concept
 _SIMULATED = (
     "With a simulated teacher the numbers show that the method works, not what people would choose."
 )
+_NOT_OPEN_CLIP = (
+    "open_clip alone does not load `model/`, whose image tower (`retrieval/detail.py`) is none of"
+    " its own; `retrieval.encoder.load_encoder` does, without a network."
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class CardFacts:
     metrics: Mapping[str, Any]
     verdicts: Mapping[str, Verdict]
     lineage: Lineage
+    image_tower: str  # timm's name of it; empty where it is open_clip's
 
 
 def render_card(facts: CardFacts) -> str:
@@ -50,7 +56,7 @@ def render_card(facts: CardFacts) -> str:
         "## What it was trained on",
         _training(facts),
         "## Limits",
-        _limits(facts.lineage),
+        _limits(facts),
         "## Lineage",
         _lineage(facts.lineage),
     ]
@@ -138,15 +144,17 @@ def _teacher(teacher: Mapping[str, Any]) -> str:
     return f"rankings by the teacher `{teacher.get('kind', 'unknown')}` ({settings})."
 
 
-def _limits(lineage: Lineage) -> str:
+def _limits(facts: CardFacts) -> str:
     limits = [
         "It prefers what its teacher prefers, the teacher's mistakes included.",
         "The numbers hold for catalogues and personas like those above; few kinds of wish in"
         " training are memorised rather than understood.",
         "Concepts belong to this version: another version learns them again from their photos.",
     ]
-    if lineage.teacher.get("kind") == "simulated":
+    if facts.lineage.teacher.get("kind") == "simulated":
         limits.insert(0, _SIMULATED)
+    if facts.image_tower == DETAIL_NAME:
+        limits.append(_NOT_OPEN_CLIP)
     return "\n".join(f"- {limit}" for limit in limits)
 
 

@@ -25,13 +25,16 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from retrieval.detail import register_detail
+from retrieval.efficientnet import PREPROCESSING, TIMM_NAME, load_imagenet
 from retrieval.minilm import minilm_folder
 from retrieval.storage.files import atomic_folder, read_json
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 MODEL_CONFIGS = Path(__file__).parent / "model_configs"
-BATCH = 256  # pictures
+IMAGENET = "imagenet"  # `pretrained`: the image tower of retrieval/efficientnet.py
+BATCH = 256  # pictures of up to 128 x 128; fewer where they are larger
 TEXTS = 64
 DECODERS = 4  # threads that open picture files: Pillow decodes outside the interpreter's lock
 
@@ -49,6 +52,13 @@ class Encoder:
     def width(self) -> int:
         """D."""
         return int(self.config["embed_dim"])
+
+    @property
+    def batch(self) -> int:
+        """How many pictures are computed at once."""
+        size = self.model.visual.preprocess_cfg["size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        return max(1, min(BATCH, BATCH * 128 * 128 // (height * width)))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit text vectors (N, D), in eval mode, fp32."""
@@ -75,11 +85,19 @@ class Encoder:
         with torch.no_grad():
             batches = [
                 self.model.encode_image(
-                    self.normalised(pixels_N3SS[start : start + BATCH]), normalize=True
+                    self.normalised(pixels_N3SS[start : start + self.batch]), normalize=True
                 )
-                for start in range(0, len(pixels_N3SS), BATCH)
+                for start in range(0, len(pixels_N3SS), self.batch)
             ]
         return self._stack(batches)
+
+    def encode_files(self, paths: Sequence[Path]) -> NDArray[np.float32]:
+        """Unit image vectors (N, D) of picture files; no more than a batch of them is in memory."""
+        batches = [
+            self.encode_pixels(self.read_pixels(paths[start : start + self.batch]))
+            for start in range(0, len(paths), self.batch)
+        ]
+        return np.concatenate(batches) if batches else self._stack([])
 
     def tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """Token ids (N, L) on the model's device; padding that a mask hides is cut: it is exact."""
@@ -129,18 +147,26 @@ def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> E
     Args:
         model: A configuration in `retrieval/model_configs`, or a model name of open_clip.
         pretrained: None builds the frozen MiniLM text tower and an untrained image tower;
+            `imagenet` the same with an image tower that has seen photographs, its head untrained;
             otherwise an open_clip tag or a path to weights, loaded as they are.
         device: Where the model runs.
 
     Raises:
-        ValueError: There is no such model, or with `pretrained` None its text tower is not MiniLM.
+        ValueError: There is no such model, or with `pretrained` None its text tower is not MiniLM,
+            or with `imagenet` its image tower another one.
     """
     open_clip.add_model_config(MODEL_CONFIGS)
     config = open_clip.get_model_config(model)
     if config is None:
         msg = f"got model {model!r}, expected one of {open_clip.list_models()}"
         raise ValueError(msg)
-    if pretrained is not None:
+    if pretrained == IMAGENET and config["vision_cfg"].get("timm_model_name") != TIMM_NAME:
+        msg = (
+            f"got pretrained: {IMAGENET} with model {model!r}, expected minilm-efficientnet-lite0:"
+            " there are ImageNet weights for its image tower only"
+        )
+        raise ValueError(msg)
+    if pretrained not in (None, IMAGENET):
         with _quiet():
             built = open_clip.create_model(model, pretrained, device=device, force_custom_text=True)
         tokenizer = open_clip.get_tokenizer(model)
@@ -153,8 +179,16 @@ def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> E
         raise ValueError(msg)
     source = str(minilm_folder())
     text_config = {**config["text_cfg"], "hf_model_name": source}
+    photographs = pretrained == IMAGENET
     with _quiet():
-        built = open_clip.create_model(model, device=device, text_cfg=text_config)
+        built = open_clip.create_model(
+            model,
+            device=device,
+            text_cfg=text_config,
+            force_preprocess_cfg=PREPROCESSING if photographs else None,
+        )
+    if photographs:
+        load_imagenet(built.visual.trunk)
     return _encoder(built, _tokenizer(source, config), config, device)
 
 
@@ -172,6 +206,7 @@ def load_encoder(folder: Path, device: str = "cpu") -> Encoder:
             msg = f"{folder / name} is missing: {folder} is no model folder; run `dvc repro`"
             raise FileNotFoundError(msg)
     config = _read_config(folder)
+    register_detail()
     overrides: dict[str, Any] = {}
     if "hf_model_name" in config["text_cfg"]:
         # The stored name is relative to the folder; transformers would resolve it from here.

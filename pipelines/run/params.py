@@ -110,6 +110,7 @@ class Base(Section):
 
     model: str
     pretrained: str | None
+    detail: NonNegativeFloat
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: PositiveFloat

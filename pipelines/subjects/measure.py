@@ -39,7 +39,7 @@ def read_gallery(encoder: Encoder, subjects: Rows) -> tuple[list[SubjectRow], ND
     paths = [SUBJECTS_FILE.parent / row["image"] for row in gallery]
     if not paths:
         return [], np.empty((0, encoder.width), dtype=np.float32)
-    return gallery, encoder.encode_pixels(encoder.read_pixels(paths))
+    return gallery, encoder.encode_files(paths)
 
 
 def fill(text: str, phrases: Sequence[str]) -> str:

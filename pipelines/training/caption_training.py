@@ -37,9 +37,8 @@ HEAD_NOISE = 0.3  # standard deviations of each feature
 
 @dataclass(frozen=True)
 class Captioned:
-    """Pictures with their captions; equal captions have one number."""
+    """The captions of pictures; equal captions have one number."""
 
-    pixels_N3SS: torch.Tensor  # uint8
     captions_CD: torch.Tensor
     number_N: torch.Tensor  # row in C of each picture's caption
 
@@ -55,27 +54,27 @@ class Captioned:
         return [order[start : start + size] for order in orders for start in starts]
 
 
-def pair_with_captions(
-    pixels: torch.Tensor, captions: Sequence[str], vectors_ND: torch.Tensor
-) -> Captioned:
-    """Pictures, their captions and the captions' vectors, row for row; on the vectors' device."""
+def pair_with_captions(captions: Sequence[str], vectors_ND: torch.Tensor) -> Captioned:
+    """The captions of pictures and their vectors, row for row; on the vectors' device."""
     _, number_N = number_captions(list(captions))
     first_C = np.unique(number_N, return_index=True)[1]  # a picture that has each caption
     number = torch.from_numpy(number_N).to(vectors_ND.device)
-    return Captioned(pixels, vectors_ND[first_C], number)
+    return Captioned(vectors_ND[first_C], number)
 
 
-def train_trunk(encoder: Encoder, captioned: Captioned, params: Params) -> list[float]:
+def train_trunk(
+    encoder: Encoder, pixels_N3SS: torch.Tensor, captioned: Captioned, params: Params
+) -> list[float]:
     """Train the trunk and the contrast's temperature; returns the loss of every step."""
     rng = np.random.default_rng(derive_seed(params.seed, "base", "trunk"))
     batches = captioned.batches(params.base.batch_size, params.base.epochs, rng)
     model, tower = encoder.model, split_tower(encoder.model.visual)
-    width = mirrored_features(encoder, tower, captioned.pixels_N3SS[:1]).shape[-1]
+    width = mirrored_features(encoder, tower, pixels_N3SS[:1]).shape[-1]
     projection = nn.Linear(width, encoder.width, bias=False, device=encoder.device)
 
     def loss_of_step(step: int) -> torch.Tensor:
         batch = batches[step]
-        shown = encoder.normalised(mirror_half(captioned.pixels_N3SS[batch], rng))
+        shown = encoder.normalised(mirror_half(pixels_N3SS[batch], rng))
         images_BD = F.normalize(projection(tower.trunk(shown)).float(), dim=-1)
         scale = model.logit_scale.exp().clamp(max=MAX_SCALE)
         return caption_choice(images_BD, captioned.captions_CD, captioned.number_N[batch], scale)

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipelines.run.paths import PRODUCTS_FILE
+from pipelines.run.stage import progress
 from pipelines.training.image_tower import SplitTower, mirrored_features
 from retrieval.encoder import Encoder
 from retrieval.storage.files import atomic_file
@@ -61,14 +62,18 @@ class Features:
         return self.values_2NF[mirrored_U, rows_U].to(self.device)
 
 
+def picture_files(products: Products) -> list[Path]:
+    """Where their pictures are."""
+    return [PRODUCTS_FILE.parent / product["image"] for product in products]
+
+
 def read_pixels(encoder: Encoder, products: Products) -> torch.Tensor:
     """The pixels (N, 3, S, S), uint8, of all products."""
-    folder = PRODUCTS_FILE.parent
-    return encoder.read_pixels([folder / product["image"] for product in products])
+    return encoder.read_pixels(picture_files(products))
 
 
 def frozen_features(
-    encoder: Encoder, tower: SplitTower, products: Products, read: Callable[[], torch.Tensor]
+    encoder: Encoder, tower: SplitTower, products: Products, read: Callable[[slice], torch.Tensor]
 ) -> torch.Tensor:
     """The trunk's features (2, N, F) of all products, from var/features/ where they are known.
 
@@ -76,21 +81,34 @@ def frozen_features(
         encoder: The model.
         tower: Its image tower, split.
         products: All of them, in the order of the features.
-        read: Their pixels (N, 3, S, S); it is called where the features are not known.
+        read: The pixels (N, 3, S, S) of a slice of them, a batch after the other; it is called
+            where the features are not known.
     """
-    path = FEATURES / f"{_digest(encoder, tower, products)}.safetensors"
+    path = _file(encoder, tower, products)
     if path.exists():
         return load_file(path)["features"]
-    features_2NF = mirrored_features(encoder, tower, read()).cpu()
-    with atomic_file(path) as temporary:
+    starts = range(0, len(products), encoder.batch)
+    batches = [
+        mirrored_features(encoder, tower, read(slice(start, start + encoder.batch))).cpu()
+        for start in progress(starts, "pictures")
+    ]
+    features_2NF = torch.cat(batches, dim=1)
+    keep_features(encoder, tower, products, features_2NF)
+    return features_2NF
+
+
+def keep_features(
+    encoder: Encoder, tower: SplitTower, products: Products, features_2NF: torch.Tensor
+) -> None:
+    """Let `frozen_features` know these, of the same tower and products."""
+    with atomic_file(_file(encoder, tower, products)) as temporary:
         save_file({"features": features_2NF.contiguous()}, temporary)
     known = sorted(FEATURES.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
     for old in known[:-KEPT]:
         old.unlink(missing_ok=True)
-    return features_2NF
 
 
-def _digest(encoder: Encoder, tower: SplitTower, products: Products) -> str:
+def _file(encoder: Encoder, tower: SplitTower, products: Products) -> Path:
     visual = encoder.model.visual
     digest = hashlib.sha256()
     pictures = [[product["product_id"], product["image_sha256"]] for product in products]
@@ -101,4 +119,4 @@ def _digest(encoder: Encoder, tower: SplitTower, products: Products) -> str:
         if id(tensor) not in head:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return FEATURES / f"{digest.hexdigest()}.safetensors"

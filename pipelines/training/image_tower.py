@@ -15,8 +15,6 @@ from torch import nn
 
 from retrieval.encoder import Encoder
 
-BATCH = 256
-
 
 @dataclass(frozen=True)
 class SplitTower:
@@ -61,7 +59,9 @@ def mirrored_features(
     encoder.model.eval()
     with torch.no_grad():
         views = [
-            torch.cat([tower.trunk(encoder.normalised(part)) for part in torch.split(view, BATCH)])
+            torch.cat(
+                [tower.trunk(encoder.normalised(part)) for part in torch.split(view, encoder.batch)]
+            )
             for view in (pixels_N3SS, pixels_N3SS.flip(-1))
         ]
     return torch.stack(views)

@@ -95,11 +95,11 @@ class Student:
         return split_tower(visual)
 
     def _pictures(self, settings: Distill, products: Sequence[ProductRow]) -> Pictures:
-        def read() -> torch.Tensor:
-            return read_pixels(self.encoder, products)
+        def read(rows: slice) -> torch.Tensor:
+            return read_pixels(self.encoder, products[rows])
 
         if settings.train == "whole":
-            return Pixels(self.encoder, read())
+            return Pixels(self.encoder, read(slice(None)))
         entering = frozen_features(self.encoder, self._tower, products, read)
         if settings.train == "map":
             with torch.no_grad():

@@ -57,21 +57,65 @@ def test_no_paraphrase_makes_an_empty_table(encoder):
     assert empty.rows([]).shape == (0, len(TEXTS))
 
 
-def test_the_base_model_learns_from_the_splits_train_and_base(encoder, monkeypatch):
-    """Kinds that distillation never sees are no secret to the model it starts from."""
-    trunk, head = [], []
+@pytest.fixture
+def training(encoder, monkeypatch):
+    """Trains on five products of several splits; returns what trunk and head were given."""
+    given = {"trunk": [], "head": [], "read": []}
     features = torch.arange(10.0).reshape(2, 5, 1)
-    monkeypatch.setattr(base, "train_trunk", lambda *arguments: trunk.append(arguments) or [])
-    monkeypatch.setattr(base, "train_head", lambda *arguments: head.append(arguments) or [])
-    monkeypatch.setattr(base, "pair_with_captions", lambda pixels, captions, texts: captions)
-    monkeypatch.setattr(base, "split_tower", lambda visual: None)
-    monkeypatch.setattr(base, "frozen_features", lambda *arguments: features)
+
+    def read(_, products):
+        given["read"].append([product["caption"] for product in products])
+        return torch.zeros(len(products), 3, 2, 2)
+
+    def frozen(_encoder, _tower, products, read_part):
+        for start in (0, 2, 4):
+            read_part(slice(start, start + 2))
+        return features
+
+    def noted(part):
+        return lambda *arguments: given[part].append(arguments[1:-1]) or [0.5]
+
+    monkeypatch.setattr(base, "train_trunk", noted("trunk"))
+    monkeypatch.setattr(base, "train_head", noted("head"))
+    monkeypatch.setattr(base, "pair_with_captions", lambda captions, texts: captions)
+    monkeypatch.setattr(base, "split_tower", lambda visual: SimpleNamespace(head=lambda x: x + 2))
+    monkeypatch.setattr(base, "read_pixels", read)
+    monkeypatch.setattr(base, "frozen_features", frozen)
+    encoder.encode_pixels = lambda pixels: np.zeros((len(pixels), 4), dtype=np.float32)
     splits = ("train", "base", "val", "test", "base")
     products = [{"caption": str(at), "split": split} for at, split in enumerate(splits)]
-    pixels = torch.zeros(5, 3, 2, 2)
-    texts_ND = np.zeros((5, 4), dtype=np.float32)
-    base.train_on_captions(encoder, pixels, texts_ND, products, load_params(PARAMS_FILE))
-    assert [captions for _, captions, _ in trunk] == [["0", "1", "4"]]
-    assert [(captions, shown.tolist()) for _, captions, shown, _ in head] == [
-        (["0", "1", "4"], [[[0.0], [1.0], [4.0]], [[5.0], [6.0], [9.0]]])
-    ]
+
+    def train(pretrained):
+        params = load_params(PARAMS_FILE)
+        section = params.base.model_copy(update={"pretrained": pretrained})
+        params = params.model_copy(update={"base": section})
+        texts_ND = np.zeros((5, 4), dtype=np.float32)
+        return given, *base.train_on_captions(encoder, texts_ND, products, params)
+
+    return train
+
+
+def test_the_base_model_learns_from_the_splits_train_and_base(training):
+    """Kinds that distillation never sees are no secret to the model it starts from."""
+    given, images_ND, losses = training(None)
+    [(pixels, captions)] = given["trunk"]
+    assert (len(pixels), captions) == (3, ["0", "1", "4"])
+    [(captions, shown)] = given["head"]
+    assert captions == ["0", "1", "4"]
+    assert shown.tolist() == [[[0.0], [1.0], [4.0]], [[5.0], [6.0], [9.0]]]
+    assert (images_ND.shape, losses) == ((5, 4), {"choice": [0.5], "alignment": [0.5]})
+
+
+def test_of_a_tower_that_has_seen_photographs_the_head_alone_learns(training):
+    given, images_ND, losses = training("imagenet")
+    assert given["trunk"] == []
+    [(captions, shown)] = given["head"]
+    assert captions == ["0", "1", "4"]
+    assert shown.tolist() == [[[0.0], [1.0], [4.0]], [[5.0], [6.0], [9.0]]]
+    np.testing.assert_array_equal(images_ND, np.ones((5, 1)))  # features + 2, normalised
+    assert losses == {"choice": [], "alignment": [0.5]}
+
+
+def test_its_pictures_are_read_once_and_never_all_at_once(training):
+    given, *_ = training("imagenet")
+    assert given["read"] == [["0", "1"], ["2", "3"], ["4"]]

@@ -1,4 +1,5 @@
 import io
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -173,3 +174,16 @@ def test_the_card_says_what_it_is(bundle_folder: Path) -> None:
     card = (bundle_folder / "MODEL_CARD.md").read_text()
     for said in ("95.0 %", "82.0 %", "**simulated** teacher", "c0ffee", "8 products", "## Limits"):
         assert said in card
+
+
+@pytest.mark.parametrize(
+    ("tower", "said"), [("tf_efficientnet_lite0_detail", True), ("tf_efficientnet_lite0", False)]
+)
+def test_the_card_says_where_open_clip_alone_does_not_load_the_model(
+    sources, tmp_path: Path, tower, said
+) -> None:
+    config = {"model_cfg": {"vision_cfg": {"timm_model_name": tower}}}
+    (sources.model / "open_clip_config.json").write_text(json.dumps(config))
+    write_bundle(tmp_path / "bundle", sources)
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert ("open_clip alone does not load" in card) == said

@@ -96,6 +96,28 @@ def test_batches_do_not_show(minilm, pictures, monkeypatch):
     np.testing.assert_allclose(minilm.encode_images(pictures), at_once[1], atol=1e-6)
 
 
+def test_files_are_read_a_batch_at_a_time(minilm, pictures, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.png" for number in range(len(pictures))]
+    for picture, path in zip(pictures, paths, strict=True):
+        picture.save(path)
+    at_once = minilm.encode_files(paths)
+    read = []
+    real = type(minilm).read_pixels
+    monkeypatch.setattr(
+        type(minilm), "read_pixels", lambda self, part: read.append(len(part)) or real(self, part)
+    )
+    monkeypatch.setattr("retrieval.encoder.BATCH", 2)
+    np.testing.assert_allclose(minilm.encode_files(paths), at_once, atol=1e-6)
+    assert read == [2, 2, 1]
+    assert minilm.encode_files([]).shape == (0, 384)
+
+
+@pytest.mark.parametrize(("side", "batch"), [(64, 256), (128, 256), (224, 83), ([256, 512], 32)])
+def test_larger_pictures_are_fewer_at_once(minilm, monkeypatch, side, batch):
+    monkeypatch.setattr(minilm.model.visual, "preprocess_cfg", {"size": side})
+    assert minilm.batch == batch
+
+
 def test_only_padding_is_cut(minilm):
     ids = minilm.tokens(["a blue mug", "x"])
     assert ids.shape == (2, 5)  # [CLS] a blue mug [SEP]
@@ -126,7 +148,7 @@ def test_a_picture_is_the_same_in_every_lossless_file_format(minilm, pictures, t
     for number, picture in enumerate(pictures):
         paths.append(tmp_path / f"{number}{suffix}")
         picture.save(paths[-1], **options)
-    from_files = minilm.encode_pixels(minilm.read_pixels(paths))
+    from_files = minilm.encode_files(paths)
     np.testing.assert_array_equal(from_files, minilm.encode_images(pictures))
 
 

@@ -111,7 +111,7 @@ def test_features_are_those_of_the_trunk(project, part, files):
     encoder.model.visual.get_parameter(part).data.mul_(2)
     products = read_rows(PRODUCTS_FILE, PRODUCTS)
     tower = split_tower(encoder.model.visual)
-    frozen_features(encoder, tower, products, lambda: read_pixels(encoder, products))
+    frozen_features(encoder, tower, products, lambda part: read_pixels(encoder, products[part]))
     assert len(list((project / "var/features").iterdir())) == files
 
 
