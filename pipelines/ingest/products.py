@@ -1,5 +1,6 @@
 """A user's products: products.csv, products.parquet or products.jsonl, checked row by row."""
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from pipelines.ingest.pictures import PictureCopier
 from pipelines.ingest.rejects import Checked
 from pipelines.tables.reader import READERS, read_table
 from pipelines.tables.rows import Cells
+from retrieval.index.collection import text_fault
 from retrieval.storage.schema import PRODUCT_SPLITS, ProductRow
 
 REQUIRED = ("product_id", "image", "title", "caption")
@@ -52,6 +54,7 @@ def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductR
         product = _product(cells)
         identity = product["product_id"]
         cells.claim("product_id", identity, taken)
+        _note_unindexable(cells, product)
         group, split = cells.text("group"), product["split"]
         _note_other_split(cells, group, split, splits)
         product["image"], product["image_sha256"] = pictures.copy(cells, identity)
@@ -71,6 +74,16 @@ def _note_other_split(
             f"split is {split!r}, expected {first!r} as in row {number}, or blank: the rows of"
             f" group {group!r} share one split"
         )
+
+
+def _note_unindexable(cells: Cells, product: ProductRow) -> None:
+    """Note what the vector index could not hold, or be asked for: found at the end otherwise."""
+    texts = [("product_id", product["product_id"]), ("category", product["category"])]
+    for name, value in product["attributes"].items():
+        texts += [("the attribute's name", name), (f"attr.{name}", value)]
+    for name, text in texts:
+        if fault := text_fault(text):
+            cells.reasons.append(f"{ascii(name)[1:-1]} {reprlib.repr(text)} {fault}")
 
 
 def _product(cells: Cells) -> ProductRow:
