@@ -1,18 +1,24 @@
 """A user's products: products.csv, products.parquet or products.jsonl, checked row by row."""
 
+import logging
+import re
 import reprlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from pipelines.ingest.pictures import PictureCopier
 from pipelines.ingest.rejects import Checked
+from pipelines.run.stage import say
 from pipelines.tables.reader import READERS, read_table
 from pipelines.tables.rows import Cells
 from retrieval.index.collection import text_fault
 from retrieval.storage.schema import PRODUCT_SPLITS, ProductRow
 
-REQUIRED = ("product_id", "image", "title", "caption")
-OPTIONAL = ("category", "price", "split", "group", "attr.<name>")
+REQUIRED = ("product_id", "image")
+OPTIONAL = ("title", "caption", "category", "price", "split", "group", "attr.<name>")
+
+_log = logging.getLogger(__name__)
 
 
 def find_products(folder: Path) -> Path:
@@ -35,7 +41,8 @@ def find_products(folder: Path) -> Path:
 def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductRow], list[str]]:
     """Read and check the products, and copy their pictures.
 
-    A blank title is repaired: it becomes the caption. An id belongs to the first row that has it,
+    A missing title is made of the caption, or else of the picture's file name; how many are is
+    said. A missing caption stays "". An id belongs to the first row that has it,
     kept or not; a picture, and the split of a group, to the first row that is kept.
 
     Returns:
@@ -49,10 +56,12 @@ def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductR
     checked = Checked[ProductRow](table)
     taken: dict[str, int] = {}
     groups: list[str] = []
+    titles: dict[str, str] = {}  # product -> what its title was made of
     splits: dict[str, tuple[str, int]] = {}  # group -> its split, and the row that gave it
     for cells in checked.cells():
         product = _product(cells)
         identity = product["product_id"]
+        product["title"], titles[identity] = _title(cells, product["caption"])
         cells.claim("product_id", identity, taken)
         _note_unindexable(cells, product)
         group, split = cells.text("group"), product["split"]
@@ -62,7 +71,23 @@ def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductR
             groups.append(group)
             if group and split:
                 splits.setdefault(group, (split, cells.number))
+    _report_made(checked.kept, titles)
     return checked, groups
+
+
+def _report_made(products: Sequence[ProductRow], titles: Mapping[str, str]) -> None:
+    """Say what the titles were made of, and how many captions there are not."""
+    made = Counter(titles[row["product_id"]] for row in products)
+    for source in ("caption", "file name"):
+        if made[source]:
+            say(f"titles made of the {source}, since none is given: {made[source]}")
+    missing = sum(not row["caption"] for row in products)
+    if missing:
+        _log.warning(
+            "%d of %d products have no caption; the base model and literal search read captions",
+            missing,
+            len(products),
+        )
 
 
 def _note_other_split(
@@ -86,13 +111,22 @@ def _note_unindexable(cells: Cells, product: ProductRow) -> None:
             cells.reasons.append(f"{ascii(name)[1:-1]} {reprlib.repr(text)} {fault}")
 
 
+def _title(cells: Cells, caption: str) -> tuple[str, str]:
+    """The title, and what it is made of: title, caption or file name."""
+    if title := cells.text("title"):
+        return title, "title"
+    if caption:
+        return caption, "caption"
+    stem = PurePosixPath(cells.text("image").replace("\\", "/")).stem
+    return " ".join(re.split(r"[\s_-]+", stem)).strip() or stem, "file name"
+
+
 def _product(cells: Cells) -> ProductRow:
-    """The row, as yet without its picture."""
-    caption = cells.text("caption", required=True)
+    """The row, as yet without its title and picture."""
     return {
         "product_id": cells.text("product_id", required=True),
-        "title": cells.text("title") or caption,
-        "caption": caption,
+        "title": "",
+        "caption": cells.text("caption"),
         "category": cells.text("category"),
         "price": cells.price(),
         "attributes": cells.attributes(),

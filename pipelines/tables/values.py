@@ -6,10 +6,17 @@ import sys
 from decimal import Decimal
 from typing import Any
 
+_NOTHING = frozenset(["", "nan", "n/a", "#n/a", "<na>", "null", "none", "-", "--", *"\u2013\u2014"])
+
 
 def attribute_of(column: str) -> str:
     """The attribute that a column holds; "" for any other column."""
     return column.removeprefix("attr.").strip() if column.startswith("attr.") else ""
+
+
+def is_missing(text: str) -> bool:
+    """Whether the text is what spreadsheets and data frames write where there is nothing."""
+    return text.casefold() in _NOTHING
 
 
 def as_text(value: Any) -> str:
@@ -41,7 +48,8 @@ def as_number(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError
     try:
-        return float(as_text(value) or "nan")
+        text = as_text(value)
+        return float("nan" if is_missing(text) else text)
     except OverflowError as error:
         raise ValueError from error
 
