@@ -1,5 +1,7 @@
 """Stage `catalog`: products with pictures, personas, and subjects for concepts.
 
+A catalogue that is too small for a later stage, or lacks what it needs, stops here.
+
 params.yaml (catalog) and, with `source: folder`, that folder
     -> data/catalog/ (products.parquet, images/, subjects/), data/personas.parquet,
        data/subjects.parquet, reports/catalog_rejects.csv,
@@ -17,8 +19,10 @@ from pipelines.ingest.near_report import near_in_products, near_in_subjects, wri
 from pipelines.ingest.pictures import PictureLimits
 from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.ingest.splits import assign_splits, keep_together
+from pipelines.ingest.sufficiency import OF_A_TOURNAMENT, hold_sufficiency
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
+from pipelines.run.recipe import resolve_recipe
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
 from retrieval.storage.files import atomic_folder
@@ -42,7 +46,7 @@ def studio(
     """The studio's products with splits, personas and subjects; pictures go into `folder`."""
     products, personas, subjects = make_studio(params, folder)
     digests = [row["image_sha256"] for row in products]
-    products = assign_splits(products, digests, params.catalog.split, seed)
+    products = assign_splits(products, digests, params.catalog.split, seed, OF_A_TOURNAMENT)
     write_report(NEAR_DUPLICATES, [])  # drawn to differ, so not compared
     return keep_kinds_unseen(products, unseen_kinds(params)), personas, subjects
 
@@ -62,7 +66,7 @@ def photos(
     hold_rejects(found.rejects, found.rows, settings.max_reject_fraction)
     near = find_near(hash_pictures([folder / row["image"] for row in found.products]))
     products, contents = keep_together(found.products, found.groups, near)
-    products = assign_splits(products, contents, settings.split, seed)
+    products = assign_splits(products, contents, settings.split, seed, OF_A_TOURNAMENT)
     shown = [row for row in found.subjects if row["image"]]
     near_shown = find_near(hash_pictures([folder / row["image"] for row in shown]))
     lines = near_in_products(products, near, found.sources)
@@ -81,9 +85,10 @@ def main() -> None:
         with atomic_folder(PRODUCTS_FILE.parent) as folder:
             make = studio if params.catalog.source == "studio" else photos
             products, personas, subjects = make(params, folder, seed)
+            texts = [" ".join(row["text"].casefold().split()) for row in personas]
+            personas = assign_splits(personas, texts, params.catalog.split, seed)
+            hold_sufficiency(resolve_recipe(params), products, personas)
             write_rows(folder / PRODUCTS_FILE.name, products, PRODUCTS)
-        texts = [" ".join(row["text"].casefold().split()) for row in personas]
-        personas = assign_splits(personas, texts, params.catalog.split, seed)
         # The subjects' table lies one folder above its pictures'.
         above: list[SubjectRow] = [
             {**row, "image": f"{PRODUCTS_FILE.parent.name}/{row['image']}" if row["image"] else ""}

@@ -8,7 +8,7 @@ import re
 import reprlib
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,12 @@ Place = tuple[str | int, ...]  # the keys that lead to a value
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9]\d*)")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+# YAML 1.1 wants a point and a sign in a float, so `1e-3` would be text here and a number to DVC.
+_EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"))
+_RESOLVERS = {
+    first: [*known, _EXPONENT] if first in tuple("-+0123456789") else known
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _LONGEST = 80  # characters of what was got
 
 
@@ -135,11 +141,10 @@ class _Loader(yaml.SafeLoader):
         )
         raise ParamsFileError(msg)
 
-
-_Loader.add_constructor("tag:yaml.org,2002:bool", _Loader.plain_bool)
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.plain_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.plain_float)
-# YAML 1.1 wants a point and a sign in a float, so `1e-3` would be text here and a number to DVC.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+    yaml_constructors: ClassVar[dict[str, Any]] = {
+        **yaml.SafeLoader.yaml_constructors,
+        "tag:yaml.org,2002:bool": plain_bool,
+        "tag:yaml.org,2002:int": plain_int,
+        "tag:yaml.org,2002:float": plain_float,
+    }
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = _RESOLVERS
