@@ -8,7 +8,8 @@ import re
 import reprlib
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,12 +18,6 @@ Place = tuple[str | int, ...]  # the keys that lead to a value
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9]\d*)")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-# YAML 1.1 wants a point and a sign in a float, so `1e-3` would be text here and a number to DVC.
-_EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"))
-_RESOLVERS = {
-    first: [*known, _EXPONENT] if first in tuple("-+0123456789") else known
-    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 _LONGEST = 80  # characters of what was got
 
 
@@ -36,7 +31,7 @@ def read_params_file(text: str) -> tuple[Any, dict[Place, int]]:
     Raises:
         ParamsFileError: It is no YAML, or a key stands twice, or a value reads in two ways.
     """
-    loader = _Loader(text)
+    loader = _loader()(text)
     try:
         node = loader.get_single_node()
         content = None if node is None else loader.construct_document(node)
@@ -141,10 +136,16 @@ class _Loader(yaml.SafeLoader):
         )
         raise ParamsFileError(msg)
 
-    yaml_constructors: ClassVar[dict[str, Any]] = {
-        **yaml.SafeLoader.yaml_constructors,
-        "tag:yaml.org,2002:bool": plain_bool,
-        "tag:yaml.org,2002:int": plain_int,
-        "tag:yaml.org,2002:float": plain_float,
-    }
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = _RESOLVERS
+
+@cache
+def _loader() -> type[_Loader]:
+    """The loader, told which of its methods read what."""
+    for kind in ("bool", "int", "float"):
+        _Loader.add_constructor(f"tag:yaml.org,2002:{kind}", getattr(_Loader, f"plain_{kind}"))
+    # YAML 1.1 wants a point and a sign in a float: `1e-3` would be text here and a number to DVC.
+    _Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
+        list("-+0123456789"),
+    )
+    return _Loader
