@@ -5,13 +5,14 @@ A catalogue that is too small for a later stage, or lacks what it needs, stops h
 params.yaml (catalog) and, with `source: folder`, that folder
     -> data/catalog/ (products.parquet, images/, subjects/), data/personas.parquet,
        data/subjects.parquet, reports/catalog_rejects.csv,
-       reports/catalog_near_duplicates.csv
+       reports/catalog_near_duplicates.csv, reports/catalog_texts.csv
 
 Run:  dvc repro catalog
 Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas: 20 in params.yaml
 """
 
 from pathlib import Path
+from typing import Any
 
 from pipelines.ingest.folder import read_folder
 from pipelines.ingest.near_duplicates import find_near, hash_pictures
@@ -20,6 +21,8 @@ from pipelines.ingest.pictures import PictureLimits
 from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.ingest.splits import assign_splits, keep_together
 from pipelines.ingest.sufficiency import OF_A_TOURNAMENT, hold_sufficiency
+from pipelines.ingest.text_report import REPORT as TEXTS
+from pipelines.ingest.text_report import report_texts
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import PERSONAS_FILE, PRODUCTS_FILE, SUBJECTS_FILE
 from pipelines.run.recipe import resolve_recipe
@@ -35,6 +38,7 @@ from retrieval.storage.schema import (
     SubjectRow,
     write_rows,
 )
+from retrieval.text.readable import find_tokenizer
 
 REJECTS = Path("reports/catalog_rejects.csv")
 NEAR_DUPLICATES = Path("reports/catalog_near_duplicates.csv")
@@ -76,6 +80,13 @@ def photos(
     return products, found.personas, found.subjects
 
 
+def _tokenizer(params: Params) -> Any | None:
+    """Of the base model; the studio's texts are English, so there is none to ask."""
+    if params.catalog.source == "studio":
+        return None
+    return find_tokenizer(params.base.model, params.base.pretrained)
+
+
 def main() -> None:
     """Make or read the catalogue, split it, write it."""
     params = load_params()
@@ -88,6 +99,7 @@ def main() -> None:
             texts = [" ".join(row["text"].casefold().split()) for row in personas]
             personas = assign_splits(personas, texts, params.catalog.split, seed)
             hold_sufficiency(resolve_recipe(params), products, personas)
+            report_texts(TEXTS, _tokenizer(params), products, personas)
             write_rows(folder / PRODUCTS_FILE.name, products, PRODUCTS)
         # The subjects' table lies one folder above its pictures'.
         above: list[SubjectRow] = [
