@@ -38,12 +38,12 @@ class Reading:
         if self.unknown:
             words = ", ".join(self.unknown[:_SHOWN])
             more = ", …" if len(self.unknown) > _SHOWN else ""
-            sentences.append(f"the model does not know these words: {words}{more}")
+            sentences.append(f"The model does not know these words: {words}{more}.")
         if self.unknown_share == 1:
-            sentences.append("nothing else is in the text, so what is found says nothing")
+            sentences.append("Nothing else is in the text, so what is found says nothing.")
         if self.is_cut:
             sentences.append(
-                f"the text is cut: it has {self.length} tokens, and the model reads {self.limit}"
+                f"The text is cut: it has {self.length} tokens, and the model reads {self.limit}."
             )
         return sentences
 

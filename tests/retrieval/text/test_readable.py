@@ -27,8 +27,8 @@ def test_words_of_an_unknown_script_are_named(minilm):
     assert mixed.unknown_share == 1 / 4
     assert (english.unknown, english.unknown_share, english.is_cut) == ((), 0.0, False)
     assert thai.warnings() == [
-        f"the model does not know these words: {RED_CUP}",
-        "nothing else is in the text, so what is found says nothing",
+        f"The model does not know these words: {RED_CUP}.",
+        "Nothing else is in the text, so what is found says nothing.",
     ]
     assert len(mixed.warnings()) == 1
     assert english.warnings() == []
@@ -54,7 +54,7 @@ def test_a_cut_is_where_the_tower_cuts(request, tower):
     assert [one.length for one in read] == [limit, limit + 1]
     assert [one.is_cut for one in read] == [False, True]
     assert read[1].warnings() == [
-        f"the text is cut: it has {limit + 1} tokens, and the model reads {limit}"
+        f"The text is cut: it has {limit + 1} tokens, and the model reads {limit}."
     ]
     # The tokenizer's own output agrees: what is cut makes no difference.
     assert tokenize([whole]).tolist() == tokenize([cut]).tolist()
@@ -71,7 +71,7 @@ def test_many_unknown_words_are_cut_short(minilm):
     words = [RED_CUP + letter for letter in "กขคงจฉชซญดตถ"]
     (read,) = read_texts(minilm, [" ".join(words)])
     assert len(read.unknown) == 12
-    assert read.warnings()[0].endswith(f"{words[9]}, …")
+    assert read.warnings()[0].endswith(f"{words[9]}, ….")
 
 
 def test_a_tokenizer_of_another_kind_finds_nothing_wrong():
