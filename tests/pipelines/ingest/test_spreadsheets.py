@@ -74,6 +74,15 @@ def test_words_for_nothing_are_nothing(folder: Any, nothing: str) -> None:
     assert (second["caption"], second["category"]) == ("a nan bread", "none of these")
 
 
+@pytest.mark.parametrize(
+    ("written", "price"),
+    [("12,50", 12.5), ("0,5", 0.5), ("1.234,50", 1234.5), ("1,234.50", 1234.5), ("1.234", 1.234)],
+)
+def test_prices_of_one_meaning_are_read(folder: Any, written: str, price: float) -> None:
+    (row,) = folder.read_products(folder.product(1, price=written)).products
+    assert row["price"] == price
+
+
 def test_a_title_is_made_of_the_caption_or_of_the_file_name_and_it_says_so(
     folder: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
