@@ -8,7 +8,7 @@ params.yaml (catalog) and, with `source: folder`, that folder
        reports/catalog_near_duplicates.csv, reports/catalog_texts.csv
 
 Run:  dvc repro catalog
-Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas: 20 in params.yaml
+Tiny: python -m pipelines.catalog, after catalog.products: 240, catalog.personas: 120 in params.yaml
 """
 
 from pathlib import Path
