@@ -1,12 +1,14 @@
 """Stage `catalog`: products with pictures, personas, and subjects for concepts, as they are found.
 
+A catalogue that is too small for a later stage, or lacks what it needs, stops here.
+
 params.yaml (catalog) and, with `source: folder`, that folder
     -> data/catalog/ (images/, subjects/), data/found/ (products.parquet, personas.parquet: what
        they lack, the stages `captions` and `personas` add), data/subjects.parquet,
        reports/catalog_rejects.csv, reports/catalog_near_duplicates.csv
 
 Run:  dvc repro catalog
-Tiny: python -m pipelines.catalog, after catalog.products: 100, catalog.personas: 20 in params.yaml
+Tiny: python -m pipelines.catalog, after catalog.products: 240, catalog.personas: 120 in params.yaml
 """
 
 from pathlib import Path
@@ -17,8 +19,11 @@ from pipelines.ingest.near_report import near_in_products, near_in_subjects, wri
 from pipelines.ingest.pictures import PictureLimits
 from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.ingest.splits import assign_splits, keep_together
+from pipelines.ingest.sufficiency import OF_A_TOURNAMENT, hold_sufficiency
+from pipelines.ingest.wishes import read_texts, split_personas
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import FOUND_PERSONAS_FILE, FOUND_PRODUCTS_FILE, PICTURES, SUBJECTS_FILE
+from pipelines.run.recipe import resolve_recipe
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.studio.catalogue import keep_kinds_unseen, make_studio, unseen_kinds
 from retrieval.storage.files import atomic_folder
@@ -42,7 +47,7 @@ def studio(
     """The studio's products with splits, personas and subjects; pictures go into `folder`."""
     products, personas, subjects = make_studio(params, folder)
     digests = [row["image_sha256"] for row in products]
-    products = assign_splits(products, digests, params.catalog.split, seed)
+    products = assign_splits(products, digests, params.catalog.split, seed, OF_A_TOURNAMENT)
     write_report(NEAR_DUPLICATES, [])  # drawn to differ, so not compared
     return keep_kinds_unseen(products, unseen_kinds(params)), personas, subjects
 
@@ -63,7 +68,7 @@ def photos(
     hold_rejects(found.rejects, found.rows, settings.max_reject_fraction)
     near = find_near(hash_pictures([folder / row["image"] for row in found.products]))
     products, contents = keep_together(found.products, found.groups, near)
-    products = assign_splits(products, contents, settings.split, seed)
+    products = assign_splits(products, contents, settings.split, seed, OF_A_TOURNAMENT)
     shown = [row for row in found.subjects if row["image"]]
     near_shown = find_near(hash_pictures([folder / row["image"] for row in shown]))
     lines = near_in_products(products, near, found.sources)
@@ -85,6 +90,10 @@ def main() -> None:
             products, personas, subjects = make(params, folder, seed)
             for name in ("images", "subjects"):  # there may be none
                 (folder / name).mkdir(exist_ok=True)
+            given = params.personas.kind == "given"
+            if given:  # those that come later get their splits when they come
+                personas = split_personas(personas, params.catalog, seed, read_texts)
+            hold_sufficiency(resolve_recipe(params), products, personas if given else None)
         # The subjects' table lies one folder above its pictures'.
         above: list[SubjectRow] = [
             {**row, "image": f"{PICTURES.name}/{row['image']}" if row["image"] else ""}

@@ -1,7 +1,8 @@
 """Stage `personas`: whose wishes are served; given, sampled from a file, or written by a model.
 
 data/found/personas.parquet, data/catalog/products.parquet; personas.path for kind: file
-    -> data/personas.parquet (with splits), data/personas_ledger.json (what was dropped, and why)
+    -> data/personas.parquet (with splits), data/personas_ledger.json (what was dropped, and why),
+       reports/texts.csv (captions and personas that the base model cannot read)
 
 What a model wrote is in the journal, var/teacher/personas.jsonl, before it counts. docs/words.md.
 
@@ -12,15 +13,19 @@ Tiny: python -m pipelines.personas, after the stages `catalog` and `captions`
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.ingest.wishes import split_personas
+from pipelines.ingest.sufficiency import hold_sufficiency
+from pipelines.ingest.text_report import REPORT as TEXTS
+from pipelines.ingest.text_report import report_texts
+from pipelines.ingest.wishes import read_texts, split_personas
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, PERSONAS_LEDGER, PRODUCTS_FILE
+from pipelines.run.recipe import resolve_recipe
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.writing.personas import write_personas
 from pipelines.writing.texts import sample_texts
-from retrieval.minilm import load_minilm
 from retrieval.storage.files import write_json
 from retrieval.storage.schema import PERSONAS, PRODUCTS, PersonaRow, read_rows, write_rows
+from retrieval.text.readable import find_tokenizer
 
 
 def bring(params: Params, given: Sequence[PersonaRow]) -> tuple[list[PersonaRow], dict[str, Any]]:
@@ -51,15 +56,24 @@ def bring(params: Params, given: Sequence[PersonaRow]) -> tuple[list[PersonaRow]
     return kept + new, {"given": len(kept), "new": len(new), **ledger}
 
 
+def _tokenizer(params: Params) -> Any | None:
+    """Of the base model; the studio's texts are English, so there is none to ask."""
+    if params.catalog.source == "studio":
+        return None
+    return find_tokenizer(params.base.model, params.base.pretrained)
+
+
 def main() -> None:
     """Bring the personas, split them, write them."""
     params = load_params()
     with stage_lock("personas"):
         found = read_rows(FOUND_PERSONAS_FILE, PERSONAS)
         personas, ledger = bring(params, found)
-        shares = params.catalog.split, params.catalog.held_out_wishes
         seed = derive_seed(params.seed, "catalog", "split")
-        personas = split_personas(personas, *shares, seed, lambda texts: load_minilm()(texts))
+        personas = split_personas(personas, params.catalog, seed, read_texts)
+        products = read_rows(PRODUCTS_FILE, PRODUCTS)
+        hold_sufficiency(resolve_recipe(params), products, personas)
+        report_texts(TEXTS, _tokenizer(params), products, personas)
         write_rows(PERSONAS_FILE, personas, PERSONAS)
         write_json(PERSONAS_LEDGER, {"kind": params.personas.kind, **ledger})
     counts = ", ".join(f"{key}: {value}" for key, value in ledger["counts"].items())

@@ -4,18 +4,23 @@ import hashlib
 import io
 import stat
 import struct
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from retrieval.colour import to_srgb
+
 # What people keep photos in. Pillow knows more, among them EPS, which starts another program.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 MIN_SIDE = 8
 JPEG_QUALITY = 92
 
 _CONVERTIBLE = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"})
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_EXTRAS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # Pillow limits their size when unpacked
 # What Pillow's readers let through on damaged bytes, found by flipping and cutting bytes.
 _DAMAGE = (
     OSError,
@@ -46,7 +51,7 @@ class PictureError(ValueError):
 
 
 def open_picture(path: Path, max_megapixels: float) -> Image.Image:
-    """Read one picture file as upright, opaque 8-bit RGB, decoded to its last pixel.
+    """Read one picture file as upright, opaque 8-bit sRGB, decoded to its last pixel.
 
     Args:
         path: The file, in one of `FORMATS`; its suffix does not matter.
@@ -81,11 +86,9 @@ def decode_picture(file: BinaryIO, max_megapixels: float) -> Image.Image:
     Raises:
         PictureError: As `open_picture`, for what the bytes can show.
     """
+    _know_heif()
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            _hold_header(image, max_megapixels)
-            image.load()
-            return _upright(_opaque_rgb(image), image.getexif())
+        return _decode(file, max_megapixels)
     except PictureError:
         raise
     except UnidentifiedImageError as error:
@@ -122,6 +125,53 @@ def pixel_sha256(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
+@cache
+def _know_heif() -> None:
+    """Teach Pillow the form in which telephones save."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
+def _decode(file: BinaryIO, max_megapixels: float) -> Image.Image:
+    try:
+        return _decode_once(file, max_megapixels)
+    except PictureError:
+        raise
+    except ValueError:  # Pillow's, for a PNG whose texts or profile are large
+        slim = _png_of_pixels(file)
+        if slim is None:
+            raise
+        return _decode_once(slim, max_megapixels)
+
+
+def _decode_once(file: BinaryIO, max_megapixels: float) -> Image.Image:
+    with Image.open(file, formats=FORMATS) as image:
+        _hold_header(image, max_megapixels)
+        image.load()
+        return _upright(_opaque_rgb(image), image.getexif())
+
+
+def _png_of_pixels(file: BinaryIO) -> io.BytesIO | None:
+    """A PNG without the chunks that Pillow limits; None if it is no PNG, or has none of them.
+
+    Pillow's own limits are the process's, and other threads may be decoding.
+    """
+    file.seek(0)
+    content = file.read()
+    if not content.startswith(_PNG):
+        return None
+    kept, start = [_PNG], len(_PNG)
+    while start < len(content):
+        length = int.from_bytes(content[start : start + 4], "big")
+        end = start + length + 12  # with the length itself, the type and the checksum
+        if content[start + 4 : start + 8] not in _PNG_EXTRAS:
+            kept.append(content[start:end])
+        start = end
+    slim = b"".join(kept)
+    return io.BytesIO(slim) if len(slim) < len(content) else None
+
+
 def _unreadable(error: OSError) -> str:
     return f"cannot be read ({error.strerror})"
 
@@ -137,8 +187,8 @@ def _hold_header(image: Image.Image, max_megapixels: float) -> None:
     if min(width, height) < MIN_SIDE:
         msg = f"has {width} x {height} pixels, expected {MIN_SIDE} at least on each side"
         raise PictureError(msg)
-    # Phones write MPO: a JPEG followed by other views of the shot, of which the first is the photo.
-    if getattr(image, "is_animated", False) and image.format != "MPO":
+    # Phones write MPO and HEIF, with other views of the shot behind the photo, which is opened.
+    if getattr(image, "is_animated", False) and image.format not in ("MPO", "HEIF"):
         raise PictureError("is animated or has several pages; expected one still picture")
 
 
@@ -146,13 +196,13 @@ def _opaque_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _from_16_bit(image)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = to_srgb(image.convert("RGBA"))
         paper = Image.new("RGB", rgba.size, "white")
         paper.paste(rgba, mask=rgba.getchannel("A"))
         return paper
     if image.mode not in _CONVERTIBLE:
         raise PictureError(f"has colour mode {image.mode}; save it as 8-bit RGB")
-    return image.convert("RGB")
+    return to_srgb(image if image.mode in ("L", "CMYK") else image.convert("RGB")).convert("RGB")
 
 
 def _upright(picture: Image.Image, exif: Image.Exif) -> Image.Image:

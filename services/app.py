@@ -85,6 +85,7 @@ async def search(message: SearchMessage, request: Request) -> Response:
         bundle_sha256=digest,
         model=message.model,
         took_ms=round(1000 * (time.perf_counter() - began), 3),
+        warnings=list(found.warnings),
     )
     # It was valid when it was made; FastAPI would check it once more.
     return Response(answer.model_dump_json(), media_type="application/json")

@@ -16,6 +16,7 @@ from registry.bundle import Bundle, Product
 from registry.versions import Version
 from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
+from retrieval.text.readable import read_texts
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder
@@ -40,6 +41,7 @@ class Found:
 
     version: Version
     hits: list[tuple[Product, float]]
+    warnings: tuple[str, ...] = ()  # what the model cannot read of the text, a sentence each
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Engine:
             return []
         texts = list(dict.fromkeys(query.text for query in queries))
         vectors = dict(zip(texts, self._encoder.encode_texts(texts), strict=True))
+        readings = dict(zip(texts, read_texts(self._encoder.tokenize, texts), strict=True))
         alike: dict[tuple[Model, Filter], list[int]] = {}
         for row, query in enumerate(queries):
             alike.setdefault((query.model, query.filter_), []).append(row)
@@ -95,7 +98,14 @@ class Engine:
             most = max(queries[row].k for row in rows)
             found = self._collections[model].search(queries_QD, most, filter_)
             hits.update(zip(rows, found, strict=True))
-        return [self._found(hits[row][: query.k]) for row, query in enumerate(queries)]
+        return [
+            Found(
+                self.version,
+                [(self.products[id_], score) for id_, score in hits[row][: query.k]],
+                tuple(readings[query.text].warnings()),
+            )
+            for row, query in enumerate(queries)
+        ]
 
     def embed(self, requests: Sequence[Sequence[str]]) -> list[Vectors]:
         """Unit vectors of each request's texts; all texts are encoded in one go."""
@@ -107,6 +117,3 @@ class Engine:
         """Let go of the collections."""
         for collection in self._collections.values():
             collection.close()
-
-    def _found(self, hits: Sequence[tuple[str, float]]) -> Found:
-        return Found(self.version, [(self.products[id_], score) for id_, score in hits])

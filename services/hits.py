@@ -22,3 +22,4 @@ class Found:
     version: str
     aliases: tuple[str, ...]
     hits: list[Hit]
+    warnings: tuple[str, ...] = ()  # what the model cannot read of the text, a sentence each

@@ -82,6 +82,9 @@ class FoundMessage(Message):
     bundle_sha256: str
     model: Literal["champion", "base"]
     took_ms: float
+    warnings: Annotated[
+        list[str], Field(description="What the model cannot read of the query, in sentences.")
+    ] = []
 
 
 class EmbedMessage(Message):

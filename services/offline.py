@@ -5,11 +5,17 @@ from collections.abc import Sequence
 from registry.bundle import Bundle
 from retrieval.concepts.queries import encode_with_concepts
 from retrieval.index.exact import ExactIndex
+from retrieval.text.readable import read_texts
 from services.hits import Hit
 
 
-def search_bundle(bundle: Bundle, text: str, concepts: Sequence[str], k: int) -> list[Hit]:
+def search_bundle(
+    bundle: Bundle, text: str, concepts: Sequence[str], k: int
+) -> tuple[list[Hit], list[str]]:
     """The k products nearest to a text, best first; fewer where the catalogue is smaller.
+
+    Returns:
+        The hits, and what the model cannot read of the text, in sentences.
 
     Raises:
         ValueError: The version has no such concept, or the text holds a concept's own identifier.
@@ -22,7 +28,7 @@ def search_bundle(bundle: Bundle, text: str, concepts: Sequence[str], k: int) ->
     catalogue = bundle.read_vectors("student")
     ranked = ExactIndex(catalogue.ids, catalogue.vectors).search(query_D[None], k)[0]
     products = {p.product_id: p for p in bundle.read_products([id_ for id_, _ in ranked])}
-    return [
+    hits = [
         Hit(
             rank,
             product_id,
@@ -33,3 +39,4 @@ def search_bundle(bundle: Bundle, text: str, concepts: Sequence[str], k: int) ->
         )
         for rank, (product_id, score) in enumerate(ranked, start=1)
     ]
+    return hits, read_texts(encoder.tokenize, [text])[0].warnings()

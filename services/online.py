@@ -33,4 +33,4 @@ def search_service(text: str, k: int, *, pictures: bool) -> Found:
             )
             for rank, hit in enumerate(found.hits, start=1)
         ]
-    return Found(found.model_version, (), hits)
+    return Found(found.model_version, (), hits, tuple(found.warnings))

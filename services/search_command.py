@@ -74,10 +74,10 @@ def _search_here(request: SearchRequest) -> Found:
         from services.offline import search_bundle
 
         try:
-            hits = search_bundle(bundle, request.text, request.concepts, request.k)
+            hits, warnings = search_bundle(bundle, request.text, request.concepts, request.k)
         except ValueError as error:
             raise _usage(str(error)) from error
-    return Found(str(version.number), version.aliases, hits)
+    return Found(str(version.number), version.aliases, hits, tuple(warnings))
 
 
 def _ask_service(request: SearchRequest) -> Found:
@@ -108,6 +108,7 @@ def _write_grid(text: str, path: Path, hits: Sequence[Hit]) -> None:
 def _lines(request: SearchRequest, found: Found) -> str:
     aliases = f" ({', '.join(found.aliases)})" if found.aliases else ""
     lines = [f"{request.name} version {found.version}{aliases}: {request.text}"]
+    lines += [f"note: {warning}" for warning in found.warnings]
     hits = found.hits
     titles = max(len(hit.title) for hit in hits) if hits else 0
     for hit in hits:
@@ -136,6 +137,7 @@ def _json(request: SearchRequest, found: Found) -> str:
             "query": request.text,
             "concepts": list(request.concepts),
             "model_version": found.version,
+            "warnings": list(found.warnings),
             "hits": hits,
         }
     )

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.ingest.picture_files import PictureFiles
 from pipelines.tables.rows import Cells
 from retrieval.images import PictureError, open_picture, pixel_sha256, save_picture
 from retrieval.storage.files import sha256_file
@@ -28,7 +29,7 @@ class PictureCopier:
             target: Where the copies go; rows name them relative to its parent.
             limits: What is refused, and what is scaled down.
         """
-        self._source = source.resolve()
+        self._files = PictureFiles(source)
         self._target = target
         self._limits = limits
         self._rows: dict[str, int] = {}  # digest of a kept picture -> its row
@@ -53,7 +54,7 @@ class PictureCopier:
         if not name:
             return nothing
         try:
-            picture = open_picture(self._locate(name), self._limits.max_megapixels)
+            picture = open_picture(self._files.find(name), self._limits.max_megapixels)
         except PictureError as error:
             cells.reasons.append(f"image {name!r} {error}")
             return nothing
@@ -76,22 +77,3 @@ class PictureCopier:
     def _note_duplicate(self, cells: Cells, name: str, digest: str) -> None:
         if digest in self._rows:
             cells.reasons.append(f"image {name!r} shows the same as row {self._rows[digest]}'s")
-
-    def _locate(self, name: str) -> Path:
-        """The file that the table names.
-
-        Raises:
-            PictureError: The path is absolute or leads out of the folder.
-        """
-        if Path(name).is_absolute():
-            msg = f"is an absolute path; expected one relative to {self._source}"
-            raise PictureError(msg)
-        try:
-            path = (self._source / name).resolve()
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
-            msg = f"is no usable path ({error})"
-            raise PictureError(msg) from error
-        if not path.is_relative_to(self._source):
-            msg = f"leaves {self._source}, by .. or by a link, to {path}; put the file inside"
-            raise PictureError(msg)
-        return path

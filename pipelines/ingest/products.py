@@ -1,16 +1,22 @@
 """A user's products: products.csv, products.parquet or products.jsonl, checked row by row."""
 
-from collections.abc import Mapping
+import logging
+import reprlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.ingest.pictures import PictureCopier
 from pipelines.ingest.rejects import Checked
+from pipelines.run.stage import say
 from pipelines.tables.reader import READERS, read_table
 from pipelines.tables.rows import Cells
+from retrieval.index.collection import text_fault
 from retrieval.storage.schema import PRODUCT_SPLITS, ProductRow
 
 REQUIRED = ("product_id", "image")
 OPTIONAL = ("title", "caption", "category", "price", "split", "group", "attr.<name>")
+
+_log = logging.getLogger(__name__)
 
 
 def find_products(folder: Path) -> Path:
@@ -33,8 +39,9 @@ def find_products(folder: Path) -> Path:
 def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductRow], list[str]]:
     """Read and check the products, and copy their pictures.
 
-    A blank title is repaired: it becomes the caption, if there is one. An id belongs to the first
-    row that has it, kept or not; a picture, and the split of a group, to the first that is kept.
+    Where there is no title, the caption stands for it; a missing caption stays "", for the stage
+    `captions`. An id belongs to the first row that has it, kept or not; a picture, and the split of
+    a group, to the first row that is kept.
 
     Returns:
         The rows, and the group of each that is kept, "" for none.
@@ -52,6 +59,7 @@ def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductR
         product = _product(cells)
         identity = product["product_id"]
         cells.claim("product_id", identity, taken)
+        _note_unindexable(cells, product)
         group, split = cells.text("group"), product["split"]
         _note_other_split(cells, group, split, splits)
         product["image"], product["image_sha256"] = pictures.copy(cells, identity)
@@ -59,7 +67,14 @@ def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductR
             groups.append(group)
             if group and split:
                 splits.setdefault(group, (split, cells.number))
+    _report_missing(checked.kept)
     return checked, groups
+
+
+def _report_missing(products: Sequence[ProductRow]) -> None:
+    """Say how many captions there are not."""
+    if missing := sum(not row["caption"] for row in products):
+        say(f"{missing} of {len(products)} products have no caption: see captions.kind")
 
 
 def _note_other_split(
@@ -73,9 +88,19 @@ def _note_other_split(
         )
 
 
+def _note_unindexable(cells: Cells, product: ProductRow) -> None:
+    """Note what the vector index could not hold, or be asked for: found at the end otherwise."""
+    texts = [("product_id", product["product_id"]), ("category", product["category"])]
+    for name, value in product["attributes"].items():
+        texts += [("the attribute's name", name), (f"attr.{name}", value)]
+    for name, text in texts:
+        if fault := text_fault(text):
+            cells.reasons.append(f"{ascii(name)[1:-1]} {reprlib.repr(text)} {fault}")
+
+
 def _product(cells: Cells) -> ProductRow:
-    """The row, as yet without its picture."""
-    caption = cells.text("caption")  # where it is missing, the stage `captions` writes it
+    """The row, as yet without its picture; where there is no title, the caption stands for it."""
+    caption = cells.text("caption")
     return {
         "product_id": cells.text("product_id", required=True),
         "title": cells.text("title") or caption,

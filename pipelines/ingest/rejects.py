@@ -45,7 +45,7 @@ class Checked(Generic[RowT]):
     def keep_or_reject(self, cells: Cells, identity: str, row: RowT) -> bool:
         """Keep the row if `cells` notes nothing against it; whether it is kept."""
         if cells.reasons:
-            reason = "; ".join(cells.reasons)
+            reason = "; ".join(dict.fromkeys(cells.reasons))
             self.rejects.append(Reject(self.table.file, cells.number, identity, reason))
         else:
             self.kept.append(row)

@@ -2,14 +2,14 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence, Set
 from typing import TypeVar
 
 import numpy as np
 
 from pipelines.ingest.near_duplicates import Near
 from pipelines.run.params import Split
-from retrieval.storage.schema import BASE_SPLIT, PersonaRow, ProductRow
+from retrieval.storage.schema import BASE_SPLIT, SPLITS, PersonaRow, ProductRow
 
 Row = TypeVar("Row", ProductRow, PersonaRow)
 
@@ -22,15 +22,21 @@ _log = logging.getLogger(__name__)
 
 
 def assign_splits(
-    rows: Sequence[Row], contents: Sequence[Hashable], shares: Split, seed: int
+    rows: Sequence[Row],
+    contents: Sequence[Hashable],
+    shares: Split,
+    seed: int,
+    least: int = 1,
 ) -> list[Row]:
     """Give every row that has none a split; rows of equal content get the same.
 
     Args:
         rows: Their `split` is "" where it is open.
         contents: What each row shows or says; equal contents stay together.
-        shares: Shares of the rows, met to within one content per split.
+        shares: Shares of the rows, met to within `least` contents per split.
         seed: Decides which content goes where.
+        least: Contents that each split with a share gets, where there are enough for all three;
+            one each where there are not, but three.
 
     Returns:
         New rows, in the same order.
@@ -45,14 +51,35 @@ def assign_splits(
             raise ValueError(msg)
     order = [content for content in dict.fromkeys(contents) if content not in split_of]
     shuffled = np.random.default_rng(seed).permutation(len(order))
-    train_end = round(shares.train * len(order))
-    val_end = train_end + round(shares.val * len(order))
-    for place, number in enumerate(shuffled):
-        split = "train" if place < train_end else "val" if place < val_end else "test"
+    given = {row["split"] for row in rows}
+    sizes = _sizes(len(order), shares, given, least)
+    names = [split for split in SPLITS for _ in range(sizes[split])]
+    for split, number in zip(names, shuffled, strict=True):
         split_of[order[number]] = split
     return [
         {**row, "split": split_of[content]} for row, content in zip(rows, contents, strict=True)
     ]
+
+
+def _sizes(count: int, shares: Split, given: Set[str], least: int) -> dict[str, int]:
+    """How many contents each split gets; a small catalogue leaves none empty that has a share.
+
+    Args:
+        count: Of contents to share out.
+        shares: Of the splits.
+        given: Splits that have rows already, so that they can do without.
+        least: As in `assign_splits`.
+    """
+    train = min(round(shares.train * count), count)
+    val = min(round(shares.val * count), count - train)
+    sizes = {"train": train, "val": val, "test": count - train - val}
+    floor = least if count >= len(SPLITS) * least else min(1, count // len(SPLITS))
+    for split in SPLITS:
+        asked = getattr(shares, split) > 0 and split not in given
+        while asked and sizes[split] < floor:
+            sizes[max(SPLITS, key=lambda name: sizes[name])] -= 1
+            sizes[split] += 1
+    return sizes
 
 
 def keep_together(

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.ingest.splits import assign_splits
-from pipelines.run.params import Split, WishShares
+from pipelines.run.params import Catalog, WishShares
+from retrieval.minilm import load_minilm
 from retrieval.slices import WISHES, named_wishes
 from retrieval.storage.schema import PersonaRow
 
@@ -25,15 +26,20 @@ CLUSTERED = 3000  # texts at most that are clustered; more join the cluster that
 Read = Callable[[Sequence[str]], NDArray[np.float32]]  # texts -> unit vectors
 
 
+def read_texts(texts: Sequence[str]) -> NDArray[np.float32]:
+    """The sentence encoder, loaded when it is needed."""
+    return load_minilm()(texts)
+
+
 def split_personas(
-    personas: Sequence[PersonaRow], shares: Split, held_out: WishShares, seed: int, read: Read
+    personas: Sequence[PersonaRow], settings: Catalog, seed: int, read: Read
 ) -> list[PersonaRow]:
     """Give every persona that has none a split: first whole groups of wishes, then by share.
 
     Args:
         personas: Their `split` is "" where it is open.
-        shares: Of the personas whose wishes training may know.
-        held_out: Shares of the groups of wishes that only validation, and only the test, has.
+        settings: `held_out_wishes`, shares of the groups of wishes that only validation, and only
+            the test, has; `split`, of the other personas.
         seed: Decides which.
         read: The sentence encoder, for personas whose facets do not say what they wish.
 
@@ -43,9 +49,9 @@ def split_personas(
     Raises:
         ValueError: Equal texts have two splits.
     """
-    grouped = hold_out_wishes(name_by_text(personas, read), held_out, seed)
+    grouped = hold_out_wishes(name_by_text(personas, read), settings.held_out_wishes, seed)
     texts = [" ".join(row["text"].casefold().split()) for row in grouped]
-    return assign_splits(grouped, texts, shares, seed)
+    return assign_splits(grouped, texts, settings.split, seed)
 
 
 def hold_out_wishes(

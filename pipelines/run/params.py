@@ -1,11 +1,12 @@
 """The parameters in `params.yaml`, typed; what each means is written there, beside its value."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipelines.run.params_file import ParamsFileError, describe_faults, read_params_file
 from pipelines.run.paths import BASE
 from validation.limits import LabelLimits, PersonaLimits, RetrievalLimits
 
@@ -300,17 +301,16 @@ def load_params(path: Path = PARAMS) -> Params:
         SystemExit: The file is missing or wrong; the message names each key, what was got and why.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Params.model_validate(content)
+        content, lines = read_params_file(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         msg = f"{path} is missing: run this from the project's top folder"
         raise SystemExit(msg) from error
-    except yaml.YAMLError as error:
-        msg = f"{path} is not YAML: {error}"
-        raise SystemExit(msg) from error
+    except ParamsFileError as error:
+        raise SystemExit(f"{path}: {error}") from error
+    try:
+        # As JSON and strictly: `true` is no integer then, while paths and tuples may be text and
+        # lists.
+        return Params.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
-        lines = [f"{path}:"]
-        for fault in error.errors():
-            key = ".".join(str(part) for part in fault["loc"])
-            lines.append(f"  {key}: {fault['msg']} (got {fault['input']!r})")
-        raise SystemExit("\n".join(lines)) from error
+        faults = describe_faults(error, Params, lines)
+        raise SystemExit("\n  ".join([f"{path}:", *faults])) from error

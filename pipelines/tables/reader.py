@@ -1,18 +1,24 @@
 """A user's tables as rows: CSV, Parquet and JSON Lines, read alike."""
 
+import codecs
 import csv
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.tables.rows import Row
 from pipelines.tables.values import attribute_of
+
+# What separates the fields of a CSV file -> its name.
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEP = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)  # a spreadsheet's own first line
 
 _log = logging.getLogger(__name__)
 
@@ -66,21 +72,46 @@ def read_table(path: Path) -> Table:
 
 def _read_csv(path: Path) -> Table:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            records = csv.reader(file, strict=True)
+        with path.open(encoding=_encoding(path), newline="") as file:
+            delimiter = _delimiter(file)
+            records = csv.reader(file, delimiter=delimiter, strict=True)
             header = [name.strip() for name in next(records, [])]
-            _refuse_repeated(path, header)
+            while header and not header[-1]:
+                header.pop()  # spreadsheets write columns that were used once
+            _refuse_repeated(path, [name for name in header if name])
             rows = list(_csv_rows(records, header))
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         msg = f"{path} is not UTF-8 ({error}); save it as CSV in UTF-8"
         raise SystemExit(msg) from error
     except csv.Error as error:  # from here on nothing says where a row begins
         msg = (
             f"{path} is broken at line {records.line_num} ({error}); expected fields separated by"
-            ' commas, in "double quotes" where they hold a comma, a line end or a quote (as "")'
+            f" {_DELIMITERS[delimiter]}, in "
+            '"double quotes" where they hold one, a line end or a quote (as "")'
         )
         raise SystemExit(msg) from error
-    return Table(path.name, header, rows)
+    return Table(path.name, [name for name in header if name], rows)
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        mark = file.read(2)
+    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _delimiter(file: TextIO) -> str:
+    """What separates fields: as a line `sep=;` says, which is skipped, or what cuts most names."""
+    first = file.readline()
+    said = _SEP.fullmatch(first.rstrip("\r\n"))
+    if said:
+        return said[1]
+    file.seek(0)
+    counts = {delimiter: len(_cut(first, delimiter)) for delimiter in _DELIMITERS}
+    return max(counts, key=lambda delimiter: counts[delimiter])  # of equal ones the comma
+
+
+def _cut(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
 
 
 def _csv_rows(records: Iterable[list[str]], header: list[str]) -> Iterator[Row]:
@@ -92,7 +123,8 @@ def _csv_rows(records: Iterable[list[str]], header: list[str]) -> Iterator[Row]:
             fault = f"has {len(record)} fields, expected {width} as in the header"
             yield Row(number, {}, fault)
         else:
-            yield Row(number, dict(zip(header, record, strict=False)))
+            cells = zip(header, record, strict=False)
+            yield Row(number, {name: cell for name, cell in cells if name})
 
 
 def _read_parquet(path: Path) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.tables.values import as_number, as_text, attribute_of, is_want, is_weight
+from pipelines.tables.values import as_number, as_text, attribute_of, is_missing, is_want, is_weight
 from retrieval.storage.schema import SPLITS
 
 
@@ -33,15 +33,23 @@ class Cells:
         self._values = row.values
 
     def text(self, name: str, required: bool = False) -> str:
-        """The value as text without surrounding space; "" where it is absent, blank or no text."""
+        """The value as text without surrounding space; "" where it is absent, blank or no text.
+
+        What says that there is nothing ("nan", "N/A", "NULL", "None", "-") is absent.
+        """
         try:
             text = as_text(self._values.get(name))
         except ValueError as error:
             self.reasons.append(f"{name} {error}")
             return ""
-        if required and not text:
-            self.reasons.append(f"{name} is missing or blank")
-        return text
+        if not is_missing(text):
+            return text
+        if required:
+            means = (
+                f"is {text!r}, which means that it is missing" if text else "is missing or blank"
+            )
+            self.reasons.append(f"{name} {means}")
+        return ""
 
     def texts(self, name: str) -> list[str]:
         """The value as a list of texts, none blank and none twice; [] where it is absent."""

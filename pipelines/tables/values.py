@@ -1,15 +1,27 @@
 """The values of a user's tables: what counts as text, as a number, as a want."""
 
 import math
+import re
 import reprlib
 import sys
 from decimal import Decimal
 from typing import Any
 
+_NOTHING = frozenset(["", "nan", "n/a", "#n/a", "<na>", "null", "none", "-", "--", *"\u2013\u2014"])
+
 
 def attribute_of(column: str) -> str:
     """The attribute that a column holds; "" for any other column."""
     return column.removeprefix("attr.").strip() if column.startswith("attr.") else ""
+
+
+_COMMA = re.compile(r"(\d+|\d{1,3}(\.\d{3})+),\d{1,2}")  # 12,50 or 1.234,50
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+\.\d{1,2}")  # 1,234.50
+
+
+def is_missing(text: str) -> bool:
+    """Whether the text is what spreadsheets and data frames write where there is nothing."""
+    return text.casefold() in _NOTHING
 
 
 def as_text(value: Any) -> str:
@@ -35,15 +47,24 @@ def as_text(value: Any) -> str:
 def as_number(value: Any) -> float:
     """A cell as a number, NaN where it is blank.
 
+    A decimal comma is read, and so are thousands, where there is one way to: not in "1,234".
+
     Raises:
         ValueError: It is no number.
     """
     if isinstance(value, bool):
         raise ValueError
     try:
-        return float(as_text(value) or "nan")
+        text = as_text(value)
+        return float("nan" if is_missing(text) else _with_a_point(text))
     except OverflowError as error:
         raise ValueError from error
+
+
+def _with_a_point(text: str) -> str:
+    if _COMMA.fullmatch(text):
+        return text.replace(".", "").replace(",", ".")
+    return text.replace(",", "") if _THOUSANDS.fullmatch(text) else text
 
 
 def is_want(key: str) -> bool:

@@ -4,10 +4,11 @@ N products, Q queries, D width. Vectors are of length 1 and are compared by inne
 then the cosine: Milvus Lite's own COSINE computes every stored norm again at each query.
 """
 
-import json
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 HNSW_FROM = 50_000  # products; below, comparing with all of them is fast and misses nothing
 NO_PRICE = -1.0  # prices are never negative, and Milvus takes no NaN
 _BATCH = 1_000  # rows a call: Milvus limits what a message may hold
-_LONGEST = 4_096  # bytes of an id or a category
+LONGEST = 4_096  # bytes of an id or a category
 _PATIENCE = 10.0  # seconds
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _EF = 128  # HNSW's breadth of search, at least the k asked for
 
 
@@ -44,6 +46,11 @@ class Filter:
     price_gte: float | None = None  # a product without a price is outside any range
     price_lte: float | None = None
     attributes: tuple[tuple[str, str], ...] = ()  # (name, value)
+
+    def asks_in_vain(self) -> bool:
+        """Whether it names what no product can have, so that no index need be asked."""
+        texts = [*self.categories, *chain(*self.attributes)]
+        return any(text_fault(text) for text in texts)
 
     def expression(self) -> str:
         """The same in Milvus's language; "" for no condition."""
@@ -78,6 +85,8 @@ class Collection:
         Raises:
             ConnectionError: Milvus does not answer.
         """
+        if filter_.asks_in_vain():
+            return [[] for _ in queries_QD]
         with reached(self._name):
             found = self._client.search(
                 self._name,
@@ -135,8 +144,7 @@ def write_collection(
         items: The products, in any order, an item for each vector.
 
     Raises:
-        ValueError: Vectors and items are not of the same products, or an id or a category is too
-            long.
+        ValueError: Vectors and items are not of the same products, or a text has a `text_fault`.
     """
     _check(vectors, items)
     rows = {item.product_id: item for item in items}
@@ -150,6 +158,23 @@ def write_collection(
             name, [_row(rows[id_], vector) for id_, vector in zip(ids, vectors_ND, strict=True)]
         )
     client.flush(name)  # what is not flushed costs every query, and may be lost
+
+
+def text_fault(text: str) -> str:
+    """Why a text can be no id, category or attribute in a collection; "" where it can.
+
+    Milvus limits the length. Control characters other than tabs and line ends are refused by rule:
+    they come from broken exports, nobody can type them into a filter, and what a parser or a
+    terminal makes of them differs.
+    """
+    control = next((c for c in text if unicodedata.category(c) == "Cc" and c not in "\t\n\r"), "")
+    if control:
+        return f"holds the control character U+{ord(control):04X}; remove it"
+    if any(unicodedata.category(c) == "Cs" for c in text):
+        return "holds half a character (a lone surrogate); remove it"
+    if (size := len(text.encode())) > LONGEST:
+        return f"has {size} bytes in UTF-8, expected {LONGEST} at most; shorten it"
+    return ""
 
 
 def index_type(products: int) -> str:
@@ -181,9 +206,9 @@ def _check(vectors: Vectors, items: Sequence[Item]) -> None:
         )
         raise ValueError(msg)
     for item in items:
-        for text in (item.product_id, item.category):
-            if len(text.encode()) > _LONGEST:
-                msg = f"got {text[:60]!r}…, longer than the {_LONGEST} bytes that an id may have"
+        for text in (item.product_id, item.category, *chain(*item.attributes.items())):
+            if fault := text_fault(text):
+                msg = f"product {item.product_id[:60]!r}: got {text[:60]!r}, which {fault}"
                 raise ValueError(msg)
 
 
@@ -191,8 +216,8 @@ def _schema(width: int) -> Any:
     from pymilvus import DataType, MilvusClient
 
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=_LONGEST)
-    schema.add_field("category", DataType.VARCHAR, max_length=_LONGEST)
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=LONGEST)
+    schema.add_field("category", DataType.VARCHAR, max_length=LONGEST)
     schema.add_field("price", DataType.DOUBLE)
     schema.add_field("attributes", DataType.JSON)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=width)
@@ -220,4 +245,5 @@ def _row(item: Item, vector_D: NDArray[np.float32]) -> dict[str, Any]:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    """A literal of Milvus's language, whose Lite parser knows no escape but these five."""
+    return '"' + text.translate(_ESCAPES) + '"'

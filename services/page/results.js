@@ -8,6 +8,7 @@ const columns = byId("columns");
 const problem = byId("problem");
 const results = byId("results");
 const status = byId("status");
+const warnings = byId("warnings");
 
 const MODELS = {
   base: { name: "Base model", says: () => "reads the words literally" },
@@ -28,6 +29,8 @@ export function showAnswers(state, answers, clearFilters) {
   const empty = answers.every((answer) => answer.hits.length === 0);
   fill(problem, ...(empty ? nothingFound(state, clearFilters) : []));
   status.textContent = empty ? "Nothing found" : summary(answers);
+  const words = answers[0].warnings.join(" ");
+  fill(warnings, words ? element("p", {}, words) : null);
   columns.classList.toggle("both", answers.length > 1);
   columns.replaceChildren(...(empty ? [] : answers.map((answer) => column(answer, answers))));
 }
@@ -35,6 +38,7 @@ export function showAnswers(state, answers, clearFilters) {
 export function showProblem(error, retry) {
   done();
   status.textContent = "";
+  fill(warnings);
   columns.replaceChildren();
   fill(
     problem,
@@ -47,6 +51,7 @@ export function showProblem(error, retry) {
 export function showInvitation() {
   done();
   status.textContent = "Type what you are looking for, and press Enter.";
+  fill(warnings);
   fill(problem);
   columns.replaceChildren();
 }

@@ -43,6 +43,12 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine pictures and one persona are no catalogue, which ingest/test_sufficiency.py is about."""
+    monkeypatch.setattr(catalog, "hold_sufficiency", lambda *_: None)
+
+
 def write_products(folder: Path, *rows: str) -> None:
     lines = [f"{row.split(',')[0]},{row},a thing,a thing" for row in rows]
     text = "\n".join(["product_id,image,split,group,title,caption", *lines])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin
+from pillow_heif import register_heif_opener
 
 from retrieval.images import (
     MIN_SIDE,
@@ -20,6 +21,7 @@ from retrieval.images import (
 )
 
 SIZE = (24, 16)
+register_heif_opener()  # so that the tests can write it
 
 
 def photo(size: tuple[int, int] = SIZE, seed: int = 0) -> Image.Image:
@@ -52,6 +54,7 @@ def pixels(image: Image.Image) -> np.ndarray:
         ("WEBP", {"lossless": True}, 0),
         ("JPEG", {"quality": 100, "subsampling": 0}, 6),
         ("AVIF", {"quality": 100, "subsampling": "4:4:4"}, 6),
+        ("HEIF", {"quality": 100, "chroma": 444}, 6),
     ],
 )
 def test_reads_every_form(form: str, options: dict[str, object], tolerance: int) -> None:
@@ -80,6 +83,61 @@ def test_turns_every_exif_orientation_upright(orientation: int, form: str) -> No
     options = {"lossless": True} if form == "WEBP" else {}
     content = encoded(Image.fromarray(stored.astype(np.uint8)), form, exif=exif, **options)
     assert np.array_equal(pixels(opened(content)), upright)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_telephones_heic_is_upright(orientation: int) -> None:
+    left_red = Image.new("RGB", (64, 32), "blue")
+    left_red.paste("red", (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(left_red, "HEIF", exif=exif.tobytes(), quality=95)
+    assert (b"irot" in content) == (orientation != 1)  # HEIF turns by a box of its own
+    picture = opened(content)
+    x, y = {1: (8, 16), 3: (56, 16), 6: (16, 8)}[orientation]
+    assert picture.size == ((32, 64) if orientation == 6 else (64, 32))
+    assert picture.getpixel((x, y))[0] > 200
+
+
+def test_of_several_pictures_in_a_heic_the_main_one_is_read() -> None:
+    file = io.BytesIO()
+    photo().save(file, "HEIF", save_all=True, append_images=[photo(seed=1)], quality=100)
+    assert opened(file.getvalue()).size == SIZE
+
+
+def test_a_damaged_heic_is_refused_and_a_large_one_undecoded() -> None:
+    content = encoded(photo((64, 64)), "HEIF")
+    with pytest.raises(PictureError, match=r"truncated or damaged|is not a picture"):
+        opened(content[: len(content) // 2])
+    with pytest.raises(PictureError, match="megapixels"):
+        opened(content, 0.001)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_png_with_large_metadata_is_read(compressed: bool, where: str) -> None:
+    chunk, texts = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+    notes = PngImagePlugin.PngInfo()
+    size = chunk + 1 if compressed else texts + 1
+    notes.add_text("history", "x" * size, zip=compressed)
+    content = encoded(photo(), "PNG", pnginfo=notes)
+    if where == "after":  # as some programs write it: behind the pixels
+        start = content.index(b"zTXt" if compressed else b"tEXt") - 4
+        end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+        content = content[:start] + content[end:-12] + content[start:end] + content[-12:]
+    with pytest.raises(ValueError, match=r"text chunk|too large"):
+        Image.open(io.BytesIO(content)).load()
+    assert np.array_equal(pixels(opened(content)), pixels(photo()))
+    assert chunk == PngImagePlugin.MAX_TEXT_CHUNK
+    assert texts == PngImagePlugin.MAX_TEXT_MEMORY
+
+
+def test_a_png_with_large_metadata_and_damaged_pixels_is_refused() -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("history", "x" * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=True)
+    content = encoded(photo(), "PNG", pnginfo=notes)
+    with pytest.raises(PictureError, match="truncated or damaged"):
+        opened(content[: content.index(b"IDAT") + 40])
 
 
 def test_a_jpeg_taken_sideways_is_upright() -> None:

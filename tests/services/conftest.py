@@ -28,7 +28,18 @@ COLOURS = ("red", "green", "blue", "black", "white")
 
 
 @dataclass(frozen=True)
+class FakeTokenizer:
+    """A token a word."""
+
+    context_length = 16
+
+    def encode(self, text: str) -> list[int]:
+        return [len(word) for word in text.split()]
+
+
 class FakeEncoder:
+    tokenize = FakeTokenizer()
+
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         counts = np.array([[text.count(colour) + 1e-6 for colour in COLOURS] for text in texts])
         unit = counts / np.linalg.norm(counts, axis=1, keepdims=True)

@@ -52,6 +52,11 @@ def make_product(number):
     )
 
 
+def _lost(text):
+    """Umbrellas are what this model does not know."""
+    return ("The model does not know these words: ☂.",) if "☂" in text else ()
+
+
 class FakeEngine:
     """Finds the products in their order, as base model from behind; fails while it is told to."""
 
@@ -66,7 +71,7 @@ class FakeEngine:
         if self.broken:
             msg = "the model fell over"
             raise RuntimeError(msg)
-        return [Found(self.version, self._hits(query)) for query in queries]
+        return [Found(self.version, self._hits(query), _lost(query.text)) for query in queries]
 
     def _hits(self, query):
         low, high = query.filter_.price_gte or 0, query.filter_.price_lte or math.inf

@@ -56,7 +56,11 @@ class FakeEngine:
             msg = "the model fell over"
             raise RuntimeError(msg)
         scored = [(product, 0.5) for product in self.products.values()]
-        return [Found(self.version, scored[: query.k]) for query in queries]
+        lost = ("The model does not know these words: ☂.",)
+        return [
+            Found(self.version, scored[: query.k], lost if "☂" in query.text else ())
+            for query in queries
+        ]
 
     def embed(self, requests):
         return [Vectors(self.version, np.eye(len(one), 4, dtype=np.float32)) for one in requests]
@@ -102,6 +106,14 @@ def test_a_search_gives_hits_with_everything_that_a_page_shows(client, version):
         "image_url": f"/images/p0?v={version.digest[:16]}",
     }
     assert [hit["price"] for hit in body["hits"]] == [None, 10.0]
+
+
+def test_what_the_model_cannot_read_of_a_query_is_in_the_answer(client):
+    known, unknown = (
+        client.post("/v1/search", json={"query": text}).json() for text in ("a mug", "a ☂ mug")
+    )
+    assert known["warnings"] == []
+    assert unknown["warnings"] == ["The model does not know these words: ☂."]
 
 
 def test_the_query_and_its_conditions_reach_the_engine(client, engine):

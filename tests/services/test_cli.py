@@ -124,6 +124,16 @@ def test_search_prints_the_best_first(registered, capsys) -> None:
     assert second.split() == ["2", "0.447", *row_title("blue"), "11.50", "p2"]
 
 
+def test_search_says_what_the_model_cannot_read(registered, capsys) -> None:
+    cut = "The text is cut: it has 22 tokens, and the model reads 16."
+    assert main(["search", " ".join(["red"] * 20), "-k", "1", "--offline"]) == 0
+    _, note, first = capsys.readouterr().out.splitlines()
+    assert note == f"note: {cut}"
+    assert first.endswith("p0")
+    assert main(["search", " ".join(["red"] * 20), "--offline", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == [cut]
+
+
 def row_title(colour: str) -> list[str]:
     return f"A {colour} mug with a title that is too long for one line of a card".split()
 

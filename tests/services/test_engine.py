@@ -40,6 +40,13 @@ def test_queries_of_one_batch_get_their_own_hits(engine):
     assert {one.version.number for one in found} == {3}
 
 
+def test_each_query_of_a_batch_gets_its_own_warnings(engine):
+    texts = ["white", " ".join(["white"] * 15), "blue"]
+    found = engine.search([Query(text, 1, Filter(), "champion") for text in texts])
+    cut = ("The text is cut: it has 17 tokens, and the model reads 16.",)
+    assert [one.warnings for one in found] == [(), cut, ()]
+
+
 def test_each_request_for_vectors_gets_those_of_its_texts(engine):
     some, none, other = engine.embed([["red", "blue"], [], ["white"]])
     np.testing.assert_allclose(some.vectors_ND, np.eye(5)[[0, 2]], atol=1e-5)

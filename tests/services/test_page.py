@@ -114,6 +114,15 @@ def test_a_query_shows_pictures_with_title_and_price(page):
     assert widths == [64] * SHOWN
 
 
+def test_what_the_model_cannot_read_is_said_until_the_next_query(page):
+    visit(page)
+    expect(page.locator("#warnings")).to_be_hidden()
+    ask(page, "a ☂")
+    expect(page.locator("#warnings")).to_have_text("The model does not know these words: ☂.")
+    ask(page, "a mug")
+    expect(page.locator("#warnings")).to_be_hidden()
+
+
 def test_the_model_is_described_in_plain_words(page):
     visit(page)
     about = page.get_by_role("region", name="Version 3 answers here")

@@ -14,14 +14,22 @@ from PIL import Image
     [
         ({"product_id": " "}, "product_id is missing or blank"),
         ({"product_id": None}, "product_id is missing or blank"),
+        ({"product_id": "nan"}, "product_id is 'nan', which means that it is missing"),
+        ({"image": "N/A"}, "image is 'N/A', which means that it is missing"),
         ({"product_id": ["x"]}, "product_id is ['x'] (list), expected text"),
         ({"product_id": True}, "product_id is True (bool), expected text"),
         ({"product_id": "a\0b"}, "a character that no table can keep"),
         ({"caption": "\ud800"}, "a character that no table can keep"),
+        ({"product_id": "a\x01b"}, "product_id 'a\\x01b' holds the control character U+0001"),
+        ({"product_id": "é" * 2049}, "has 4098 bytes in UTF-8, expected 4096 at most; shorten it"),
+        ({"category": "a\x1b[31m"}, "holds the control character U+001B; remove it"),
+        ({"attr.colour": "red\x7f"}, "attr.colour 'red\\x7f' holds the control character U+007F"),
+        ({"attr.a\x02": "red"}, "the attribute's name 'a\\x02' holds the control character"),
         ({"caption": {}}, "caption is {} (dict), expected text"),
         ({"image": ""}, "image is missing or blank"),
         ({"image": 3}, "image '3' does not exist"),
-        ({"price": "12,50"}, "price is '12,50', expected a number from 0 up"),
+        ({"price": "1,234"}, "price is '1,234', expected a number from 0 up"),
+        ({"price": "1,2,3"}, "price is '1,2,3', expected"),
         ({"price": -1}, "price is -1, expected"),
         ({"price": "inf"}, "price is 'inf', expected"),
         ({"price": 10**400}, "expected a number from 0 up"),
@@ -130,10 +138,10 @@ def test_mode_and_rotation_are_repaired(folder: Any) -> None:
 
 
 def test_every_reason_of_a_row_is_given(folder: Any) -> None:
-    row = folder.product(2, product_id="id1", price="x", split="y", image="none.png")
+    row = folder.product(2, product_id="id1", title=[], price="x", split="y", image="none.png")
     (reject,) = folder.read_products(folder.product(1), row).rejects
     assert reject.id == "id1"
-    for part in ("price is", "split is", "that of row 1", "does not exist"):
+    for part in ("title is", "price is", "split is", "that of row 1", "does not exist"):
         assert part in reject.reason
 
 
@@ -172,7 +180,7 @@ def test_a_rejected_row_does_not_make_its_picture_a_duplicate(folder: Any) -> No
 def test_the_first_kept_row_with_a_split_decides_for_its_group(folder: Any) -> None:
     rows = [
         folder.product(1, group="shoe"),
-        folder.product(2, group="shoe", split="val", price="x"),  # rejected: decides nothing
+        folder.product(2, group="shoe", split="val", price=-1),  # rejected: decides nothing
         folder.product(3, group=" shoe ", split="test"),
         folder.product(4, group="shoe", split="train"),
         folder.product(5, group="shoe", split="test"),
@@ -182,7 +190,7 @@ def test_the_first_kept_row_with_a_split_decides_for_its_group(folder: Any) -> N
     ]
     catalog = folder.read_products(*rows)
     assert folder.reasons(catalog) == {
-        2: "price is 'x', expected a number from 0 up, such as 12.50",
+        2: "price is -1, expected a number from 0 up, such as 12.50",
         4: "split is 'train', expected 'test' as in row 3, or blank: the rows of group 'shoe' share"
         " one split",
     }
@@ -192,7 +200,7 @@ def test_the_first_kept_row_with_a_split_decides_for_its_group(folder: Any) -> N
 def test_every_row_is_kept_or_rejected(folder: Any) -> None:
     faults = break_pictures(folder)
     chance = np.random.default_rng(0)
-    changes: list[dict[str, Any]] = [{}, {"caption": {}}, {"product_id": "id1"}, {"price": "-3"}]
+    changes: list[dict[str, Any]] = [{}, {"title": {}}, {"product_id": "id1"}, {"price": "-3"}]
     changes += [{"image": f"photos/{name}"} for name in faults] + [{"split": "all"}]
     lines = []
     for number in range(1, 121):
@@ -202,9 +210,7 @@ def test_every_row_is_kept_or_rejected(folder: Any) -> None:
     (folder.path / "products.jsonl").write_text("\n".join(lines))
     catalog = folder.read()
     rejected = [reject.row for reject in catalog.rejects]
-    kept = [
-        n for n, line in enumerate(lines, 1) if n not in rejected and json.loads(line)["caption"]
-    ]
+    kept = [n for n, line in enumerate(lines, 1) if n not in rejected and json.loads(line)["title"]]
     assert len(rejected) == len(set(rejected))
     assert sorted(rejected + kept) == list(range(1, 121))
     assert [json.loads(lines[n - 1])["product_id"] for n in kept] == [

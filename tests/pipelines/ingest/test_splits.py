@@ -16,7 +16,7 @@ def _splits(rows, contents, shares=SHARES, seed=0):
     return [row["split"] for row in assign_splits(rows, contents, shares, seed)]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 10, 99, 1000])
+@pytest.mark.parametrize("count", [1, 2, 10, 99, 1000])
 @pytest.mark.parametrize(
     "shares",
     [SHARES, Split(train=1 / 3, val=1 / 3, test=1 / 3), Split(train=0.5, val=0.5, test=0)],
@@ -26,6 +26,24 @@ def test_shares_are_met_to_within_one(count, shares):
     assert counts.total() == count
     for name in ("train", "val", "test"):
         assert abs(counts[name] - getattr(shares, name) * count) <= 1
+
+
+@pytest.mark.parametrize("count", [*range(3, 40), 60])
+@pytest.mark.parametrize("shares", [(0.86, 0.04, 0.10), (0.98, 0.01, 0.01), (0.1, 0.1, 0.8)])
+@pytest.mark.parametrize("least", [1, 2])
+def test_of_three_or_more_no_split_with_a_share_stays_empty(count, shares, least):
+    split = Split(**dict(zip(("train", "val", "test"), shares, strict=True)))
+    rows = assign_splits(_rows(count), range(count), split, 0, least)
+    counts = Counter(row["split"] for row in rows)
+    assert counts.total() == count
+    assert min(counts[name] for name in ("train", "val", "test")) >= min(least, count // 3, 2)
+
+
+def test_a_split_without_a_share_or_with_rows_of_its_own_gets_none_by_force():
+    assert Counter(_splits(_rows(5), range(5), Split(train=1, val=0, test=0))) == {"train": 5}
+    rows = [{"split": "test"}, *({"split": ""} for _ in range(5))]
+    counts = Counter(_splits(rows, range(6), Split(train=0.96, val=0.02, test=0.02)))
+    assert counts == {"train": 4, "val": 1, "test": 1}
 
 
 def test_a_worked_example():

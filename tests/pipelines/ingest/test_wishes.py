@@ -5,7 +5,8 @@ import pytest
 
 from pipelines.ingest import wishes
 from pipelines.ingest.wishes import QUOTED, hold_out_wishes, name_by_text, split_personas
-from pipelines.run.params import Split, WishShares
+from pipelines.run.code import ROOT
+from pipelines.run.params import Split, WishShares, load_params
 from retrieval.slices import named_wishes
 
 THIRD = WishShares(val=1 / 3, test=1 / 3)
@@ -116,8 +117,13 @@ def test_the_others_are_split_by_share():
     people = _wishing(*({"interest": f"i{number % 10}"} for number in range(200)))
     for number, row in enumerate(people):
         row["text"] = f"text {number}"
-    shares = Split(train=0.5, val=0.25, test=0.25)
-    found = split_personas(people, shares, WishShares(val=0.2, test=0.2), 0, _read)
+    settings = load_params(ROOT / "params.yaml").catalog.model_copy(
+        update={
+            "split": Split(train=0.5, val=0.25, test=0.25),
+            "held_out_wishes": WishShares(val=0.2, test=0.2),
+        }
+    )
+    found = split_personas(people, settings, 0, _read)
     splits = defaultdict(Counter)
     for row in found:
         splits[row["facets"]["interest"]][row["split"]] += 1

@@ -59,7 +59,8 @@ def test_an_unknown_key_is_named_with_what_was_got(load, section):
     message = str(error.value)
     assert "params.yaml:" in message
     assert f"{section}sede: " in message
-    assert "not permitted (got 17)" in message
+    assert "not permitted" in message
+    assert "(got 17)" in message
 
 
 @pytest.mark.parametrize(
@@ -211,3 +212,65 @@ def test_sections_are_named_after_stages_or_shared():
     sections = {field.alias or name for name, field in Params.model_fields.items()}
     stages = {path.stem for path in (FILE.parent / "pipelines").glob("*.py")}
     assert sections - stages == {"seed", "compute", "cycles", "teacher"}
+
+
+@pytest.mark.parametrize(
+    ("key", "suggested"),
+    [
+        ("label.goups", "label.goups: .*; did you mean groups\\? \\(got 17\\), line \\d+"),
+        ("distill.momentum", "distill.momentum: .*not permitted \\(got 17\\), line \\d+"),
+        ("base.patience", "base.patience: .*; patience belongs to distill \\(got 17\\)"),
+        ("check_retrieval.min_gian", "did you mean min_gain\\?"),
+    ],
+)
+def test_a_wrong_key_names_itself_and_the_nearest_right_one(load, key, suggested):
+    with pytest.raises(SystemExit, match=suggested):
+        load(key, 17)
+
+
+def test_a_missing_key_is_named_without_the_section_around_it(load):
+    with pytest.raises(SystemExit) as error:
+        load("teacher.simulated")
+    assert re.fullmatch(
+        r"\S+params\.yaml:\n  teacher\.simulated: Field required, line \d+", str(error.value)
+    )
+
+
+def test_what_was_got_is_shortened(load):
+    with pytest.raises(SystemExit) as error:
+        load("label.groups", list(range(1000)))
+    assert "label.groups: " in str(error.value)
+    assert len(str(error.value).splitlines()[-1]) < 200
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("seed: 0", "seed: yes", r"line 4: got yes, .* write true"),
+        ("seed: 0", "seed: true", r"seed: .*\(got True\), line 4"),
+        ("seed: 0", "seed: 1_000", r"line 4: got 1_000, .* for 1000 .*; write 1000"),
+        ("seed: 0", "seed: 010", r"line 4: got 010, .* for 8 "),
+        ("seed: 0", "seed: 1:30", r"line 4: got 1:30, .* for 90 "),
+        ("seed: 0", "seed: 0\nseed: 1", r"the key seed stands in lines 4 and 5; keep one"),
+        ("  threads: 2", "  threads: 2\n  threads: 4", r"the key threads stands in lines 9 and 10"),
+        ("  threads: 2", '  threads: "2"', r"compute.threads: .*\(got '2'\), line 9"),
+        ("learning_rate: 0.003", "learning_rate: 0.0_03", r"got 0.0_03, .* for 0.003 "),
+        ("weight_decay: 0.5", "weight_decay: false", r"distill.weight_decay: .*\(got False\)"),
+        ("min_rankings: 100", "min_rankings: on", r"got on, .* write true"),
+    ],
+)
+def test_a_value_that_reads_in_two_ways_is_refused_with_its_line(tmp_path, was, now, message):
+    text = FILE.read_text(encoding="utf-8")
+    assert was in text
+    (tmp_path / "p.yaml").write_text(text.replace(was, now, 1), encoding="utf-8")
+    with pytest.raises(SystemExit, match=message):
+        load_params(tmp_path / "p.yaml")
+
+
+@pytest.mark.parametrize("written", ["3e-3", "3.0e-3", "3E-3", ".003"])
+def test_numbers_may_have_an_exponent(tmp_path, written):
+    text = FILE.read_text(encoding="utf-8").replace(
+        "learning_rate: 0.003", f"learning_rate: {written}"
+    )
+    (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
+    assert load_params(tmp_path / "p.yaml").base.learning_rate == 0.003

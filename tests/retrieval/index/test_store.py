@@ -15,7 +15,7 @@ from retrieval.index.store import LiteStore, collection_key, default_uri, open_s
 from retrieval.storage.vectors import Vectors
 
 KEY = collection_key("a" * 64, "student")
-ODD = ['say "hi"', "it's", "back\\slash", "naïve ☂", "two\nlines", "x' or category != '"]
+ODD = ['say "hi"', "it's", "back\\slash", "naïve ☂", "two\nlines\tand\r", "x' or category != '"]
 
 
 def unit(rows, width, seed=0):
@@ -105,6 +105,25 @@ def test_conditions_hold_as_they_read(collection, vectors, items, filter_, admit
     assert found == expected(vectors, items, query[0], 400, admits)
 
 
+@pytest.mark.parametrize("code", [*range(32), 127, 133, 0xAD, 0x2028, 0xD800, 0xFFFF])
+def test_a_condition_with_any_character_matches_nothing_and_does_not_fail(collection, code):
+    text = f"a{chr(code)}b"
+    for filter_ in (Filter(categories=(text,)), Filter(attributes=((text, text),))):
+        assert collection.search(unit(1, 16), 5, filter_) == [[]]
+    if code != 0xD800:  # half a character, which JSON can carry and UTF-8 cannot
+        assert collection.read_back([text]).ids == []
+
+
+@pytest.mark.parametrize("text", ["a\t\r\n'\"\\b", "\u2028", "a\uffffb", "😀", "\U0010ffff"])
+def test_a_product_with_any_storable_character_is_found_by_it(tmp_path, text):
+    store = LiteStore(tmp_path / "milvus")
+    store.create(KEY, Vectors([text], unit(1, 8)), [Item(text, text, 1.0, {text: text})])
+    collection = store.open(KEY, tmp_path / "private")
+    for filter_ in (Filter(categories=(text,)), Filter(attributes=((text, text),))):
+        assert collection.search(unit(1, 8), 5, filter_)[0][0][0] == text
+    collection.close()
+
+
 def test_it_verifies_and_notices_what_differs(collection, vectors):
     verify(collection, vectors)
     bent = vectors.vectors.copy()
@@ -150,7 +169,9 @@ def test_making_it_again_leaves_it_as_it_is(store, vectors, items):
     [
         ([Item("a", "", 1.0, {})], "differing: \\['b'\\]"),
         ([Item("a", "", 1.0, {}), Item("c", "", 1.0, {})], "differing: \\['b', 'c'\\]"),
-        ([Item("a", "", 1.0, {}), Item("b", "x" * 5000, 1.0, {})], "longer than"),
+        ([Item("a", "", 1.0, {}), Item("b", "x" * 5000, 1.0, {})], "has 5000 bytes in UTF-8"),
+        ([Item("a", "", 1.0, {}), Item("b", "c\x01", 1.0, {})], "control character U\\+0001"),
+        ([Item("a", "", 1.0, {}), Item("b", "", 1.0, {"n": "\x7f"})], "character U\\+007F"),
     ],
 )
 def test_products_that_do_not_fit_leave_nothing(tmp_path, items, fault):
