@@ -42,6 +42,8 @@ from validation.retrieval_suites import (
 
 Numbers = dict[str, int | float | None]
 
+FEW = 30  # personas, from which on a mean of them says something
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -90,6 +92,7 @@ def check_retrieval(
         judged.verdict,
         statistics=_statistics(summary, evidence.index, found, limits),
         notes=[
+            *_few_note(_headline(pairs)),
             *_notes(slices, small, summary, limits),
             _champion_note(evidence.champion),
             *_concepts_note(evidence.champion, summary),
@@ -182,6 +185,18 @@ def _regression(
     if isinstance(champion, Comparison):
         return find_regression(champion, limits.regression)
     return champion
+
+
+def _few_note(headline: pd.DataFrame) -> Iterator[str]:
+    """That the numbers are means of few, and how far chance moves them."""
+    count = len(headline)
+    if 1 < count < FEW:
+        error = float(headline["gain"].std(ddof=1)) / math.sqrt(count)
+        yield (
+            f"only {count} personas judged it, so this says little: the gain over the base model is"
+            f" {100 * headline['gain'].mean():+.1f} points, give or take {200 * error:.1f} (two"
+            " standard errors); write more personas"
+        )
 
 
 def _notes(

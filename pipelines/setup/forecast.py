@@ -1,0 +1,165 @@
+"""What a plan will take: calls of the teacher, money, minutes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.labelling.knockout import matches_needed
+from pipelines.labelling.teachers.budget import make_budget
+from pipelines.labelling.teachers.conversation import Script
+from pipelines.labelling.teachers.protocol import Request
+from pipelines.run.params import Params
+from pipelines.setup.sizes import PERSONAS_TO_WRITE, Sizes
+from pipelines.setup.survey import Found
+from retrieval.storage.schema import PersonaRow
+
+# Assumptions, which the forecast states.
+SECONDS_A_CALL = 3.0  # of a vision-language model behind HTTP, about a few pictures
+LOCAL_SECONDS_A_CALL = 5.0  # of one in this process
+SIMULATED_SECONDS_A_CALL = 0.0001  # with its record in the journal
+# How often a match is asked in both orders: of pairs, of groups, and of groups in the last two rounds,
+# where a leader must lead by more (studio: 1.3 over all matches; sixty photos: 2.8).
+ASKINGS_OF_PAIRS, ASKINGS, LATE_ASKINGS = 1.5, 1.2, 2.8
+PERSONAS_A_CALL = 10  # that a model writes at once
+TEXT_TOKENS = 60.0  # of a caption or a persona
+PROMPT_TOKENS = 1000.0  # of thirty captions and what is asked of them
+
+# Seconds on two cores without a GPU (docs/performance.md).
+SECONDS_OF_STAGES, SECONDS_A_CYCLE = 50.0, 15.0  # of starting, mostly
+SECONDS_A_PICTURE, SECONDS_A_TEXT, SECONDS_A_GROUP = 0.06, 0.005, 0.005
+SECONDS_A_SUBJECT = 2.0
+
+EXAMPLE: PersonaRow = {
+    "persona_id": "p",
+    "text": "a gift for a mother who loves gardening",
+    "split": "",
+    "wants": {},
+    "paraphrase": "",
+    "facets": {},
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """Calls of one kind, and the tokens that one takes and brings."""
+
+    what: str
+    calls: int
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """All of it."""
+
+    needs: list[Need]
+    cost_usd: float
+    priced: bool  # whether params.yaml has prices
+    asking_seconds: float
+    computing_seconds: float
+    assumption: str  # behind the seconds of asking
+
+
+def forecast(found: Found, sizes: Sizes, params: Params, content: Mapping[str, Any]) -> Forecast:
+    """What a run will take that nothing is known of yet.
+
+    Args:
+        found: What the folder holds.
+        sizes: How large that is.
+        params: As the plan makes them.
+        content: The same as params.yaml will have them.
+    """
+    needs = [need for need in _needs(found, sizes, params, content) if need.calls]
+    prices = make_budget(params.teacher).prices
+    cost = sum(prices.cost(n.calls * n.input_tokens, n.calls * n.output_tokens) for n in needs)
+    calls = sum(need.calls for need in needs)
+    seconds, assumption = _pace(params)
+    return Forecast(
+        needs=needs,
+        cost_usd=cost,
+        priced=bool(prices.input or prices.output),
+        asking_seconds=calls * seconds,
+        computing_seconds=_computing(found, sizes, params),
+        assumption=assumption,
+    )
+
+
+def _needs(
+    found: Found, sizes: Sizes, params: Params, content: Mapping[str, Any]
+) -> Iterator[Need]:
+    script = Script(params.teacher, [EXAMPLE], [], Path())
+
+    def tokens(pictures: int) -> tuple[float, float]:
+        if params.teacher.kind != "openai":
+            return 0.0, 0.0
+        shown = Request(EXAMPLE["persona_id"], ("",) * pictures)
+        return script.input_tokens(shown), 8.0 + 3 * pictures  # as `OpenAITeacher` expects
+
+    if params.teacher.kind != "file":
+        label = params.label
+        audits, pairs = (
+            round(s * label.groups) for s in (label.audit_fraction, label.pair_fraction)
+        )
+        calls = len(params.cycles) * (label.groups + audits + 2 * pairs)
+        yield Need(f"labels, {len(params.cycles)} cycles", calls, *tokens(sum(label.band_sizes)))
+        size = params.tournaments.group_size
+        yield Need("tournaments", tournament_calls(sizes, params), *tokens(size))
+    picture = (params.teacher.image_size / 28) ** 2 + 2 * TEXT_TOKENS
+    if content.get("captions", {}).get("kind", "given") != "given":
+        missing = sum(not product.caption for product in found.products)
+        yield Need("captions", missing, picture, TEXT_TOKENS)
+    if content.get("personas", {}).get("kind") == "openai" and not found.personas:
+        count = -(-personas_to_write(content) // PERSONAS_A_CALL)
+        yield Need("personas", count, PROMPT_TOKENS, PERSONAS_A_CALL * TEXT_TOKENS)
+
+
+def personas_to_write(content: Mapping[str, Any]) -> int:
+    """How many personas params.yaml asks a model for."""
+    return int(content.get("personas", {}).get("count", PERSONAS_TO_WRITE))
+
+
+def tournament_calls(sizes: Sizes, params: Params) -> int:
+    """Calls of all knockouts and of the groups that test personas rank."""
+    limits, people, products = params.tournaments, sizes.personas, sizes.products
+    val, test = min(people.val, limits.max_val_personas), min(people.test, limits.max_test_personas)
+    askings = val * _askings(products.val, limits.group_size)
+    askings += test * _askings(products.test, limits.group_size)
+    return round(2 * limits.repeats * askings) + limits.held_out_groups * test
+
+
+def _askings(entrants: int, size: int) -> float:
+    """How often the matches of one tournament are asked, in both orders each time."""
+    matches = matches_needed(max(1, entrants), size)
+    if size == 2:
+        return matches * ASKINGS_OF_PAIRS
+    late = matches_needed(max(1, min(entrants, size**2)), size)
+    return (matches - late) * ASKINGS + late * LATE_ASKINGS
+
+
+def _pace(params: Params) -> tuple[float, str]:
+    """Seconds a call, those side by side counted together, and what that assumes."""
+    kind, side_by_side = params.teacher.kind, params.teacher.openai.concurrency
+    if kind == "openai":
+        return SECONDS_A_CALL / side_by_side, f"{SECONDS_A_CALL:g} s a call, {side_by_side} at once"
+    if kind == "transformers":
+        return LOCAL_SECONDS_A_CALL, f"{LOCAL_SECONDS_A_CALL:g} s a call, on a GPU"
+    return SIMULATED_SECONDS_A_CALL + params.teacher.simulated.latency, ""
+
+
+def _computing(found: Found, sizes: Sizes, params: Params) -> float:
+    texts = len(found.captions) + sum(
+        (sizes.personas.train, sizes.personas.val, sizes.personas.test)
+    )
+    cycles = len(params.cycles)
+    groups = params.label.groups * cycles * (cycles + 1) / 2  # each cycle sees those before it too
+    subjects = {concept for row in found.subjects for concept in row["concepts"]}
+    return (
+        SECONDS_OF_STAGES
+        + SECONDS_A_CYCLE * cycles
+        + SECONDS_A_PICTURE * len(found.products)
+        + SECONDS_A_TEXT * texts
+        + SECONDS_A_GROUP * groups
+        + SECONDS_A_SUBJECT * len(subjects)
+    )
