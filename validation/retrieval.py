@@ -43,6 +43,7 @@ from validation.retrieval_suites import (
 Numbers = dict[str, int | float | None]
 
 FEW = 30  # personas, from which on a mean of them says something
+MAY_BE_OFF = ("min_within_kind_percentile", "min_recall_at_10")  # limits that 0 turns off
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,8 @@ def _notes(
             f"slices of fewer than {limits.min_slice_queries} personas were not checked:"
             f" {', '.join(small)}"
         )
+    if off := [name for name in MAY_BE_OFF if not getattr(limits, name)]:
+        yield f"what these limits hold was not judged, since they are 0: {', '.join(off)}"
     if WITHIN not in summary:
         yield "the percentile within the kind was not checked: no persona has wants"
     if missing := [name.replace("_", " ") for name in CONCEPT_FLOORS if name not in summary]:

@@ -87,7 +87,8 @@ def _shared(folders: Sequence[tuple[str, ...]]) -> int:
     """How many folders, from the top, all pictures lie in."""
     levels = zip(*folders, strict=False)
     return next(
-        (n for n, level in enumerate(levels) if len(set(level)) > 1), min(map(len, folders))
+        (n for n, level in enumerate(levels) if len(set(level)) > 1),
+        min(map(len, folders), default=0),
     )
 
 

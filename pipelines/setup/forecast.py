@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.labelling.knockout import matches_needed
 from pipelines.labelling.teachers.budget import make_budget
-from pipelines.labelling.teachers.conversation import Script
+from pipelines.labelling.teachers.openai_chat import OpenAITeacher
 from pipelines.labelling.teachers.protocol import Request
 from pipelines.run.params import Params
 from pipelines.setup.sizes import PERSONAS_TO_WRITE, Sizes
@@ -18,8 +18,8 @@ from retrieval.storage.schema import PersonaRow
 SECONDS_A_CALL = 3.0  # of a vision-language model behind HTTP, about a few pictures
 LOCAL_SECONDS_A_CALL = 5.0  # of one in this process
 SIMULATED_SECONDS_A_CALL = 0.0001  # with its record in the journal
-# How often a match is asked in both orders: of pairs, of groups, and of groups in the last two rounds,
-# where a leader must lead by more (studio: 1.3 over all matches; sixty photos: 2.8).
+# How often a match is asked in both orders: of pairs, of groups, and of groups in the last two
+# rounds, where a leader must lead by more (studio: 1.3 over all matches; sixty photos: 2.8).
 ASKINGS_OF_PAIRS, ASKINGS, LATE_ASKINGS = 1.5, 1.2, 2.8
 PERSONAS_A_CALL = 10  # that a model writes at once
 TEXT_TOKENS = 60.0  # of a caption or a persona
@@ -89,23 +89,8 @@ def forecast(found: Found, sizes: Sizes, params: Params, content: Mapping[str, A
 def _needs(
     found: Found, sizes: Sizes, params: Params, content: Mapping[str, Any]
 ) -> Iterator[Need]:
-    script = Script(params.teacher, [EXAMPLE], [], Path())
-
-    def tokens(pictures: int) -> tuple[float, float]:
-        if params.teacher.kind != "openai":
-            return 0.0, 0.0
-        shown = Request(EXAMPLE["persona_id"], ("",) * pictures)
-        return script.input_tokens(shown), 8.0 + 3 * pictures  # as `OpenAITeacher` expects
-
     if params.teacher.kind != "file":
-        label = params.label
-        audits, pairs = (
-            round(s * label.groups) for s in (label.audit_fraction, label.pair_fraction)
-        )
-        calls = len(params.cycles) * (label.groups + audits + 2 * pairs)
-        yield Need(f"labels, {len(params.cycles)} cycles", calls, *tokens(sum(label.band_sizes)))
-        size = params.tournaments.group_size
-        yield Need("tournaments", tournament_calls(sizes, params), *tokens(size))
+        yield from _judging(sizes, params)
     picture = (params.teacher.image_size / 28) ** 2 + 2 * TEXT_TOKENS
     if content.get("captions", {}).get("kind", "given") != "given":
         missing = sum(not product.caption for product in found.products)
@@ -113,6 +98,23 @@ def _needs(
     if content.get("personas", {}).get("kind") == "openai" and not found.personas:
         count = -(-personas_to_write(content) // PERSONAS_A_CALL)
         yield Need("personas", count, PROMPT_TOKENS, PERSONAS_A_CALL * TEXT_TOKENS)
+
+
+def _judging(sizes: Sizes, params: Params) -> Iterator[Need]:
+    label, cycles = params.label, len(params.cycles)
+    audits, pairs = (round(s * label.groups) for s in (label.audit_fraction, label.pair_fraction))
+    tokens = _tokens(params, sum(label.band_sizes))
+    yield Need(f"labels, {cycles} cycles", cycles * (label.groups + audits + 2 * pairs), *tokens)
+    tokens = _tokens(params, params.tournaments.group_size)
+    yield Need("tournaments", tournament_calls(sizes, params), *tokens)
+
+
+def _tokens(params: Params, pictures: int) -> tuple[float, float]:
+    """What a call about so many pictures takes and brings; nothing where nobody is paid."""
+    if params.teacher.kind != "openai":
+        return 0.0, 0.0
+    teacher = OpenAITeacher(params.teacher, [EXAMPLE], [], Path())
+    return teacher.expected_tokens(Request(EXAMPLE["persona_id"], ("",) * pictures))
 
 
 def personas_to_write(content: Mapping[str, Any]) -> int:

@@ -65,7 +65,7 @@ def _of_captions(sizes: Sizes) -> Iterator[Limit]:
     few = 0 < different <= products / 10
     why = "many products share a caption" if few else "nearly every product has its own caption"
     yield "check_retrieval.min_caption_recall_at_10", 0.9 if few else 0.5, why
-    drop = max(0.05, round(2 / max(1, shown), 2))
+    drop = max(0.05, round(2 / max(4, shown), 2))
     yield (
         "check_retrieval.max_caption_drop",
         drop,

@@ -24,22 +24,10 @@ def change_values(text: str, lines: Sequence[Line]) -> str:
     Raises:
         SystemExit: The file is laid out so that a value cannot be changed in its place.
     """
-    top = yaml.compose(text)
-    assert top
-    edits = [edit for line in lines for edit in _edits(text, top, line)]
-    changed = text
-    for edit in sorted(edits, reverse=True):
-        changed = changed[: edit.start] + edit.text + changed[edit.end :]
-    expected = yaml.safe_load(text)
-    for line in lines:
-        *sections, key = line.key.split(".")
-        place = expected
-        for section in sections:
-            place = place[section]
-        place[key] = line.value
     try:
-        right = yaml.safe_load(changed) == expected
-    except yaml.YAMLError:
+        changed = _edited(text, lines)
+        right = yaml.safe_load(changed) == _expected(text, lines)
+    except (KeyError, yaml.YAMLError):
         right = False
     if not right:
         keys = ", ".join(line.key for line in lines)
@@ -51,6 +39,26 @@ def change_values(text: str, lines: Sequence[Line]) -> str:
     return changed
 
 
+def _edited(text: str, lines: Sequence[Line]) -> str:
+    top = yaml.compose(text)
+    assert top
+    edits = [edit for line in lines for edit in _edits(text, top, line)]
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def _expected(text: str, lines: Sequence[Line]) -> Any:
+    content = yaml.safe_load(text)
+    for line in lines:
+        *sections, key = line.key.split(".")
+        place = content
+        for section in sections:
+            place = place[section]
+        place[key] = line.value
+    return content
+
+
 def _edits(text: str, top: yaml.Node, line: Line) -> list[_Edit]:
     node = top
     for key in line.key.split("."):
@@ -58,7 +66,20 @@ def _edits(text: str, top: yaml.Node, line: Line) -> list[_Edit]:
     if line.key == "cycles":
         dropped = [entry for key, entry in _entries(node).items() if key not in line.value]
         return [_whole_lines(text, *entry) for entry in dropped]
-    return [_Edit(node.start_mark.index, node.end_mark.index, flow(line.value))]
+    indent = "  " if _is_block(node) else ""  # a block list may stand right below its key
+    return [_Edit(node.start_mark.index, _end(node), indent + flow(line.value))]
+
+
+def _is_block(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.CollectionNode) and not node.flow_style and bool(node.value)
+
+
+def _end(node: yaml.Node) -> int:
+    """Where the value ends; a block's own mark lies behind the comments that follow it."""
+    if _is_block(node):
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.index)
 
 
 def _entries(node: yaml.Node) -> dict[str, tuple[yaml.Node, yaml.Node]]:
