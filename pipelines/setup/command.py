@@ -36,6 +36,8 @@ def init(folder: Path, write: bool) -> None:
     """
     try:
         _init(folder, write)
+    except BrokenPipeError:  # of the output, as in `kindred init photos | head`
+        raise
     except (SystemExit, OSError) as error:  # what readers say of a user's file
         raise click.UsageError(str(error)) from error
 
@@ -61,7 +63,7 @@ def _report(found: "Found", params: "Params", text: str, write: bool) -> None:
     from pipelines.setup.forecast import forecast, personas_to_write
     from pipelines.setup.params_file import change_values
     from pipelines.setup.plan import make_plan
-    from pipelines.setup.report import describe, describe_forecast, describe_plan
+    from pipelines.setup.report import describe, describe_doubts, describe_forecast, describe_plan
     from pipelines.setup.sizes import measure
 
     content = yaml.safe_load(text)
@@ -74,6 +76,8 @@ def _report(found: "Found", params: "Params", text: str, write: bool) -> None:
     click.echo(f"{describe(found)}\n\n{PARAMS}: the lines that fit it")
     click.echo(f"{describe_plan(lines, content)}\n")
     click.echo(f"{describe_forecast(needs, planned.teacher.kind)}\n")
+    if doubts := describe_doubts(sizes):
+        click.echo(f"{doubts}\n")
     if write:
         _write(found, changed)
     for number, step in enumerate(_steps(found, after, sizes, write), 1):

@@ -45,6 +45,7 @@ class Need:
     """Calls of one kind, and the tokens that one takes and brings."""
 
     what: str
+    by: str  # who answers: a teacher.kind
     calls: int
     input_tokens: float = 0.0
     output_tokens: float = 0.0
@@ -74,15 +75,14 @@ def forecast(found: Found, sizes: Sizes, params: Params, content: Mapping[str, A
     needs = [need for need in _needs(found, sizes, params, content) if need.calls]
     prices = make_budget(params.teacher).prices
     cost = sum(prices.cost(n.calls * n.input_tokens, n.calls * n.output_tokens) for n in needs)
-    calls = sum(need.calls for need in needs)
-    seconds, assumption = _pace(params)
+    paces = [(need.calls, *_pace(need.by, params)) for need in needs]
     return Forecast(
         needs=needs,
         cost_usd=cost,
         priced=bool(prices.input or prices.output),
-        asking_seconds=calls * seconds,
+        asking_seconds=sum(calls * seconds for calls, seconds, _ in paces),
         computing_seconds=_computing(found, sizes, params),
-        assumption=assumption,
+        assumption="; ".join(dict.fromkeys(said for _, _, said in paces if said)),
     )
 
 
@@ -91,22 +91,25 @@ def _needs(
 ) -> Iterator[Need]:
     if params.teacher.kind != "file":
         yield from _judging(sizes, params)
-    picture = (params.teacher.image_size / 28) ** 2 + 2 * TEXT_TOKENS
-    if content.get("captions", {}).get("kind", "given") != "given":
+    writer = content.get("captions", {}).get("kind", "given")
+    if writer != "given":
         missing = sum(not product.caption for product in found.products)
-        yield Need("captions", missing, picture, TEXT_TOKENS)
+        picture = (params.teacher.image_size / 28) ** 2 + 2 * TEXT_TOKENS
+        tokens = (picture, TEXT_TOKENS) if writer == "openai" else (0.0, 0.0)
+        yield Need("captions", writer, missing, *tokens)
     if content.get("personas", {}).get("kind") == "openai" and not found.personas:
         count = -(-personas_to_write(content) // PERSONAS_A_CALL)
-        yield Need("personas", count, PROMPT_TOKENS, PERSONAS_A_CALL * TEXT_TOKENS)
+        yield Need("personas", "openai", count, PROMPT_TOKENS, PERSONAS_A_CALL * TEXT_TOKENS)
 
 
 def _judging(sizes: Sizes, params: Params) -> Iterator[Need]:
-    label, cycles = params.label, len(params.cycles)
+    label, cycles, kind = params.label, len(params.cycles), params.teacher.kind
     audits, pairs = (round(s * label.groups) for s in (label.audit_fraction, label.pair_fraction))
     tokens = _tokens(params, sum(label.band_sizes))
-    yield Need(f"labels, {cycles} cycles", cycles * (label.groups + audits + 2 * pairs), *tokens)
+    calls = cycles * (label.groups + audits + 2 * pairs)
+    yield Need(f"labels, {cycles} cycles", kind, calls, *tokens)
     tokens = _tokens(params, params.tournaments.group_size)
-    yield Need("tournaments", tournament_calls(sizes, params), *tokens)
+    yield Need("tournaments", kind, tournament_calls(sizes, params), *tokens)
 
 
 def _tokens(params: Params, pictures: int) -> tuple[float, float]:
@@ -140,9 +143,9 @@ def _askings(entrants: int, size: int) -> float:
     return (matches - late) * ASKINGS + late * LATE_ASKINGS
 
 
-def _pace(params: Params) -> tuple[float, str]:
+def _pace(kind: str, params: Params) -> tuple[float, str]:
     """Seconds a call, those side by side counted together, and what that assumes."""
-    kind, side_by_side = params.teacher.kind, params.teacher.openai.concurrency
+    side_by_side = params.teacher.openai.concurrency
     if kind == "openai":
         return SECONDS_A_CALL / side_by_side, f"{SECONDS_A_CALL:g} s a call, {side_by_side} at once"
     if kind == "transformers":

@@ -1,14 +1,16 @@
 """What `kindred init` prints: what it found, the lines for params.yaml, the forecast."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.setup.files import TABLE
 from pipelines.setup.forecast import Forecast
+from pipelines.setup.gates import ERRORS, SPREAD
 from pipelines.setup.params_file import flow
 from pipelines.setup.plan import Line, value_at
-from pipelines.setup.sizes import Sizes
+from pipelines.setup.sizes import TEST_PERSONAS, TEST_PRODUCTS, Sizes
 from pipelines.setup.survey import Found, wanting
 
 SHOWN = 3  # examples of what is wrong
@@ -112,6 +114,28 @@ def describe_forecast(forecast: Forecast, teacher: str) -> str:
 
 def _tokens(taken: float, brought: float) -> str:
     return f", about {taken:,.0f} + {brought:,.0f} tokens each" if taken else ""
+
+
+def describe_doubts(sizes: Sizes) -> str:
+    """What no run over this catalogue can tell, a line each; "" where there is nothing to say."""
+    judged, doubts = sizes.personas.test, []
+    if judged < TEST_PERSONAS - 1:  # parts are rounded
+        doubts.append(
+            f"{_count(judged, 'persona')} in the test: chance moves their mean percentile by"
+            f" {100 * ERRORS * SPREAD / math.sqrt(max(1, judged)):.0f} points either way, so the"
+            f" verdict says little; write more personas ({TEST_PERSONAS} in the test say more)"
+        )
+    if sizes.kinds_are_all:
+        doubts.append(
+            "wants name one attribute: which product is best among those that have it, nobody can"
+            " tell, and the gate does not ask"
+        )
+    if min(sizes.products.val, sizes.products.test) < TEST_PRODUCTS / 4:
+        doubts.append(
+            f"{sizes.products.val} products to validate and {sizes.products.test} to test with:"
+            " places among so few are coarse, and a better cycle may look worse"
+        )
+    return "\n".join(f"note: {doubt}" for doubt in doubts)
 
 
 def obstacles(found: Found, sizes: Sizes, content: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from PIL import Image
@@ -216,6 +217,15 @@ def test_outside_a_project_it_says_where_to_go(project: Project) -> None:
     done = project.init("mine")
     assert done.exit_code == 2
     assert "params.yaml is missing: run this from the project's top folder" in done.output
+
+
+def test_a_reader_that_has_enough_is_no_wrong_usage(project: Project, monkeypatch) -> None:
+    def close(*_: object) -> NoReturn:
+        raise BrokenPipeError
+
+    project.draw(*KINDS)
+    monkeypatch.setattr("pipelines.setup.command.click.echo", close)
+    assert isinstance(project.init("mine").exception, BrokenPipeError)
 
 
 @pytest.mark.parametrize("arguments", [[], ["mine", "more"], ["mine", "--wrote"]])
