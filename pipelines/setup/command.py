@@ -88,6 +88,10 @@ def _refuse_other_than_folder(folder: Path) -> None:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise click.UsageError(f"{folder} {what}; expected a folder of pictures: {_MORE}")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise click.UsageError(
+            f"{folder} holds the project itself; expected a folder of pictures alone, as photos is"
+        )
 
 
 def _refuse_nothing(found: "Found") -> None:
@@ -111,7 +115,11 @@ def _write(found: "Found", changed: str) -> None:
     from retrieval.storage.files import atomic_file
 
     if not found.table:
-        path = write_table(found.folder, [product.row for product in found.products])
+        try:
+            path = write_table(found.folder, [product.row for product in found.products])
+        except OSError as error:
+            msg = f"{found.folder}: products.csv cannot be written ({error.strerror or error})"
+            raise click.UsageError(msg) from error
         click.echo(f"wrote {path}: {len(found.products)} products")
     with atomic_file(PARAMS) as temporary:
         temporary.write_text(changed, encoding="utf-8")

@@ -19,8 +19,8 @@ SECONDS_A_CALL = 3.0  # of a vision-language model behind HTTP, about a few pict
 LOCAL_SECONDS_A_CALL = 5.0  # of one in this process
 SIMULATED_SECONDS_A_CALL = 0.0001  # with its record in the journal
 # How often a match is asked in both orders: of pairs, of groups, and of groups in the last two
-# rounds, where a leader must lead by more (studio: 1.3 over all matches; sixty photos: 2.8).
-ASKINGS_OF_PAIRS, ASKINGS, LATE_ASKINGS = 1.5, 1.2, 2.8
+# rounds, where a leader must lead by more (counted on 1,400 and on sixty photos).
+ASKINGS_OF_PAIRS, ASKINGS, LATE_ASKINGS = 1.5, 1.3, 2.8
 PERSONAS_A_CALL = 10  # that a model writes at once
 TEXT_TOKENS = 60.0  # of a caption or a persona
 PROMPT_TOKENS = 1000.0  # of thirty captions and what is asked of them

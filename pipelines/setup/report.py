@@ -43,7 +43,8 @@ def _table(found: Found) -> Iterator[tuple[str, str]]:
             f"{found.table.name}: {len(products):,} of {_count(found.rows, 'row')} can be used",
         )
         yield "rows at fault", _some(found.faults)
-        yield "in no row", _count(found.unnamed, "picture")
+        more = f"; add rows to {found.table.name} to use them" if found.unnamed else ""
+        yield "in no row", _count(found.unnamed, "picture") + more
     else:
         yield "products", f"no table; {len(products):,} by the names of files"
     total = len(products)
@@ -106,8 +107,8 @@ def describe_forecast(forecast: Forecast, teacher: str) -> str:
         rows.append(("money", f"{forecast.cost_usd:,.2f}", f"US dollars{unpriced}"))
     if forecast.assumption:
         asking = _minutes(forecast.asking_seconds)
-        rows.append(("asking", asking, f"minutes, at {forecast.assumption}"))
-    rows.append(("computing", _minutes(forecast.computing_seconds), "minutes, on two cores"))
+        rows.append(("asking", asking, f"min, at {forecast.assumption}"))
+    rows.append(("computing", _minutes(forecast.computing_seconds), "min, on two cores"))
     lines = [f"  {what:<18} {number:>8} {unit}" for what, number, unit in rows]
     return "\n".join([heading, *lines])
 

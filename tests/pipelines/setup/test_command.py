@@ -98,7 +98,7 @@ def test_a_table_is_read_and_never_written(project: Project) -> None:
     assert (project.mine / "products.csv").read_bytes() == before
     said = project.table(done.output)
     assert said["products"] == "products.csv: 24 of 24 rows can be used"
-    assert said["in no row"] == "1 picture"
+    assert said["in no row"] == "1 picture; add rows to products.csv to use them"
     assert said["captions"] == "24 of 24, 2 different"
     assert said["prices"] == "24 of 24"
     assert said["attributes"] == "1: colour 24"
@@ -155,7 +155,7 @@ def test_wants_that_nothing_meets_ask_for_a_model(project: Project) -> None:
     done = project.init("mine", "--write")
     assert project.params["teacher"]["kind"] == "openai"
     assert "start a server for a vision-language model" in done.output
-    assert "minutes, at 3 s a call, 8 at once" in done.output
+    assert "min, at 3 s a call, 8 at once" in done.output
 
 
 def test_some_unmet_wants_are_an_obstacle(project: Project) -> None:
@@ -189,12 +189,29 @@ def test_few_pictures_are_too_few(project: Project) -> None:
         ("none", "none does not exist; expected a folder of pictures"),
         ("params.yaml", "params.yaml is a file; expected a folder of pictures"),
         ("mine", "mine holds no pictures; put JPEG, PNG or WebP files into it"),
+        (".", ". holds the project itself; expected a folder of pictures alone"),
+        ("..", ".. holds the project itself; expected a folder of pictures alone"),
     ],
 )
 def test_what_is_no_folder_of_pictures_is_refused(project: Project, folder: str, said: str) -> None:
     done = project.init(folder)
     assert done.exit_code == 2
     assert said in done.output
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_changed(
+    project: Project, monkeypatch
+) -> None:
+    def refuse(folder: Path, rows: object) -> NoReturn:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    project.draw(*KINDS)
+    before = project.params
+    monkeypatch.setattr("pipelines.setup.files.write_table", refuse)
+    done = project.init("mine", "--write")
+    assert done.exit_code == 2
+    assert "mine: products.csv cannot be written (Permission denied)" in done.output
+    assert project.params == before
 
 
 def test_pictures_none_of_which_can_be_read_are_refused(project: Project) -> None:
