@@ -60,14 +60,14 @@ def _report(found: "Found", params: "Params", text: str, write: bool) -> None:
     import yaml
 
     from pipelines.run.params import PARAMS, Params
-    from pipelines.setup.forecast import forecast, personas_to_write
+    from pipelines.setup.forecast import forecast
     from pipelines.setup.params_file import change_values
     from pipelines.setup.plan import make_plan
     from pipelines.setup.report import describe, describe_doubts, describe_forecast, describe_plan
     from pipelines.setup.sizes import measure
 
     content = yaml.safe_load(text)
-    sizes = measure(found, personas_to_write(content))
+    sizes = measure(found)
     lines = make_plan(found, sizes, params, content, Path())
     changed = change_values(text, lines)
     after = yaml.safe_load(changed)

@@ -1,5 +1,6 @@
 """What a plan will take: calls of the teacher, money, minutes."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pipelines.labelling.teachers.budget import make_budget
 from pipelines.labelling.teachers.openai_chat import OpenAITeacher
 from pipelines.labelling.teachers.protocol import Request
 from pipelines.run.params import Params
-from pipelines.setup.sizes import PERSONAS_TO_WRITE, Sizes
+from pipelines.setup.sizes import Sizes
 from pipelines.setup.survey import Found
 from retrieval.storage.schema import PersonaRow
 
@@ -21,9 +22,10 @@ SIMULATED_SECONDS_A_CALL = 0.0001  # with its record in the journal
 # How often a match is asked in both orders: of pairs, of groups, and of groups in the last two
 # rounds, where a leader must lead by more (counted on 1,400 and on sixty photos).
 ASKINGS_OF_PAIRS, ASKINGS, LATE_ASKINGS = 1.5, 1.3, 2.8
-PERSONAS_A_CALL = 10  # that a model writes at once
-TEXT_TOKENS = 60.0  # of a caption or a persona
+SPARE = 1.25  # personas to ask for, of each that is to stay: some are alike
+TEXT_TOKENS = 60.0  # of a caption
 PROMPT_TOKENS = 1000.0  # of thirty captions and what is asked of them
+PERSONAS_TOKENS = 900.0  # of ten personas, with facets and paraphrases
 
 # Seconds on two cores without a GPU (docs/performance.md).
 SECONDS_OF_STAGES, SECONDS_A_CYCLE = 50.0, 15.0  # of starting, mostly
@@ -97,9 +99,10 @@ def _needs(
         picture = (params.teacher.image_size / 28) ** 2 + 2 * TEXT_TOKENS
         tokens = (picture, TEXT_TOKENS) if writer == "openai" else (0.0, 0.0)
         yield Need("captions", writer, missing, *tokens)
-    if content.get("personas", {}).get("kind") == "openai" and not found.personas:
-        count = -(-personas_to_write(content) // PERSONAS_A_CALL)
-        yield Need("personas", "openai", count, PROMPT_TOKENS, PERSONAS_A_CALL * TEXT_TOKENS)
+    people = content.get("personas", {})
+    if people.get("kind") == "openai":
+        calls = _writing_calls(int(people["count"]), people)
+        yield Need("personas", "openai", calls, PROMPT_TOKENS, PERSONAS_TOKENS)
 
 
 def _judging(sizes: Sizes, params: Params) -> Iterator[Need]:
@@ -120,9 +123,11 @@ def _tokens(params: Params, pictures: int) -> tuple[float, float]:
     return teacher.expected_tokens(Request(EXAMPLE["persona_id"], ("",) * pictures))
 
 
-def personas_to_write(content: Mapping[str, Any]) -> int:
-    """How many personas params.yaml asks a model for."""
-    return int(content.get("personas", {}).get("count", PERSONAS_TO_WRITE))
+def _writing_calls(count: int, section: Mapping[str, Any]) -> int:
+    """Calls for so many personas: one for the interests, then as many for each interest."""
+    interests, a_call = section.get("interests", 40), section.get("wishes_per_call", 10)
+    wanted = math.ceil(count * SPARE / interests)  # of each interest
+    return 1 + int(interests * math.ceil(wanted / a_call))
 
 
 def tournament_calls(sizes: Sizes, params: Params) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.run.params import Params
 from pipelines.setup.gates import gate_limits
-from pipelines.setup.sizes import Sizes
+from pipelines.setup.sizes import Sizes, personas_to_write
 from pipelines.setup.survey import Found
 
 MODEL, PRETRAINED = "minilm-efficientnet-lite0", "imagenet"  # a tower that has seen photographs
@@ -100,8 +100,13 @@ def _words(found: Found, content: Mapping[str, Any]) -> Iterator[Line]:
     missing = sum(not product.caption for product in found.products)
     written = "openai" if missing else "given"
     yield Line("captions.kind", _kept(content, "captions", written), f"{missing} are missing")
-    written = "given" if found.personas else "openai"
-    yield Line("personas.kind", _kept(content, "personas", written), f"{len(found.personas)} given")
+    count = len(found.personas)
+    kind = _kept(content, "personas", "given" if count else "openai")
+    yield Line("personas.kind", kind, f"{count} given")
+    if kind != "given":
+        yield Line("personas.count", personas_to_write(found), "one a product, 200 at least")
+    total = count or personas_to_write(found)
+    yield Line("check_personas.min_personas", max(1, min(20, total)), f"{total} in all")
 
 
 def _kept(content: Mapping[str, Any], section: str, wanted: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pipelines.setup.survey import Found, wanting
 from retrieval.storage.schema import SPLITS
 
-# Personas that a model writes where there are none, unless params.yaml says how many.
-PERSONAS_TO_WRITE = 200
+# Personas that a model writes where there are none: one for each product, within these bounds.
+FEWEST_WRITTEN, MOST_WRITTEN = 200, 1000
 # What a test should have: a mean percentile of 50 personas moves by 4 points by chance, and the
 # winner's percentile among 100 products is told in steps of 1 %.
 TEST_PERSONAS, TEST_PRODUCTS = 50, 100
@@ -41,9 +41,16 @@ class Sizes:
         return self.simulated and self.one_attribute
 
 
-def measure(found: Found, personas_to_write: int = PERSONAS_TO_WRITE) -> Sizes:
+def personas_to_write(found: Found) -> int:
+    """How many personas have to be written for what was found; 0 where it has some."""
+    if found.personas:
+        return 0
+    return min(max(len(found.products), FEWEST_WRITTEN), MOST_WRITTEN)
+
+
+def measure(found: Found) -> Sizes:
     """Sizes and splits of what was found."""
-    written = personas_to_write if not found.personas else 0
+    written = personas_to_write(found)
     split = choose_split(len(found.products), len(found.personas) + written)
     met = list(wanting(found.personas, found.facts))
     attributes = {want.partition("=")[0] for persona in met for want in persona["wants"]}

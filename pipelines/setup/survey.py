@@ -1,6 +1,7 @@
 """What a folder holds: pictures, and what its tables say of them. Nothing is written into it."""
 
 import tempfile
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -94,12 +95,19 @@ def look(folder: Path, limits: PictureLimits) -> Found:
         pictures = [name for name in files.pictures if path or name not in shown]
         table = read_table(path) if path else table_from_names(pictures)
         if path:
-            table.expect(REQUIRED, ("title", "caption", *OPTIONAL))
+            table.expect(REQUIRED, tuple(dict.fromkeys(("title", "caption", *OPTIONAL))))
         _look_at_products(found, table, PictureCopier(folder, copies / "images", limits), copies)
-    named = {product.image for product in found.products} | shown
-    found.unnamed = len([name for name in files.pictures if name not in named]) if path else 0
+    named = {_alike(str(row.values.get("image")), folder) for row in table.rows}
+    named |= {_alike(name, folder) for name in shown}
+    found.unnamed = sum(_alike(name, folder) not in named for name in files.pictures)
     _look_at_personas(found)
     return found
+
+
+def _alike(name: str, folder: Path) -> str:
+    """A picture's name in one form: tables have other slashes, another case, the folder's name."""
+    slashed = unicodedata.normalize("NFC", name).casefold().replace("\\", "/")
+    return slashed.removeprefix("./").removeprefix(f"{folder.name.casefold()}/")
 
 
 def _products_table(folder: Path) -> Path | None:

@@ -97,12 +97,23 @@ def test_a_table_is_read_and_never_written(project: Project) -> None:
     assert done.exit_code == 0, done.output
     assert (project.mine / "products.csv").read_bytes() == before
     said = project.table(done.output)
+    assert said["pictures"] == "25 in 1 folder"
     assert said["products"] == "products.csv: 24 of 24 rows can be used"
     assert said["in no row"] == "1 picture; add rows to products.csv to use them"
     assert said["captions"] == "24 of 24, 2 different"
     assert said["prices"] == "24 of 24"
     assert said["attributes"] == "1: colour 24"
     assert said["personas"] == "20: 20 with wants (a product meets those of 20), 0 with facets"
+
+
+def test_a_picture_that_a_row_names_is_in_a_row_whatever_is_wrong_with_it(project: Project) -> None:
+    (project.mine / "broken.jpg").write_bytes(b"nothing")
+    project.draw("a.png", "spare.png")
+    rows = [{"product_id": "a", "image": "./A.png"}, {"product_id": "b", "image": "broken.jpg"}]
+    project.products(*rows, {"product_id": "c", "image": "a.png"})
+    said = project.table(project.init("mine").output)
+    assert said["unreadable"].count("broken.jpg: is not a picture") == 1
+    assert said["in no row"].startswith("1 picture;")
 
 
 def test_rows_at_fault_are_named_and_an_obstacle(project: Project) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from pipelines.run.params import Params
 from pipelines.setup.files import Files
-from pipelines.setup.forecast import forecast, personas_to_write, tournament_calls
+from pipelines.setup.forecast import forecast, tournament_calls
 from pipelines.setup.gates import gate_limits
 from pipelines.setup.plan import groups_of, make_plan
 from pipelines.setup.report import describe_doubts
@@ -114,6 +114,7 @@ def test_words_that_are_missing_are_written_by_whom_the_user_chose(now: str, pla
     content = CONTENT | {"captions": {"kind": now}, "personas": {"kind": now, "count": 500}}
     plan = plan_of(wordless(60), content)
     assert (plan["captions.kind"], plan["personas.kind"]) == (planned, planned)
+    assert plan["personas.count"] == 200
 
 
 def test_a_section_that_params_yaml_lacks_is_not_written() -> None:
@@ -122,15 +123,18 @@ def test_a_section_that_params_yaml_lacks_is_not_written() -> None:
 
 
 def test_words_are_in_the_forecast() -> None:
-    """A call a caption, and one for ten personas; with prices, money."""
-    words = {"captions": {"kind": "openai"}, "personas": {"kind": "openai", "count": 95}}
+    """A call a caption; one for 20 interests, and one for each: 1.25 x 95 / 20 are 6 wishes."""
+    words = {
+        "captions": {"kind": "openai"},
+        "personas": {"kind": "openai", "count": 95, "interests": 20, "wishes_per_call": 10},
+    }
     prices = {"usd_per_million_input_tokens": 1.0, "usd_per_million_output_tokens": 0.0}
     teacher = PARAMS.teacher.model_copy(update={"kind": "openai", **prices})
     found = wordless(60)
-    sizes = measure(found, personas_to_write(words))
+    sizes = measure(found)
     taken = forecast(found, sizes, PARAMS.model_copy(update={"teacher": teacher}), words)
     calls = {need.what: need.calls for need in taken.needs}
-    assert (calls["captions"], calls["personas"]) == (60, 10)
+    assert (calls["captions"], calls["personas"]) == (60, 21)
     assert taken.priced
     everything = sum(calls.values())
     assert taken.asking_seconds == pytest.approx(3 * everything / teacher.openai.concurrency)
@@ -150,4 +154,6 @@ def test_what_few_cannot_tell_is_said() -> None:
 
 def test_calls_of_tournaments_are_about_those_that_were_counted() -> None:
     """Sixty photos, measured with the simulated teacher: 220 calls for nine personas."""
-    assert tournament_calls(FEW, PARAMS) == pytest.approx(220, rel=0.1)
+    fives = PARAMS.tournaments.model_copy(update={"group_size": 5})
+    params = PARAMS.model_copy(update={"tournaments": fives})
+    assert tournament_calls(FEW, params) == pytest.approx(220, rel=0.1)
