@@ -103,8 +103,9 @@ def describe_forecast(forecast: Forecast, teacher: str) -> str:
         for need in forecast.needs
     ]
     if any(need.input_tokens for need in forecast.needs):
-        unpriced = "" if forecast.priced else "; set teacher.usd_per_million_* to what yours asks"
-        rows.append(("money", f"{forecast.cost_usd:,.2f}", f"US dollars{unpriced}"))
+        money = (f"{forecast.cost_usd:,.2f}", "US dollars")
+        unpriced = ("?", "US dollars: teacher.usd_per_million_* are 0; set what yours asks")
+        rows.append(("money", *(money if forecast.priced else unpriced)))
     if forecast.assumption:
         asking = _minutes(forecast.asking_seconds)
         rows.append(("asking", asking, f"min, at {forecast.assumption}"))

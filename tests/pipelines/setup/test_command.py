@@ -1,5 +1,6 @@
 """`kindred init`, as somebody uses it."""
 
+import re
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -167,6 +168,10 @@ def test_wants_that_nothing_meets_ask_for_a_model(project: Project) -> None:
     assert project.params["teacher"]["kind"] == "openai"
     assert "start a server for a vision-language model" in done.output
     assert "min, at 3 s a call, 8 at once" in done.output
+    assert "? US dollars: teacher.usd_per_million_* are 0" in done.output
+    params = project.top / "params.yaml"
+    params.write_text(params.read_text().replace("input_tokens: 0.0", "input_tokens: 100.0"))
+    assert re.search(r"money +[1-9][0-9.]+ US dollars\n", project.init("mine").output)
 
 
 def test_some_unmet_wants_are_an_obstacle(project: Project) -> None:
