@@ -6,6 +6,7 @@ Libraries are imported by the verb that needs them, so that `kindred --help` ans
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
 import click
@@ -13,11 +14,13 @@ import click
 from retrieval.startup import without_garbage_collection
 from services.errors import CommandError, Exit
 
+BROUGHT = "kindred.commands"  # entry points of verbs that other packages bring
 INTERRUPTED = 130
 NOBODY_READS = 141  # what a shell says of a program that SIGPIPE ended
 
 _EXAMPLES = """\b
 Examples:
+  kindred init photos                                         what a folder of pictures makes
   kindred status                                              what is registered
   kindred promote                                             the challenger becomes champion
   kindred serve                                               http://127.0.0.1:3000
@@ -108,12 +111,42 @@ class _Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
+        if args[0] not in self.list_commands(ctx):
             self._fail(ctx, repr(args[0]))
         return super().resolve_command(ctx, args)
 
     def _fail(self, ctx: click.Context, got: str) -> NoReturn:
-        ctx.fail(f"got {got}, expected one of {', '.join(self.commands)}")
+        ctx.fail(f"got {got}, expected one of {', '.join(self.list_commands(ctx))}")
+
+
+class _Program(_Verbs):
+    """Verbs of this package, after those that other packages bring: one comes before a model."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_brought(), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _brought().get(cmd_name)
+        return _as_verb(entry.load()) if entry else super().get_command(ctx, cmd_name)
+
+
+def _brought() -> dict[str, metadata.EntryPoint]:
+    """Entry points by the names of their verbs; none where Kindred is not installed."""
+    try:
+        found = metadata.distribution("kindred").entry_points.select(group=BROUGHT)
+    except metadata.PackageNotFoundError:
+        return {}
+    return {entry.name: entry for entry in found}
+
+
+def _as_verb(command: click.Command) -> _Verb:
+    return _Verb(
+        command.name,
+        callback=command.callback,
+        params=command.params,
+        help=command.help,
+        epilog=command.epilog,
+    )
 
 
 _name = click.option("--name", default="kindred", show_default=True, help="The registered model.")
@@ -121,7 +154,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(
-    cls=_Verbs,
+    cls=_Program,
     epilog=_EXAMPLES,
     subcommand_metavar="VERB ...",
     context_settings={"help_option_names": ["-h", "--help"]},

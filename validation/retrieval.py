@@ -43,6 +43,9 @@ from validation.retrieval_suites import (
 
 Numbers = dict[str, int | float | None]
 
+FEW = 30  # personas, from which on a mean of them says something
+MAY_BE_OFF = ("min_within_kind_percentile", "min_recall_at_10")  # limits that 0 turns off
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -96,6 +99,7 @@ def check_retrieval(
         statistics=_statistics(summary, evidence.index, found, limits),
         notes=[
             *_held_out_note(held_out, too_few, limits),
+            *_few_note(_headline(pairs)),
             *_notes(slices, small, summary, limits),
             _champion_note(evidence.champion),
             *_concepts_note(evidence.champion, summary),
@@ -211,6 +215,18 @@ def _regression(
     return champion
 
 
+def _few_note(headline: pd.DataFrame) -> Iterator[str]:
+    """That the numbers are means of few, and how far chance moves them."""
+    count = len(headline)
+    if 1 < count < FEW:
+        error = float(headline["gain"].std(ddof=1)) / math.sqrt(count)
+        yield (
+            f"only {count} personas judged it, so this says little: the gain over the base model is"
+            f" {100 * headline['gain'].mean():+.1f} points, give or take {200 * error:.1f} (two"
+            " standard errors); write more personas"
+        )
+
+
 def _notes(
     slices: Sequence[SliceDrop], small: list[str], summary: pd.DataFrame, limits: RetrievalLimits
 ) -> Iterator[str]:
@@ -221,6 +237,8 @@ def _notes(
             f"slices of fewer than {limits.min_slice_queries} personas were not checked:"
             f" {', '.join(small)}"
         )
+    if off := [name for name in MAY_BE_OFF if not getattr(limits, name)]:
+        yield f"what these limits hold was not judged, since they are 0: {', '.join(off)}"
     if WITHIN not in summary:
         yield "the percentile within the kind was not checked: no persona has wants"
     if missing := [name.replace("_", " ") for name in CONCEPT_FLOORS if name not in summary]:

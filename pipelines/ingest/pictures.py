@@ -34,6 +34,7 @@ class PictureCopier:
         self._limits = limits
         self._rows: dict[str, int] = {}  # digest of a kept picture -> its row
         self.sources: dict[str, str] = {}  # a copy, as rows name it -> its picture in the folder
+        self.repeats: dict[int, int] = {}  # a row -> the earlier row whose picture it repeats
         target.mkdir(parents=True, exist_ok=True)
 
     def copy(self, cells: Cells, identity: str) -> tuple[str, str]:
@@ -76,4 +77,5 @@ class PictureCopier:
 
     def _note_duplicate(self, cells: Cells, name: str, digest: str) -> None:
         if digest in self._rows:
+            self.repeats[cells.number] = self._rows[digest]
             cells.reasons.append(f"image {name!r} shows the same as row {self._rows[digest]}'s")

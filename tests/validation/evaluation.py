@@ -73,10 +73,11 @@ def judge(
     metrics: Any = None,
     champion: Comparison | Uncompared | None = None,
     index: IndexTrial = FOUND,
+    limits: RetrievalLimits = LIMITS,
 ) -> Verdict:
     metrics = metrics_of(queries) if metrics is None else metrics
     evidence = Evidence(queries, metrics, index, champion)
-    return check_retrieval(evidence, LIMITS, tmp_path / "docs", {}).judged.verdict
+    return check_retrieval(evidence, limits, tmp_path / "docs", {}).judged.verdict
 
 
 def failed(verdict: Verdict) -> set[str]:

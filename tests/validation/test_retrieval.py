@@ -286,6 +286,30 @@ def test_without_subjects_concepts_are_not_checked_and_a_note_says_so(tmp_path: 
     )
 
 
+def test_what_few_personas_say_is_said_to_be_little(tmp_path: Path) -> None:
+    """Gains of 10 and 20 points, half of ten personas each: two standard errors are 3.33."""
+    queries = make(personas=10)
+    gains = queries["persona_id"].map(lambda name: 0.1 + 0.1 * (int(name[1:]) % 2))
+    for model, gain in (("base", 0.0), ("student", gains)):
+        rows = queries["model"] == model
+        queries["percentile"] = queries["percentile"].mask(rows, 0.7 + gain)
+    limits = LIMITS.model_copy(update={"min_queries": 8})
+    verdict = judge(tmp_path, queries, limits=limits)
+    assert verdict.passed, verdict.reasons
+    assert verdict.notes[0] == (
+        "only 10 personas judged it, so this says little: the gain over the base model is +15.0"
+        " points, give or take 3.3 (two standard errors); write more personas"
+    )
+
+
+def test_a_limit_of_0_is_a_check_that_was_not_made(tmp_path: Path) -> None:
+    limits = LIMITS.model_copy(update={"min_recall_at_10": 0.0})
+    verdict = judge(tmp_path, make(), limits=limits)
+    assert (
+        "what these limits hold was not judged, since they are 0: min_recall_at_10" in verdict.notes
+    )
+
+
 def test_a_drop_of_just_the_limit_passes(tmp_path: Path) -> None:
     assert LIMITS.max_caption_drop < 1 - 0.95  # by rounding alone
     assert judge(tmp_path, make(), metrics_of(make(), student=0.95)).passed
