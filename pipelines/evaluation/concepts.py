@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation.statistics import FEWEST, Resampling, interval_of
+from pipelines.evaluation.statistics import Resampling, interval_of
 from pipelines.run.paths import CONCEPTS, STUDENT_MODEL, SUBJECTS_FILE, product_vectors
 from pipelines.subjects.lessons import queries_of, references_by_concept, reported_subjects
 from pipelines.subjects.measure import (
@@ -30,7 +30,7 @@ from retrieval.concepts.concept import Concept
 from retrieval.concepts.queries import finish_with
 from retrieval.encoder import load_encoder
 from retrieval.metrics import recall_at
-from retrieval.resampling import crossed_weights, quantile_interval, resampled_means
+from retrieval.resampling import FEWEST, crossed_weights, quantile_interval, resampled_means
 from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import SUBJECTS, ConceptQueryRow, ProductRow, read_rows
 from retrieval.storage.vectors import read_vectors

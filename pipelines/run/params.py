@@ -133,6 +133,7 @@ class Teacher(Section):
 class Tournaments(Section):
     """Section `tournaments`."""
 
+    max_calls: PositiveInt | None
     group_size: Annotated[int, Field(ge=2)]
     repeats: PositiveInt
     max_calls_per_match: Annotated[int, Field(ge=2, multiple_of=2)]
