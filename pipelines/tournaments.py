@@ -44,7 +44,8 @@ from retrieval.storage.schema import (
 
 Products = Sequence[ProductRow]
 
-MOST_WITHDRAWN = 0.05  # share of the products: among the rest the teacher's choice is no truth
+# Share of the products, two at least: among the rest the teacher's choice is no truth.
+MOST_WITHDRAWN = 0.05
 # Share of a split's personas: fewer left would be no sample of it. A file knows whom it knows.
 MOST_FAILED = 0.5
 
@@ -153,8 +154,8 @@ class _Missing:
         """Whether a judge's tournaments tell no winner; it is counted."""
         withdrawn = max((outcome.withdrawn for outcome in outcomes), default=0)
         unfinished = len(outcomes) < repeats
-        silent = any(not outcome.winner for outcome in outcomes)
-        failed = not unfinished and (silent or withdrawn > MOST_WITHDRAWN * products)
+        silent = any(not outcome.winner or not outcome.wins for outcome in outcomes)
+        failed = not unfinished and (silent or withdrawn > max(2, MOST_WITHDRAWN * products))
         tossed = any(outcome.undecided > sum(outcome.wins.values()) / 2 for outcome in outcomes)
         tossed = tossed and not unfinished and not failed
         self.unfinished += unfinished
