@@ -96,7 +96,8 @@ def describe(judges: Judges, everybody: Judges) -> str:
         f"{len(judges.personas[split]):,} of {len(everybody.personas[split]):,} {split} personas"
         for split in SPLITS
     )
-    return f"{counts}; {_say_interval(judges.personas['test'])}"
+    more = "" if judges == everybody else f" (all would take {everybody.calls:,} calls)"
+    return f"{counts}{more}; {_say_interval(judges.personas['test'])}"
 
 
 def expected_half_width(kinds: int, personas: int) -> float:

@@ -132,3 +132,6 @@ def test_it_is_said_how_sure_the_gain_will_be(kinds, words):
     said = describe(judges, judges)
     assert "0 of 0 val personas, 30 of 30 test personas" in said
     assert words in said
+    assert "all would take" not in said
+    fewer = afforded_judges(_params(), judges, PRODUCTS, 1000)
+    assert f"(all would take {judges.calls:,} calls)" in describe(fewer, judges)
