@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.evaluation.statistics import Resampling, interval_of
 from pipelines.run.paths import CONCEPTS, STUDENT_MODEL, SUBJECTS_FILE, product_vectors
@@ -18,25 +17,20 @@ from pipelines.subjects.measure import (
     REPORTED,
     Answer,
     answer,
+    caption_recall,
     encode_kindred,
     encode_text_only,
     mean,
     of_kind,
     read_gallery,
 )
-from retrieval.captions import caption_ranks
 from retrieval.concepts.adapter import load_concept
-from retrieval.concepts.concept import Concept
-from retrieval.concepts.queries import finish_with
 from retrieval.encoder import load_encoder
-from retrieval.metrics import recall_at
 from retrieval.resampling import FEWEST, crossed_weights, quantile_interval, resampled_means
 from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import SUBJECTS, ConceptQueryRow, ProductRow, read_rows
 from retrieval.storage.vectors import read_vectors
 from retrieval.text.tower import TextTower
-
-Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -111,19 +105,6 @@ def ask_about_concepts(products: Sequence[ProductRow], device: str) -> ConceptAn
         unmodified=unmodified,
         adapted=dict(zip(names, adapted, strict=True)),
     )
-
-
-def caption_recall(
-    tower: TextTower, captions: list[str], images_ND: Floats, concepts: Sequence[Concept]
-) -> tuple[float, list[float]]:
-    """Caption recall@10 without a concept, and with each of them switched on."""
-    prefix = tower.prefix(captions)  # the same for every concept
-
-    def recall(switched_on: list[Concept]) -> float:
-        texts_ND = finish_with(tower, prefix, switched_on)
-        return recall_at(caption_ranks(texts_ND, images_ND, captions), 10)
-
-    return recall([]), [recall([concept]) for concept in concepts]
 
 
 def _summary(answers: list[Answer], kind: str, resampling: Resampling) -> dict[str, Any]:

@@ -34,7 +34,28 @@ def test_a_benchmark_comes_out_as_a_row(name, request, monkeypatch):
     for found in metrics.values():
         for _, kind, metric in COLUMNS[benchmark]:
             assert 0 <= found[kind][metric] <= 1
+        assert "captions" not in found
     assert len(table(benchmark, metrics).splitlines()) == 4
+
+
+@pytest.mark.filterwarnings("ignore::retrieval.concepts.concept.ConceptWarning")  # few photos
+def test_what_is_forgotten_by_captions_that_somebody_wrote(conconchi):
+    """By hand: each caption's rank among the seven pictures, one concept after the other."""
+    data = conconchi()
+    encoder = create_encoder("minilm-resnet10t", None)
+    captions = [f"a {word}" for word in ["mug", "box", "bear", "cat", "dog", "hat", "kite"]][
+        : len(data.gallery)
+    ]
+    found = evaluate(encoder, data, Settings(3, 0.01, 0.1), captions)
+    # Fewer pictures than ten: each is among the first ten, with a concept or without.
+    assert found["text only"]["captions"] == {"recall@10": 1.0}
+    assert found["kindred"]["captions"] == {
+        "recall@10": 1.0,
+        "by concept": dict.fromkeys(data.nouns, 1.0),
+    }
+    header, _, *rows = table("conconchi", found).splitlines()
+    assert header.endswith("| captions R@10 |")
+    assert [row.endswith("| 100.00 |") for row in rows] == [True, True]
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +73,16 @@ def test_the_command_prints_the_row_and_writes_every_metric(
     request.getfixturevalue(name)()
     benchmark = "deepfashion2" if name == "perval" else name
     model, output = ["--model", str(base_model)], ["--output", str(tmp_path / "out.json")]
-    arguments = [benchmark, str(tmp_path), *model, "--steps", "3", *output]
+    captions = tmp_path / "captions.jsonl"
+    lines = [{"image": path.name, "caption": path.stem} for path in tmp_path.rglob("*.jpg")]
+    captions.write_text("\n".join(json.dumps(line) for line in lines))
+    extra = [*output, "--captions", str(captions)]
+    arguments = [benchmark, str(tmp_path), *model, "--steps", "3", *extra]
     monkeypatch.setattr("sys.argv", ["published", *arguments])
     concept_benchmark.main()
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert list(found) == ["text only", "kindred"]
     assert table(benchmark, found) in printed
+    assert found["kindred"]["captions"]["recall@10"] == 1.0
     assert "2 concepts" in printed
