@@ -76,8 +76,16 @@ class ConceptAnswers:
         return [*rows, *captions]
 
 
-def ask_about_concepts(products: Sequence[ProductRow], device: str) -> ConceptAnswers | None:
-    """Ask for the reported subjects, with and without what was learned; None without subjects."""
+def ask_about_concepts(
+    products: Sequence[ProductRow], captions: Sequence[str], device: str
+) -> ConceptAnswers | None:
+    """Ask for the reported subjects, with and without what was learned; None without subjects.
+
+    Args:
+        products: The held-out ones, among which captions are searched for.
+        captions: Theirs.
+        device: Of the model.
+    """
     subjects = read_rows(SUBJECTS_FILE, SUBJECTS)
     references = references_by_concept(subjects)
     if not references:
@@ -94,7 +102,6 @@ def ask_about_concepts(products: Sequence[ProductRow], device: str) -> ConceptAn
         "kindred": encode_kindred(tower, queries, concepts),
     }
     ids = [row["product_id"] for row in products]
-    captions = [product["caption"] for product in products]
     images_ND = read_vectors(product_vectors("student")).rows(ids)
     unmodified, adapted = caption_recall(tower, captions, images_ND, list(concepts.values()))
     return ConceptAnswers(

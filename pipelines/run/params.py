@@ -205,6 +205,7 @@ class Concepts(Section):
 class Evaluate(Section):
     """Section `evaluate`."""
 
+    captions: Path | None
     bootstrap_samples: Annotated[int, Field(ge=100)]
     permutations: Annotated[int, Field(ge=100)]
 
