@@ -20,12 +20,13 @@ from typing import TypedDict
 import numpy as np
 
 from pipelines.labelling.held_out_groups import rank_groups
-from pipelines.labelling.judges import SPLITS, Judges, afforded_judges, all_judges, describe
+from pipelines.labelling.judges import SPLITS, afforded_judges, all_judges, describe
 from pipelines.labelling.knockout import Entry, Outcome, Rules, hold
-from pipelines.labelling.teachers.asking import Asker, Purpose, Ranker
+from pipelines.labelling.teachers.asking import Purpose, Ranker
+from pipelines.labelling.teachers.budget import make_budget
 from pipelines.labelling.teachers.factory import make_teacher, open_asker
 from pipelines.labelling.teachers.from_file import FileTeacher
-from pipelines.labelling.teachers.protocol import Request
+from pipelines.labelling.teachers.protocol import Request, Teacher
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import HELD_OUT_GROUPS_FILE, PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
 from pipelines.run.recipe import resolve_recipe
@@ -206,35 +207,42 @@ class _Missing:
             raise SystemExit(msg)
 
 
-def _within_budget(params: Params, asker: Asker, everybody: Judges, shown: Products) -> Judges:
-    """As many judges as the budgets afford; says who, what they take, and how sure that is."""
-    budget, limits = asker.budget, [params.tournaments.max_calls, asker.budget.max_calls]
-    budget.max_calls = min((limit for limit in limits if limit is not None), default=None)
-    size = params.tournaments.group_size
-    judges, pictures = everybody.everybody, [product["product_id"] for product in shown[:size]]
-    example = Request(judges[0]["persona_id"] if judges else "", tuple(pictures))
-    one = asker.forecast_alike(example, 1)
-    afforded = math.inf if budget.max_calls is None else budget.max_calls
-    if budget.max_cost_usd is not None and one.cost_usd:
-        afforded = min(afforded, budget.max_cost_usd // one.cost_usd)
-    chosen = afforded_judges(params, everybody, shown, afforded)
-    say(f"tournaments: {describe(chosen, everybody)}")
-    say(f"tournaments: {asker.forecast_alike(example, chosen.calls)}")
-    return chosen
+def _limit_calls(params: Params) -> Params:
+    """The teacher's limit is that of the tournaments where this is less."""
+    limits = (params.tournaments.max_calls, params.teacher.max_calls)
+    least = min((limit for limit in limits if limit is not None), default=None)
+    teacher = params.teacher.model_copy(update={"max_calls": least})
+    return params.model_copy(update={"teacher": teacher})
+
+
+def _afforded_calls(params: Params, teacher: Teacher, example: Request) -> float:
+    """That the budgets of calls and of money reach for; infinite without any."""
+    budget = make_budget(params.teacher)
+    calls = math.inf if budget.max_calls is None else budget.max_calls
+    cost = budget.prices.cost(*teacher.expected_tokens(example))
+    if budget.max_cost_usd is not None and cost:
+        calls = min(calls, budget.max_cost_usd // cost)
+    return calls
 
 
 def main() -> None:
     """Read, hold the tournaments of both splits, write."""
-    params = resolve_recipe(load_params())
+    params = _limit_calls(resolve_recipe(load_params()))
     with stage_lock("tournaments"):
         personas = read_rows(PERSONAS_FILE, PERSONAS)
         products = read_rows(PRODUCTS_FILE, PRODUCTS)
         everybody = all_judges(params, personas, products)
         shown = [product for product in products if product["split"] in SPLITS]
         teacher = make_teacher(params, everybody.everybody, shown)
+        some = tuple(product["product_id"] for product in shown[: params.tournaments.group_size])
+        asked = everybody.everybody
+        example = Request(asked[0]["persona_id"], some) if asked else Request("", ())
+        calls = _afforded_calls(params, teacher, example)
+        judges = afforded_judges(params, everybody, shown, calls)
+        say(f"tournaments: {describe(judges, everybody)}")
         rows: list[TournamentRow] = []
-        with open_asker(params, teacher, Purpose("tournaments"), everybody.calls) as asker:
-            judges = _within_budget(params, asker, everybody, shown)
+        with open_asker(params, teacher, Purpose("tournaments"), judges.calls) as asker:
+            say(f"tournaments: {asker.forecast_alike(example, judges.calls)}")
             for split in SPLITS:
                 rows += hold_tournaments(params, asker, judges.personas[split], products, split)
             before = asker.budget.spent.calls
@@ -242,8 +250,8 @@ def main() -> None:
             more = asker.budget.spent.calls - before
         write_rows(TOURNAMENTS_FILE, rows, TOURNAMENTS)
         write_rows(HELD_OUT_GROUPS_FILE, groups, RANKINGS)
-        calls = sum(row["calls"] for row in rows)
-        say(f"winners for {len(rows)} personas, in {calls:,} calls of the {teacher.name} teacher")
+        taken = sum(row["calls"] for row in rows)
+        say(f"winners for {len(rows)} personas, in {taken:,} calls of the {teacher.name} teacher")
         ranked = sum(bool(group["ranking"]) for group in groups)
         say(f"{ranked} of {len(groups)} held-out groups ranked, in {more:,} more calls")
 

@@ -1,5 +1,6 @@
 """Stage `tournaments`: whose tournaments count, and what a row holds."""
 
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -149,17 +150,19 @@ def test_a_split_without_personas_or_products_is_refused(world, personas, produc
         _hold(_params(), Scripted(by_number), held, "val")
 
 
-def test_the_published_recipe_plays_pairs(tmp_path, monkeypatch):
-    """Eight products a split: seven matches, each asked in both orders at least."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["distill"]["recipe"] = "published"
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+def _write_small_catalogue(count):
+    """Personas who want a red mug, half of them of each split; eight products a split."""
     wants = {"color=red": 1.0, "kind=mug": 0.5}
     people = [
-        {"persona_id": f"u{n}", "text": "", "paraphrase": "", "wants": wants, "facets": {}}
+        {
+            "persona_id": f"u{n}",
+            "text": "",
+            "paraphrase": "",
+            "wants": wants,
+            "facets": {"interest": f"i{n // 2}"},
+        }
         | {"split": split}
-        for n, split in enumerate(("val", "test"))
+        for n, split in zip(range(count), itertools.cycle(("val", "test")))
     ]
     colors, kinds = ("red", "blue"), ("mug", "kite", "drum", "vase")
     products = [
@@ -172,9 +175,44 @@ def test_the_published_recipe_plays_pairs(tmp_path, monkeypatch):
     ]
     write_rows(PERSONAS_FILE, people, PERSONAS)
     write_rows(PRODUCTS_FILE, products, PRODUCTS)
+
+
+def test_the_published_recipe_plays_pairs(tmp_path, monkeypatch):
+    """Eight products a split: seven matches, each asked in both orders at least."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["distill"]["recipe"] = "published"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    _write_small_catalogue(2)
     tournaments.main()
     rows = read_rows(TOURNAMENTS_FILE, TOURNAMENTS)
     assert [row["winner"] for row in rows] == ["val-red-mug", "test-red-mug"]
     assert min(row["calls"] for row in rows) >= 14
     [group] = read_rows(HELD_OUT_GROUPS_FILE, RANKINGS)
     assert len(group["presented"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("teacher", "tournaments_", "few"),
+    [({}, {}, False), ({}, {"max_calls": 60}, True), ({"max_calls": 60}, {"max_calls": 900}, True)],
+)
+def test_a_budget_is_said_and_kept_to(tmp_path, monkeypatch, capsys, teacher, tournaments_, few):
+    """Six personas a split, each worth some eight calls."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["teacher"] |= teacher
+    params["tournaments"] |= tournaments_
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    _write_small_catalogue(12)
+    tournaments.main()
+    rows = read_rows(TOURNAMENTS_FILE, TOURNAMENTS)
+    groups = read_rows(HELD_OUT_GROUPS_FILE, RANKINGS)
+    said = capsys.readouterr().out
+    tests = sum(row["split"] == "test" for row in rows)
+    assert tests == len(groups)
+    assert f"{len(rows) - tests} of 6 val personas, {tests} of 6 test personas" in said
+    assert "too few for an interval of the gain" in said
+    assert (len(rows) < 12) is few
+    if few:
+        assert len(rows) - tests >= 1
+        assert sum(row["calls"] for row in rows) + len(groups) <= 60
