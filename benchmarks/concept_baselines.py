@@ -294,7 +294,7 @@ def run(tower: TextTower, studio: Studio, settings: Settings) -> Numbers:
     for name, pairs in (("value, last layer", 0), ("value, last layer, pairs (ours)", 2)):
         concepts, _ = teach(tower, studio.lessons, settings, pairs)
         by_name = {concept.name: concept for concept in concepts}
-        recall = caption_recall(tower, captions, images, concepts)["adapted"]
+        recall = statistics.fmean(caption_recall(tower, captions, images, concepts)[1])
         table[name] = numbers(studio, encode_kindred(tower, studio.queries, by_name), recall)
     return table
 

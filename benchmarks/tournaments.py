@@ -1,8 +1,12 @@
 """What tournaments in groups save over pairs, and whether they find the same winners.
 
 On the studio, where the truth is known: for each seed a catalogue and personas are made up (nothing
-is rendered), and the simulated teacher of params.yaml decides the matches. Both forms play for the
+is rendered), and the simulated teacher of params.yaml decides the matches. All forms play for the
 same personas; nothing of the project changes. Median and range over the seeds.
+
+The third form is what no stage does: half of the products are pruned before, those that neither of
+two models ranks in its upper half. One reads captions, with the text encoder; the other stands for
+the base model's pictures, whose vectors lie at a cosine of 0.94 to their captions'.
 
     python -m benchmarks.tournaments                  # five seeds, two minutes on two cores
     python -m benchmarks.tournaments --seeds 1 --personas 20
@@ -10,6 +14,7 @@ same personas; nothing of the project changes. Median and range over the seeds.
 """
 
 import argparse
+import math
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -30,10 +35,12 @@ from pipelines.run.stage import derive_seed
 from pipelines.studio.personas import write_personas
 from pipelines.studio.products import plan_products
 from pipelines.tournaments import sum_up
+from retrieval.minilm import load_minilm
 from retrieval.wants import utilities
 
-SHARE = 0.27  # of the pairwise calls, at most
+SHARE = 0.10  # of the pairwise calls, at most
 REPEATS = 3
+LIKENESS = 0.94  # cosine of a held-out picture and its caption, under the base model
 
 
 class Memory:
@@ -84,6 +91,26 @@ class Studio:
     ids: list[str]
     utilities: list[np.ndarray]
     ranker: Ranker
+    scores: list[np.ndarray]
+    """Of each model, personas by products."""
+
+    def upper_halves(self) -> list[list[str]]:
+        """For each persona the products that a model ranks in its upper half."""
+        ranks = [(-scores).argsort(axis=1).argsort(axis=1) for scores in self.scores]
+        kept = np.min(ranks, axis=0) < len(self.ids) / 2
+        return [[self.ids[column] for column in np.flatnonzero(row)] for row in kept]
+
+
+def model_scores(personas: list[dict], products: list[dict], seed: int) -> list[np.ndarray]:
+    """Scores of the caption model, and of what stands for the base model's pictures."""
+    sentences = load_minilm()
+    texts = sentences([persona["text"] for persona in personas])
+    captions = sentences([product["caption"] for product in products])
+    noise = np.random.default_rng(seed).normal(size=captions.shape)
+    noise -= (noise * captions).sum(axis=1, keepdims=True) * captions
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    pictures = LIKENESS * captions + math.sqrt(1 - LIKENESS**2) * noise
+    return [texts @ captions.T, texts @ pictures.T]
 
 
 def make_studio(params: Params, seed: int, products: int, personas: int) -> Studio:
@@ -97,16 +124,17 @@ def make_studio(params: Params, seed: int, products: int, personas: int) -> Stud
             judges.append(persona)
             found.append(utility)
     ranker = make_ranker(params, derive_seed(seed, "teacher"), judges, rows)
-    return Studio(judges, [row["product_id"] for row in rows], found, ranker)
+    scores = model_scores(judges, rows, derive_seed(seed, "pictures"))
+    return Studio(judges, [row["product_id"] for row in rows], found, ranker, scores)
 
 
-def play(studio: Studio, rules: Rules, seed: int, personas: int, number: int) -> list[Outcome]:
-    """One tournament for each of the first so many personas."""
+def play(
+    studio: Studio, rules: Rules, seed: int, entrants: Sequence[Sequence[str]], number: int = 0
+) -> list[Outcome]:
+    """One tournament for each of the first personas, as many as there are lists of entrants."""
     entries = [
-        Entry(
-            one["persona_id"], studio.ids, derive_seed(seed, one["persona_id"], str(number)), number
-        )
-        for one in studio.personas[:personas]
+        Entry(one["persona_id"], ids, derive_seed(seed, one["persona_id"], str(number)), number)
+        for one, ids in zip(studio.personas, entrants, strict=False)
     ]
     return [outcome for outcome in hold(studio.ranker, entries, rules) if outcome is not None]
 
@@ -123,6 +151,13 @@ def judge(studio: Studio, winners: Sequence[str]) -> tuple[np.ndarray, np.ndarra
     return won, best, np.array(below)
 
 
+def percentile_of(studio: Studio, winners: Sequence[str]) -> float:
+    """The winners' mean percentile under the model of pictures: what the truth says of it."""
+    columns = [studio.ids.index(winner) for winner in winners]
+    scores = studio.scores[1]
+    return float(np.mean([np.mean(row < row[at]) for row, at in zip(scores, columns, strict=True)]))
+
+
 def measure(options: argparse.Namespace, seed: int) -> dict[str, float]:
     """Play both forms, and one of them again; every number that is printed."""
     params = load_params()
@@ -130,8 +165,12 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, float]:
     most = params.tournaments.max_calls_per_match
     numbers: dict[str, float] = {}
     winners, values = {}, {}
-    for form, size in (("pairs", 2), ("groups", options.group_size)):
-        outcomes = play(studio, Rules(size, most), seed, options.personas, 0)
+    everything = [studio.ids] * options.personas
+    halves = studio.upper_halves()
+    size = options.group_size
+    forms = (("pairs", 2, everything), ("groups", size, everything), ("halves", size, halves))
+    for form, size, entrants in forms:
+        outcomes = play(studio, Rules(size, most), seed, entrants)
         winners[form] = [outcome.winner for outcome in outcomes]
         values[form], best, below = judge(studio, winners[form])
         numbers |= {
@@ -141,9 +180,12 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, float]:
             f"{form} best": best.mean(),
             f"{form} percentile": below.mean(),
             f"{form} undecided": np.mean([outcome.undecided for outcome in outcomes]),
+            f"{form} model": percentile_of(studio, winners[form]),
         }
     same = [one == other for one, other in zip(winners["pairs"], winners["groups"], strict=True)]
     numbers["share"] = numbers["groups calls"] / numbers["pairs calls"]
+    numbers["kept"] = np.mean([len(ids) for ids in halves]) / options.products
+    numbers["pruned gain"] = numbers["halves best"] - numbers["groups best"]
     numbers["gain"] = numbers["groups best"] - numbers["pairs best"]
     numbers["same winner"] = float(np.mean(same))
     numbers["same utility"] = float(np.mean(np.isclose(values["pairs"], values["groups"])))
@@ -154,7 +196,7 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, float]:
 
 def measure_repeats(studio: Studio, rules: Rules, seed: int, personas: int) -> dict[str, float]:
     """Several tournaments in groups a persona: how sure they are, and how right."""
-    held = [play(studio, rules, seed, personas, number) for number in range(REPEATS)]
+    held = [play(studio, rules, seed, [studio.ids] * personas, n) for n in range(REPEATS)]
     sums = [sum_up(outcomes, seed) for outcomes in zip(*held, strict=True)]
     _, best, _ = judge(studio, [row["winner"] for row in sums])
     confidence = np.array([row["confidence"] for row in sums])
@@ -182,6 +224,12 @@ def show(found: Sequence[dict[str, float]], size: int) -> bool:
         add("   mean percentile of the winner's true utility, %", f"{form} percentile", 100)
     add("groups' calls in those of pairs, %", "share", 100, ("at most", 100 * SHARE))
     add("groups minus pairs: true best, % points", "gain", 100, ("at least", 0))
+    add("half of the products pruned by two models: products kept, %", "kept", 100)
+    add("   calls a tournament", "halves calls")
+    add("   winners that are the true best, %", "halves best", 100)
+    add("   the same, less that of all products, % points", "pruned gain", 100)
+    add("   the winner's percentile under a model that pruned, %", "halves model", 100)
+    add("   the same where nothing is pruned, %", "groups model", 100)
     add("both forms: the same winner (several may be best), %", "same winner", 100)
     add("   a winner of the same true utility, %", "same utility", 100)
     add(f"groups, {REPEATS} tournaments a persona: mean confidence", "repeats confidence")

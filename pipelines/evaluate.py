@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipelines.evaluation.captions import caption_metrics
+from pipelines.evaluation.captions import caption_metrics, captions_of
 from pipelines.evaluation.concepts import ask_about_concepts
 from pipelines.evaluation.groups import calibrate, read_groups
 from pipelines.evaluation.personas import (
@@ -147,7 +147,7 @@ def main() -> None:
     files = (TOURNAMENTS_FILE, HELD_OUT_GROUPS_FILE, SUBJECTS_FILE)
     digests = {str(path): sha256_file(path) for path in files}
     digests |= {str(path): sha256_folder(path) for path in (STUDENT_MODEL, CONCEPTS)}
-    settings = {"seed": params.seed, "evaluate": params.evaluate.model_dump()}
+    settings = {"seed": params.seed, "evaluate": params.evaluate.model_dump(mode="json")}
     with stage_lock("evaluate"), training_run("evaluate", settings, digests) as run:
         make_repeatable(derive_seed(params.seed, "evaluate"), params.compute.threads)
         held_out = read_everybody()
@@ -162,7 +162,9 @@ def main() -> None:
         metrics = persona_metrics(rows, paraphrased, chosen_kinds(held_out), resampling)
         slices = metrics.pop("slices")
         metrics["caption"] = caption_metrics(held_out.products)
-        asked = ask_about_concepts(held_out.products, resolve_device(params.compute.device))
+        captions = captions_of(held_out.products, params.evaluate.captions)
+        device = resolve_device(params.compute.device)
+        asked = ask_about_concepts(held_out.products, captions, device)
         metrics["concept"] = asked.summarise(resampling) if asked else None
         write_rows(CONCEPT_QUERIES_FILE, asked.rows() if asked else [], CONCEPT_QUERIES)
         write_json(EVALUATION, {**metrics, "slices": slices})

@@ -11,17 +11,22 @@ Run:  dvc repro tournaments
 Tiny: python -m pipelines.tournaments, after tournaments.max_test_personas: 5 in params.yaml
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
 
 from pipelines.labelling.held_out_groups import rank_groups
-from pipelines.labelling.knockout import Entry, Outcome, Rules, hold, matches_needed
-from pipelines.labelling.teachers.asking import Asker, Forecast, Purpose, Ranker
+from pipelines.labelling.judges import SPLITS, afforded_judges, all_judges, describe
+from pipelines.labelling.knockout import Entry, Outcome, Rules, hold
+from pipelines.labelling.teachers.asking import Purpose, Ranker
+from pipelines.labelling.teachers.budget import make_budget
 from pipelines.labelling.teachers.factory import make_teacher, open_asker
-from pipelines.labelling.teachers.protocol import Request
+from pipelines.labelling.teachers.from_file import FileTeacher
+from pipelines.labelling.teachers.protocol import Request, Teacher
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import HELD_OUT_GROUPS_FILE, PERSONAS_FILE, PRODUCTS_FILE, TOURNAMENTS_FILE
 from pipelines.run.recipe import resolve_recipe
@@ -38,31 +43,27 @@ from retrieval.storage.schema import (
     write_rows,
 )
 
-Personas = Sequence[PersonaRow]
 Products = Sequence[ProductRow]
 
-SPLITS = ("val", "test")
-# How often a match is asked in both orders, on average (benchmarks/tournaments.py).
-ASKINGS, ASKINGS_OF_PAIRS = 1.3, 1.5
-
-
-def judges_of(params: Params, personas: Personas, split: str) -> list[PersonaRow]:
-    """The personas of the split that tournaments are held for."""
-    limits = params.tournaments
-    most = {"val": limits.max_val_personas, "test": limits.max_test_personas}[split]
-    return [persona for persona in personas if persona["split"] == split][:most]
+# Share of the products, two at least: among the rest the teacher's choice is no truth.
+MOST_WITHDRAWN = 0.05
+# Share of a split's personas: fewer left would be no sample of it. A file knows whom it knows.
+MOST_FAILED = 0.5
 
 
 def hold_tournaments(
-    params: Params, ranker: Ranker, personas: Personas, products: Products, split: str
+    params: Params,
+    ranker: Ranker,
+    judges: Sequence[PersonaRow],
+    products: Products,
+    split: str,
 ) -> list[TournamentRow]:
-    """A persona's knockouts over all products of the split, for as many as the budget reaches.
+    """Each judge's knockouts over all products of the split, for as many as the budget reaches.
 
     Raises:
-        SystemExit: The split has no persona, or fewer than two products, or the budget ended before
-            any persona's tournaments.
+        SystemExit: There is no judge, or fewer than two products; or the budget ended before any
+            judge's tournaments, or too many of them failed.
     """
-    judges = judges_of(params, personas, split)
     ids = [product["product_id"] for product in products if product["split"] == split]
     if not judges or len(ids) < 2:
         msg = (
@@ -79,19 +80,15 @@ def hold_tournaments(
     ]
     outcomes = iter(hold(ranker, entries, rules))
     rows: list[TournamentRow] = []
-    tossed = 0
+    missing = _Missing(split, len(judges), 1.0 if ranker.name == FileTeacher.name else MOST_FAILED)
     for judge in judges:
         found = [next(outcomes) for _ in range(settings.repeats)]
         whole = [outcome for outcome in found if outcome is not None]
-        if len(whole) < len(found):
-            continue
-        if any(outcome.undecided > sum(outcome.wins.values()) / 2 for outcome in whole):
-            tossed += 1
-            continue
-        persona = judge["persona_id"]
-        summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
-        rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
-    _report_missing(split, len(judges), len(rows), tossed)
+        if not missing.explains(whole, settings.repeats, len(ids)):
+            persona = judge["persona_id"]
+            summary = sum_up(whole, derive_seed(params.seed, "winners", persona))
+            rows.append({"persona_id": persona, "split": split, **summary, "teacher": ranker.name})
+    missing.report(len(rows))
     return rows
 
 
@@ -137,73 +134,124 @@ def _order_finalists(outcomes: Sequence[Outcome], winner: str) -> list[str]:
     return [winner, *others]
 
 
-def _expected_calls(params: Params, judges: Personas, products: Products) -> int:
-    """By what the simulated teacher needs."""
-    settings = params.tournaments
-    candidates = Counter(product["split"] for product in products)
-    matches = sum(matches_needed(candidates[j["split"]], settings.group_size) for j in judges)
-    askings = ASKINGS if settings.group_size > 2 else ASKINGS_OF_PAIRS
-    groups = settings.held_out_groups * sum(1 for judge in judges if judge["split"] == "test")
-    return round(2 * askings * settings.repeats * matches) + groups
-
-
-def _forecast(params: Params, asker: Asker, judges: Personas, products: Products) -> Forecast:
-    """What they take if the journal knows none of it yet."""
-    shown = [product["product_id"] for product in products][: params.tournaments.group_size]
-    example = Request(judges[0]["persona_id"], tuple(shown)) if judges else Request("", ())
-    return asker.forecast_alike(example, _expected_calls(params, judges, products))
-
-
 def _seed(params: Params, persona_id: str, number: int) -> int:
     """Of a persona's tournament; the first is the same whatever `repeats` is."""
     return derive_seed(params.seed, "tournaments", persona_id, *([str(number)] if number else []))
 
 
-def _report_missing(split: str, judges: int, finished: int, tossed: int) -> None:
-    """Say how many personas have no winner, and why.
+@dataclass
+class _Missing:
+    """How many judges of a split have no winner, and why."""
 
-    Raises:
-        SystemExit: There is no winner at all.
-    """
-    unfinished = judges - finished - tossed
-    if unfinished:
-        say(
-            f"tournaments {split}: the budget ended before {unfinished} of {judges} personas; raise"
-            " teacher.max_calls or teacher.max_cost_usd and run again: only what is missing is"
-            " asked for"
+    split: str
+    judges: int
+    most_failed: float
+    unfinished: int = 0
+    failed: int = 0
+    tossed: int = 0
+    touched: int = 0  # judges who have a winner, some products apart
+
+    def explains(self, outcomes: Sequence[Outcome], repeats: int, products: int) -> bool:
+        """Whether a judge's tournaments tell no winner; it is counted."""
+        withdrawn = max((outcome.withdrawn for outcome in outcomes), default=0)
+        unfinished = len(outcomes) < repeats
+        silent = any(not outcome.winner or not outcome.wins for outcome in outcomes)
+        failed = not unfinished and (silent or withdrawn > max(2, MOST_WITHDRAWN * products))
+        tossed = any(outcome.undecided > sum(outcome.wins.values()) / 2 for outcome in outcomes)
+        tossed = tossed and not unfinished and not failed
+        self.unfinished += unfinished
+        self.failed += failed
+        self.tossed += tossed
+        missing = unfinished or failed or tossed
+        self.touched += withdrawn > 0 and not missing
+        return missing
+
+    def report(self, finished: int) -> None:
+        """Say it.
+
+        Raises:
+            SystemExit: There is no winner at all, or too many tournaments failed.
+        """
+        start = f"tournaments {self.split}:"
+        if self.unfinished:
+            say(
+                f"{start} the budget ended before {self.unfinished} of {self.judges} personas;"
+                " raise tournaments.max_calls, teacher.max_calls or teacher.max_cost_usd and run"
+                " again: only what is missing is asked for"
+            )
+        if self.tossed:
+            say(
+                f"{start} {self.tossed} of {self.judges} personas have no winner: the teacher"
+                " decided fewer than half of their matches, coins the others"
+            )
+        if self.touched:
+            say(
+                f"{start} {self.touched} of {self.judges} personas chose without some products"
+                " about which every call failed"
+            )
+        failure = (
+            f"{self.failed} of {self.judges} personas have no winner: every call about a final, or"
+            f" about more than {MOST_WITHDRAWN:.0%} of the products, failed"
         )
-    if tossed:
-        say(
-            f"tournaments {split}: {tossed} of {judges} personas have no winner: the teacher"
-            " decided fewer than half of their matches, coins the others"
-        )
-    if not finished:
-        msg = f"got no winner in split {split}, expected one persona's at least"
-        raise SystemExit(msg)
+        if self.failed > self.most_failed * self.judges:
+            msg = (
+                f"{start} {failure}; expected a winner for half of them at least. Failed calls are"
+                " no votes: read the teacher's replies in var/teacher/tournaments.jsonl, mend what"
+                " they complain of, and run again"
+            )
+            raise SystemExit(msg)
+        if self.failed:
+            say(f"{start} {failure}; they are left out")
+        if not finished:
+            msg = f"got no winner in split {self.split}, expected one persona's at least"
+            raise SystemExit(msg)
+
+
+def _limit_calls(params: Params) -> Params:
+    """The teacher's limit is that of the tournaments where this is less."""
+    limits = (params.tournaments.max_calls, params.teacher.max_calls)
+    least = min((limit for limit in limits if limit is not None), default=None)
+    teacher = params.teacher.model_copy(update={"max_calls": least})
+    return params.model_copy(update={"teacher": teacher})
+
+
+def _afforded_calls(params: Params, teacher: Teacher, example: Request) -> float:
+    """That the budgets of calls and of money reach for; infinite without any."""
+    budget = make_budget(params.teacher)
+    calls = math.inf if budget.max_calls is None else budget.max_calls
+    cost = budget.prices.cost(*teacher.expected_tokens(example))
+    if budget.max_cost_usd is not None and cost:
+        calls = min(calls, budget.max_cost_usd // cost)
+    return calls
 
 
 def main() -> None:
     """Read, hold the tournaments of both splits, write."""
-    params = resolve_recipe(load_params())
+    params = _limit_calls(resolve_recipe(load_params()))
     with stage_lock("tournaments"):
         personas = read_rows(PERSONAS_FILE, PERSONAS)
         products = read_rows(PRODUCTS_FILE, PRODUCTS)
-        judges = [judge for split in SPLITS for judge in judges_of(params, personas, split)]
+        everybody = all_judges(params, personas, products)
         shown = [product for product in products if product["split"] in SPLITS]
-        teacher = make_teacher(params, judges, shown)
+        teacher = make_teacher(params, everybody.everybody, shown)
+        some = tuple(product["product_id"] for product in shown[: params.tournaments.group_size])
+        asked = everybody.everybody
+        example = Request(asked[0]["persona_id"], some) if asked else Request("", ())
+        calls = _afforded_calls(params, teacher, example)
+        judges = afforded_judges(params, everybody, shown, calls)
+        say(f"tournaments: {describe(judges, everybody)}")
         rows: list[TournamentRow] = []
-        expected = _expected_calls(params, judges, shown)
-        with open_asker(params, teacher, Purpose("tournaments"), expected) as asker:
-            say(f"tournaments: {_forecast(params, asker, judges, shown)}")
+        with open_asker(params, teacher, Purpose("tournaments"), judges.calls) as asker:
+            say(f"tournaments: {asker.forecast_alike(example, judges.calls)}")
             for split in SPLITS:
-                rows += hold_tournaments(params, asker, personas, products, split)
+                rows += hold_tournaments(params, asker, judges.personas[split], products, split)
             before = asker.budget.spent.calls
             groups = rank_groups(params, teacher, asker, rows, products)
             more = asker.budget.spent.calls - before
         write_rows(TOURNAMENTS_FILE, rows, TOURNAMENTS)
         write_rows(HELD_OUT_GROUPS_FILE, groups, RANKINGS)
-        calls = sum(row["calls"] for row in rows)
-        say(f"winners for {len(rows)} personas, in {calls:,} calls of the {teacher.name} teacher")
+        taken = sum(row["calls"] for row in rows)
+        say(f"winners for {len(rows)} personas, in {taken:,} calls of the {teacher.name} teacher")
         ranked = sum(bool(group["ranking"]) for group in groups)
         say(f"{ranked} of {len(groups)} held-out groups ranked, in {more:,} more calls")
 

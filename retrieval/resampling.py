@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 
+FEWEST = 10  # clusters that an interval or a test needs
 _FLIPS_AT_ONCE = 1000  # rows of signs in memory
 
 

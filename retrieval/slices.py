@@ -1,6 +1,8 @@
 """The slices of a held-out persona that say more: is it in the headline, and in which cluster?"""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
+
+from retrieval.storage.schema import PersonaRow
 
 INTERESTS = "interests"  # the slice that says whether training saw the persona's interests
 SEEN, PARTLY, UNSEEN = "seen", "partly unseen", "unseen"
@@ -42,12 +44,18 @@ def named_wishes(facets: Mapping[str, str]) -> list[str]:
     return [facets[name] for name in names if facets.get(name)]
 
 
+def trained_wishes(personas: Iterable[PersonaRow]) -> frozenset[str]:
+    """All wishes that training personas name."""
+    trained = (persona for persona in personas if persona["split"] == "train")
+    return frozenset(wish for persona in trained for wish in named_wishes(persona["facets"]))
+
+
 def novelty_of(facets: Mapping[str, str], trained_on: Set[str]) -> str:
     """Whether training saw what a persona wishes; "" where nothing is known of that.
 
     Args:
         facets: The persona's.
-        trained_on: All wishes that training personas name.
+        trained_on: From `trained_wishes`.
     """
     wishes = set(named_wishes(facets))
     if not wishes or not trained_on:

@@ -7,6 +7,9 @@ The data are the user's to download. docs/concepts.md has the published rows.
 
     python -m benchmarks.published conconchi PATH --model ViT-L-14 --pretrained openai
     python -m benchmarks.published deepfashion2 PATH --model models/student
+
+With --captions FILE (captions.py) also what is forgotten: recall@10 of the pictures' captions
+without a concept, and with each switched on, averaged over concepts.
 """
 
 import argparse
@@ -18,11 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measured import markdown
+from benchmarks.published.captions import read_captions
 from benchmarks.published.conconchi import read_conconchi
 from benchmarks.published.data import Benchmark
 from benchmarks.published.perval import read_perval
 from pipelines.run.stage import progress, say
-from pipelines.subjects.measure import encode_kindred, encode_text_only, measure
+from pipelines.subjects.measure import (
+    caption_recall,
+    encode_kindred,
+    encode_text_only,
+    measure,
+)
 from retrieval.compute import resolve_device
 from retrieval.concepts.concept import new_concept
 from retrieval.concepts.learning import Settings, learn_many
@@ -58,8 +67,17 @@ STEPS, LEARNING_RATE = 500, 0.001  # likewise
 NOUN = "object"  # what ConCon-Chi's concepts are called: its annotations have no nouns
 
 
-def evaluate(encoder: Encoder, data: Benchmark, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Learn every concept of a benchmark; metrics of the class nouns alone, and of the concepts."""
+def evaluate(
+    encoder: Encoder, data: Benchmark, settings: Settings, captions: Sequence[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Learn every concept of a benchmark; metrics of the class nouns alone, and of the concepts.
+
+    Args:
+        encoder: The model.
+        data: The benchmark.
+        settings: How concepts are learned.
+        captions: Of the gallery's pictures, for `captions.recall@10`; none: it is left out.
+    """
     tower = TextTower(encoder)
     starts = [new_concept(name, noun, "sks", tower.width) for name, noun in data.nouns.items()]
     photos = [_encode(encoder, data.photos[start.name]) for start in starts]
@@ -70,15 +88,25 @@ def evaluate(encoder: Encoder, data: Benchmark, settings: Settings) -> dict[str,
         "text only": encode_text_only(tower, data.queries, data.nouns),
         "kindred": encode_kindred(tower, data.queries, by_name),
     }
-    return {
+    metrics = {
         name: measure(data.gallery, gallery_GD, data.queries, vectors_QD, distractors=False)
         for name, vectors_QD in vectors.items()
     }
+    if captions:
+        unmodified, adapted = caption_recall(tower, captions, gallery_GD, concepts)
+        metrics["text only"]["captions"] = {"recall@10": unmodified}
+        metrics["kindred"]["captions"] = {
+            "recall@10": float(np.mean(adapted)),
+            "by concept": dict(zip(by_name, adapted, strict=True)),
+        }
+    return metrics
 
 
 def table(benchmark: str, metrics: dict[str, dict[str, Any]]) -> str:
     """The paper's table, percent with two decimals; a dash where there is no such query."""
     columns = COLUMNS[benchmark]
+    if all("captions" in found for found in metrics.values()):
+        columns = (*columns, ("captions R@10", "captions", "recall@10"))
     rows = []
     for method, found in metrics.items():
         values = [found[kind][metric] for _, kind, metric in columns]
@@ -120,6 +148,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
     parser.add_argument("--l2", type=float, help="lambda; by default the published one")
+    parser.add_argument("--captions", type=Path, help="JSON Lines: the pictures' captions")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, help="a JSON file for every metric")
     return parser.parse_args()
@@ -129,6 +158,8 @@ def main() -> None:
     """Read, learn, measure, print."""
     given = _arguments()
     data = read(given.benchmark, given.path, given.noun)
+    pictures = [row["image"] for row in data.gallery]
+    captions = read_captions(given.captions, pictures) if given.captions else []
     device = resolve_device(given.device)
     folder = Path(given.model)
     encoder = (
@@ -139,7 +170,7 @@ def main() -> None:
     l2 = LAMBDA[given.benchmark] if given.l2 is None else given.l2
     settings = Settings(given.steps, given.learning_rate, l2)
     say(f"{len(data.photos)} concepts, {len(data.gallery)} pictures, {len(data.queries)} queries")
-    metrics = evaluate(encoder, data, settings)
+    metrics = evaluate(encoder, data, settings, captions)
     say(table(given.benchmark, metrics))
     if given.output:
         write_json(given.output, metrics)

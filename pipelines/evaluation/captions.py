@@ -4,6 +4,7 @@ N held-out products, D embedding width.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,32 @@ from numpy.typing import NDArray
 from pipelines.run.paths import BASE, CAPTION_VECTORS, product_vectors
 from retrieval.captions import caption_ranks, chance_recall
 from retrieval.metrics import recall_at
+from retrieval.storage.caption_lines import read_caption_lines
 from retrieval.storage.schema import ProductRow
 from retrieval.storage.vectors import read_vectors
 
 Floats = NDArray[np.floating]
 
 CUTS = (1, 10)
+
+
+def captions_of(products: Sequence[ProductRow], file: Path | None) -> list[str]:
+    """The products' captions, or those that a file has of them (`evaluate.captions`).
+
+    Raises:
+        SystemExit: The file cannot be read, or lacks a product.
+    """
+    if file is None:
+        return [product["caption"] for product in products]
+    given = {name: caption for _, name, caption in read_caption_lines(file, "product_id")}
+    ids = [product["product_id"] for product in products]
+    if missing := [product for product in ids if product not in given]:
+        msg = (
+            f"{file} has no caption for {len(missing)} of {len(ids)} held-out products"
+            f" ({', '.join(missing[:5])}); add them, or set evaluate.captions to null"
+        )
+        raise SystemExit(msg)
+    return [given[product] for product in ids]
 
 
 def caption_metrics(products: Sequence[ProductRow]) -> dict[str, dict[str, Any]]:

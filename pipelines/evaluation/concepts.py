@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipelines.evaluation.statistics import FEWEST, Resampling, interval_of
+from pipelines.evaluation.statistics import Resampling, interval_of
 from pipelines.run.paths import CONCEPTS, STUDENT_MODEL, SUBJECTS_FILE, product_vectors
 from pipelines.subjects.lessons import queries_of, references_by_concept, reported_subjects
 from pipelines.subjects.measure import (
@@ -18,25 +17,20 @@ from pipelines.subjects.measure import (
     REPORTED,
     Answer,
     answer,
+    caption_recall,
     encode_kindred,
     encode_text_only,
     mean,
     of_kind,
     read_gallery,
 )
-from retrieval.captions import caption_ranks
 from retrieval.concepts.adapter import load_concept
-from retrieval.concepts.concept import Concept
-from retrieval.concepts.queries import finish_with
 from retrieval.encoder import load_encoder
-from retrieval.metrics import recall_at
-from retrieval.resampling import crossed_weights, quantile_interval, resampled_means
+from retrieval.resampling import FEWEST, crossed_weights, quantile_interval, resampled_means
 from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import SUBJECTS, ConceptQueryRow, ProductRow, read_rows
 from retrieval.storage.vectors import read_vectors
 from retrieval.text.tower import TextTower
-
-Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -82,8 +76,16 @@ class ConceptAnswers:
         return [*rows, *captions]
 
 
-def ask_about_concepts(products: Sequence[ProductRow], device: str) -> ConceptAnswers | None:
-    """Ask for the reported subjects, with and without what was learned; None without subjects."""
+def ask_about_concepts(
+    products: Sequence[ProductRow], captions: Sequence[str], device: str
+) -> ConceptAnswers | None:
+    """Ask for the reported subjects, with and without what was learned; None without subjects.
+
+    Args:
+        products: The held-out ones, among which captions are searched for.
+        captions: Theirs.
+        device: Of the model.
+    """
     subjects = read_rows(SUBJECTS_FILE, SUBJECTS)
     references = references_by_concept(subjects)
     if not references:
@@ -100,7 +102,6 @@ def ask_about_concepts(products: Sequence[ProductRow], device: str) -> ConceptAn
         "kindred": encode_kindred(tower, queries, concepts),
     }
     ids = [row["product_id"] for row in products]
-    captions = [product["caption"] for product in products]
     images_ND = read_vectors(product_vectors("student")).rows(ids)
     unmodified, adapted = caption_recall(tower, captions, images_ND, list(concepts.values()))
     return ConceptAnswers(
@@ -111,19 +112,6 @@ def ask_about_concepts(products: Sequence[ProductRow], device: str) -> ConceptAn
         unmodified=unmodified,
         adapted=dict(zip(names, adapted, strict=True)),
     )
-
-
-def caption_recall(
-    tower: TextTower, captions: list[str], images_ND: Floats, concepts: Sequence[Concept]
-) -> tuple[float, list[float]]:
-    """Caption recall@10 without a concept, and with each of them switched on."""
-    prefix = tower.prefix(captions)  # the same for every concept
-
-    def recall(switched_on: list[Concept]) -> float:
-        texts_ND = finish_with(tower, prefix, switched_on)
-        return recall_at(caption_ranks(texts_ND, images_ND, captions), 10)
-
-    return recall([]), [recall([concept]) for concept in concepts]
 
 
 def _summary(answers: list[Answer], kind: str, resampling: Resampling) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from retrieval.slices import (
     UNSEEN,
     named_wishes,
     novelty_of,
+    trained_wishes,
     unit_name,
 )
 from retrieval.storage.schema import PersonaRow, ProductRow, QueryRow
@@ -54,8 +55,7 @@ def slice_personas(
         personas: All personas: an interest of none that trains is unseen.
         products: All products: a kind of none that trains is unseen.
     """
-    trained = [persona for persona in personas if persona["split"] == "train"]
-    trained_on = {wish for persona in trained for wish in named_wishes(persona["facets"])}
+    trained_on = trained_wishes(personas)
     kinds: dict[str, set[str]] = defaultdict(set)
     for product in products:
         if product["split"] == "train":

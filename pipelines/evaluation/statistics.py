@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.resampling import (
+    FEWEST,
     cluster_weights,
     quantile_interval,
     resampled_means,
@@ -20,8 +21,6 @@ from retrieval.resampling import (
 Floats = NDArray[np.floating]
 Values = Sequence[float] | Floats
 Units = Sequence[Hashable]
-
-FEWEST = 10  # clusters that an interval or a test needs
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pipelines.run.paths import BASE, CAPTION_VECTORS, PERSONAS_FILE, product_ve
 from retrieval.captions import caption_ranks
 from retrieval.metrics import recall_at
 from retrieval.resampling import mean_interval
-from retrieval.slices import SEEN, UNSEEN, named_wishes, novelty_of
+from retrieval.slices import SEEN, UNSEEN, named_wishes, novelty_of, trained_wishes
 from retrieval.storage.schema import PERSONAS, read_rows
 from retrieval.storage.vectors import read_vectors
 
@@ -88,12 +88,7 @@ class Judges:
     def __init__(self) -> None:
         """Read everything from disk. Raises as `read_held_out`."""
         held_out = read_held_out("val")
-        trained = {
-            wish
-            for persona in read_rows(PERSONAS_FILE, PERSONAS)
-            if persona["split"] == "train"
-            for wish in named_wishes(persona["facets"])
-        }
+        trained = trained_wishes(read_rows(PERSONAS_FILE, PERSONAS))
         novelty = [novelty_of(one["facets"], trained) for one in held_out.personas]
         self.product_ids = held_out.product_ids
         self._held_out = held_out

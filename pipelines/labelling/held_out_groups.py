@@ -17,6 +17,7 @@ from pipelines.run.stage import derive_seed
 from retrieval.storage.schema import ProductRow, RankingRow, TournamentRow
 
 SPLIT = "test"
+MOST = 5  # products of a group: in a larger one most are random ones, all of them bad matches
 MOST_FINALISTS = 2  # in a group; half of a smaller group
 
 
@@ -31,7 +32,7 @@ def plan_groups(
     ids = [product["product_id"] for product in products if product["split"] == SPLIT]
     if len(ids) < 2:
         return []
-    size = min(settings.group_size, len(ids))
+    size = min(settings.group_size, MOST, len(ids))
     after = settings.repeats * settings.max_calls_per_match // 2  # no match of it asks the same
     return [
         Request(row["persona_id"], _draw(params, row, ids, size, number), after + number)

@@ -7,14 +7,19 @@ are used up. Two such askings count together or, where one of them failed, not a
 ranked in one order only may owe its place to the page. Only a tie that is left goes to a seeded
 coin, and is counted.
 
-Groups of g need (N - 1) / (g - 1) matches, pairs N - 1. (The paper, arXiv 2510.12014, plays pairs,
-asks once, in one order, and gives failures to the first.)
+A failed call is no vote. A group of which no asking counts plays on in pairs; of a pair that nobody
+can judge both are withdrawn, and counted. So a picture that the teacher refuses is found, and
+neither decides who wins nor stops a tournament. Where a round of several matches brings no reply at
+all, everybody is withdrawn at once.
+
+Groups of g need about (N - 1) / (g - 1) matches, pairs N - 1. (The paper, arXiv 2510.12014, plays
+pairs, asks once, in one order, and gives failures to the first.)
 """
 
 from collections import Counter, deque
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
 
@@ -25,6 +30,7 @@ from pipelines.labelling.teachers.protocol import Reply, Request
 # tournaments ends 26 of them; with 256 they idle 1 %, and it ends 18.
 IN_FLIGHT = 32
 FINALISTS = 10  # kept at least, as the teacher's order of the best (nDCG@10)
+SILENT = 4  # calls without an asking that counts, after which a group plays in pairs
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Outcome:
     """Who won, in how many calls, and how many matches a coin decided."""
 
     winner: str
+    """ "" where every product was withdrawn."""
     calls: int
     undecided: int
     wins: Mapping[str, int]
@@ -74,6 +81,8 @@ class Outcome:
     The winner, then the others by how late they lost; who lost in the same round stands by its mean
     place in the match that it lost.
     """
+    withdrawn: int = 0
+    """Products of which the teacher said nothing."""
 
 
 def hold(
@@ -144,25 +153,66 @@ def _play_rounds(entry: Entry, rules: Rules) -> Generator[list[Request], list[Re
     """Round after round: yields what to ask, takes the replies, returns the outcome."""
     rng = np.random.default_rng(entry.seed)
     left = list(entry.products)
-    calls = undecided = 0
+    calls = undecided = withdrawn = 0
     wins = Counter[str]()
     lost: list[list[str]] = []  # a round
     while len(left) > 1:
-        lead = rules.lead(len(left))
         shuffled = [left[place] for place in rng.permutation(len(left))]
-        groups, byes = _draw(shuffled, rules.group_size)
-        matches = [_Match(group) for group in groups]
-        while still := [match for match in matches if match.open(lead, rules.max_calls)]:
-            replies = yield _questions(entry, rules, still, rng)
-            for place, match in enumerate(still):
-                match.count(replies[2 * place : 2 * place + 2])
-        winners = [match.winner(rng) for match in matches]
+        ends = accumulate(group_sizes(len(left), rules.group_size), initial=0)
+        groups = [shuffled[start:end] for start, end in pairwise(ends)]
+        played = yield from _play_round(entry, rules, groups, rules.lead(len(left)), rng)
+        winners = [match.winner(rng) for match in played.matches]
         wins.update(winners)
-        calls += sum(match.calls for match in matches)
-        undecided += sum(len(match.leaders) > 1 for match in matches)
-        lost.append(_losers(matches, winners))
-        left = winners + byes
-    return Outcome(left[0], calls, undecided, wins, [*left, *_last_losers(lost)])
+        calls += played.calls
+        withdrawn += played.withdrawn
+        undecided += sum(len(match.leaders) > 1 for match in played.matches)
+        lost.append(_losers(played.matches, winners))
+        left = winners + played.byes
+    finalists = [*left, *_last_losers(lost)] if left else []
+    return Outcome(left[0] if left else "", calls, undecided, wins, finalists, withdrawn)
+
+
+@dataclass
+class _Round:
+    matches: list["_Match"]  # of which an asking counts
+    byes: list[str]  # who play on without one
+    withdrawn: int
+    calls: int
+
+
+def _play_round(
+    entry: Entry, rules: Rules, groups: list[list[str]], lead: int, rng: np.random.Generator
+) -> Generator[list[Request], list[Reply], _Round]:
+    """The matches of a round; groups that nobody could judge play on in pairs."""
+    matches = [_Match(group) for group in groups if len(group) > 1]
+    byes = [group[0] for group in groups if len(group) == 1]
+    yield from _ask(entry, rules, matches, lead, rng)
+    silent = [match for match in matches if not match.heard]
+    hopeless = len(silent) == len(matches) > 1
+    withdrawn = sum(len(match.group) for match in silent if hopeless or len(match.group) == 2)
+    for match in [] if hopeless else silent:
+        group = match.group
+        pairs = [_Match(group[at : at + 2]) for at in range(0, len(group) - 1, 2)]
+        if len(group) > 2:
+            yield from _ask(entry, rules, pairs, lead, rng)
+            matches += pairs
+            unheard = sum(not pair.heard for pair in pairs)
+            withdrawn += 2 * unheard
+            if len(group) % 2:  # if all pairs were heard, it is the last that nobody can judge
+                byes += [group[-1]] if unheard else []
+                withdrawn += not unheard
+    heard = [match for match in matches if match.heard]
+    return _Round(heard, byes, withdrawn, sum(match.calls for match in matches))
+
+
+def _ask(
+    entry: Entry, rules: Rules, matches: Sequence["_Match"], lead: int, rng: np.random.Generator
+) -> Generator[list[Request], list[Reply], None]:
+    """Again and again, until each is decided or has used up its calls."""
+    while still := [match for match in matches if match.open(lead, rules.max_calls)]:
+        replies = yield _questions(entry, rules, still, rng)
+        for place, match in enumerate(still):
+            match.count(replies[2 * place : 2 * place + 2])
 
 
 def _last_losers(lost: Sequence[Sequence[str]]) -> list[str]:
@@ -199,23 +249,15 @@ def _questions(
     return requests
 
 
-def _draw(left: Sequence[str], size: int) -> tuple[list[Sequence[str]], list[str]]:
-    """Groups in their order, and who goes on without a match.
+def group_sizes(left: int, size: int) -> list[int]:
+    """Of the groups of a round: as few groups as can be, as even as can be.
 
-    As even as can be where that costs no match, otherwise full groups, and the rest has a bye: in
-    all rounds together there are as few matches as possible.
+    One of a single product plays no match. Nobody else has a bye, though that would save a match
+    here and there: who comes to the last rounds unbeaten by luck stands among the finalists.
     """
-    count = -(-len(left) // size)
-    if count + matches_needed(count, size) > matches_needed(len(left), size):
-        full = len(left) // size * size
-        return [left[at : at + size] for at in range(0, full, size)], list(left[full:])
-    cuts = [len(left) * number // count for number in range(count + 1)]
-    return [left[start:end] for start, end in pairwise(cuts)], []
-
-
-def matches_needed(left: int, size: int) -> int:
-    """The fewest matches of `size` in which one is found among `left`."""
-    return -(-(left - 1) // (size - 1))
+    count = -(-left // size)
+    cuts = [left * number // count for number in range(count + 1)]
+    return [end - start for start, end in pairwise(cuts)]
 
 
 @dataclass
@@ -236,13 +278,18 @@ class _Match:
                     self._places[product] += place
 
     def open(self, lead: int, max_calls: int) -> bool:
+        if self.calls >= SILENT and not self.heard and len(self.group) > 2:
+            return False
         best, second = sorted(self._places[product] for product in self.group)[:2]
         return self.calls < max_calls and (self.calls == 0 or second - best < lead)
 
+    @property
+    def heard(self) -> bool:
+        """Whether an asking counts."""
+        return self._counted > 0
+
     def mean_place(self, product: str) -> float:
-        """From 0, the first; the middle where no asking counts."""
-        if not self._counted:
-            return (len(self.group) - 1) / 2
+        """From 0, the first."""
         return self._places[product] / self._counted
 
     @property

@@ -177,6 +177,7 @@ class Teacher(Section):
 class Tournaments(Section):
     """Section `tournaments`."""
 
+    max_calls: PositiveInt | None
     group_size: Annotated[int, Field(ge=2)]
     repeats: PositiveInt
     max_calls_per_match: Annotated[int, Field(ge=2, multiple_of=2)]
@@ -250,6 +251,7 @@ class Concepts(Section):
 class Evaluate(Section):
     """Section `evaluate`."""
 
+    captions: Path | None
     bootstrap_samples: Annotated[int, Field(ge=100)]
     permutations: Annotated[int, Field(ge=100)]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.labelling.knockout import matches_needed
+from pipelines.labelling import judges
 from pipelines.labelling.teachers.budget import make_budget
 from pipelines.labelling.teachers.openai_chat import OpenAITeacher
 from pipelines.labelling.teachers.protocol import Request
@@ -19,9 +19,6 @@ from retrieval.storage.schema import PersonaRow
 SECONDS_A_CALL = 3.0  # of a vision-language model behind HTTP, about a few pictures
 LOCAL_SECONDS_A_CALL = 5.0  # of one in this process
 SIMULATED_SECONDS_A_CALL = 0.0001  # with its record in the journal
-# How often a match is asked in both orders: of pairs, of groups, and of groups in the last two
-# rounds, where a leader must lead by more (counted on 1,400 and on sixty photos).
-ASKINGS_OF_PAIRS, ASKINGS, LATE_ASKINGS = 1.5, 1.3, 2.8
 SPARE = 1.25  # personas to ask for, of each that is to stay: some are alike
 TEXT_TOKENS = 60.0  # of a caption
 PROMPT_TOKENS = 1000.0  # of thirty captions and what is asked of them
@@ -134,18 +131,10 @@ def tournament_calls(sizes: Sizes, params: Params) -> int:
     """Calls of all knockouts and of the groups that test personas rank."""
     limits, people, products = params.tournaments, sizes.personas, sizes.products
     val, test = min(people.val, limits.max_val_personas), min(people.test, limits.max_test_personas)
-    askings = val * _askings(products.val, limits.group_size)
-    askings += test * _askings(products.test, limits.group_size)
-    return round(2 * limits.repeats * askings) + limits.held_out_groups * test
-
-
-def _askings(entrants: int, size: int) -> float:
-    """How often the matches of one tournament are asked, in both orders each time."""
-    matches = matches_needed(max(1, entrants), size)
-    if size == 2:
-        return matches * ASKINGS_OF_PAIRS
-    late = matches_needed(max(1, min(entrants, size**2)), size)
-    return (matches - late) * ASKINGS + late * LATE_ASKINGS
+    calls = val * judges.tournament_calls(products.val, limits.group_size)
+    calls += test * judges.tournament_calls(products.test, limits.group_size)
+    wanted = round(limits.repeats * calls) + limits.held_out_groups * test
+    return min(wanted, limits.max_calls or wanted)
 
 
 def _pace(kind: str, params: Params) -> tuple[float, str]:

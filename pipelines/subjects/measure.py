@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.run.paths import SUBJECTS_FILE
+from retrieval.captions import caption_ranks
 from retrieval.concepts.concept import Concept
-from retrieval.concepts.queries import encode_queries
+from retrieval.concepts.queries import encode_queries, finish_with
 from retrieval.encoder import Encoder
-from retrieval.metrics import average_precision, first_hit_rank
+from retrieval.metrics import average_precision, first_hit_rank, recall_at
 from retrieval.storage.schema import SubjectRow
 from retrieval.text.tower import TextTower
 
 Rows = Sequence[SubjectRow]
 Floats = NDArray[np.floating]
 
+CAPTIONS = 1024  # prepared at once
 IN_SCENES = ("map", "mrr", "recall@1", "recall@5")
 REPORTED = {
     "concept_only": ("map", "mrr"),
@@ -63,6 +65,26 @@ def encode_kindred(tower: TextTower, queries: Rows, concepts: dict[str, Concept]
     return encode_queries(
         tower, texts, [[concepts[name] for name in query["concepts"]] for query in queries]
     )
+
+
+def caption_recall(
+    tower: TextTower, captions: Sequence[str], images_ND: Floats, concepts: Sequence[Concept]
+) -> tuple[float, list[float]]:
+    """Caption recall@10 without a concept, and with each of them switched on.
+
+    What a concept makes a model forget (arXiv 2506.10182): does a caption still find its picture
+    among all N? Pictures of an equal caption are hits.
+    """
+    vectors: list[list[Floats]] = [[] for _ in range(1 + len(concepts))]
+    for start in range(0, len(captions), CAPTIONS):
+        prefix = tower.prefix(captions[start : start + CAPTIONS])  # the same for every concept
+        for texts, switched_on in zip(vectors, [[], *([one] for one in concepts)], strict=True):
+            texts.append(finish_with(tower, prefix, switched_on))
+    unmodified, *adapted = (
+        recall_at(caption_ranks(np.concatenate(texts), images_ND, captions), 10)
+        for texts in vectors
+    )
+    return unmodified, adapted
 
 
 def measure(

@@ -34,7 +34,31 @@ def test_a_benchmark_comes_out_as_a_row(name, request, monkeypatch):
     for found in metrics.values():
         for _, kind, metric in COLUMNS[benchmark]:
             assert 0 <= found[kind][metric] <= 1
+        assert "captions" not in found
     assert len(table(benchmark, metrics).splitlines()) == 4
+
+
+@pytest.mark.filterwarnings("ignore::retrieval.concepts.concept.ConceptWarning")  # few photos
+def test_what_is_forgotten_is_averaged_over_concepts(conconchi, monkeypatch):
+    data = conconchi()
+    captions = [f"picture {number}" for number in range(len(data.gallery))]
+
+    def recall(tower, texts, images_ND, concepts):
+        assert texts == captions
+        assert len(images_ND) == len(captions)
+        assert [concept.name for concept in concepts] == list(data.nouns)
+        return 0.5, [0.2, 0.4]
+
+    monkeypatch.setattr(concept_benchmark, "caption_recall", recall)
+    encoder = create_encoder("minilm-resnet10t", None)
+    found = evaluate(encoder, data, Settings(3, 0.01, 0.1), captions)
+    assert found["text only"]["captions"] == {"recall@10": 0.5}
+    kept = found["kindred"]["captions"]
+    assert kept["recall@10"] == pytest.approx(0.3)
+    assert kept["by concept"] == {"concept-3": 0.2, "concept-5": 0.4}
+    header, _, *rows = table("conconchi", found).splitlines()
+    assert header.endswith("| captions R@10 |")
+    assert [row.split("|")[-2].strip() for row in rows] == ["50.00", "30.00"]
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +76,16 @@ def test_the_command_prints_the_row_and_writes_every_metric(
     request.getfixturevalue(name)()
     benchmark = "deepfashion2" if name == "perval" else name
     model, output = ["--model", str(base_model)], ["--output", str(tmp_path / "out.json")]
-    arguments = [benchmark, str(tmp_path), *model, "--steps", "3", *output]
+    captions = tmp_path / "captions.jsonl"
+    lines = [{"image": path.name, "caption": path.stem} for path in tmp_path.rglob("*.jpg")]
+    captions.write_text("\n".join(json.dumps(line) for line in lines))
+    extra = [*output, "--captions", str(captions)]
+    arguments = [benchmark, str(tmp_path), *model, "--steps", "3", *extra]
     monkeypatch.setattr("sys.argv", ["published", *arguments])
     concept_benchmark.main()
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert list(found) == ["text only", "kindred"]
     assert table(benchmark, found) in printed
+    assert found["kindred"]["captions"]["recall@10"] == 1.0
     assert "2 concepts" in printed

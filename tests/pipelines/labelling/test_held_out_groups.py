@@ -45,18 +45,18 @@ class ByNumber:
         return replies
 
 
-@pytest.mark.parametrize(("size", "finalists"), [(2, 1), (3, 1), (4, 2), (5, 2), (7, 2)])
+@pytest.mark.parametrize(("size", "finalists"), [(2, 1), (3, 1), (4, 2), (5, 2), (12, 2)])
 def test_a_group_holds_some_finalists_and_other_test_products(size, finalists):
     requests = plan_groups(_params(group_size=size, held_out_groups=30), TOURNAMENTS, PRODUCTS)
     assert Counter(request.persona_id for request in requests) == {"ann": 30, "bob": 30}
     for request in requests:
         shown = set(request.presented)
-        assert len(shown) == len(request.presented) == size
+        assert len(shown) == len(request.presented) == min(size, 5)
         assert shown <= {str(number) for number in range(40)}
         assert len(shown & {"3", "5", "8", "13"}) >= finalists
     assert len({request.presented for request in requests}) > 50  # drawn anew each time
     places = Counter(r.presented.index(p) for r in requests for p in r.presented if p in "358")
-    assert set(places) == set(range(size))  # finalists stand anywhere on the page
+    assert set(places) == set(range(min(size, 5)))  # finalists stand anywhere on the page
 
 
 def test_groups_follow_from_the_seed_and_ask_what_no_match_asks():

@@ -4,8 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.labelling.knockout import Entry, Outcome, Rules, hold
-from pipelines.tournaments import sum_up
+from pipelines.labelling.knockout import Entry, Outcome, Rules, group_sizes, hold
 from tests.pipelines.labelling.scripted import Scripted, always_first, by_number, never, noisy
 
 
@@ -18,8 +17,16 @@ def _play(teacher, products, seed=0, size=2, max_calls=6, persona="u"):
     return outcome
 
 
+def _rounds(count, size):
+    """Products and matches of each round; of an odd number one is no pair and plays on."""
+    while count > 1:
+        groups = math.ceil(count / size)
+        yield count, count // 2 if size == 2 else groups
+        count = groups
+
+
 def _matches(count, size):
-    return math.ceil((count - 1) / (size - 1))
+    return sum(matches for _, matches in _rounds(count, size))
 
 
 def _groups(teacher):
@@ -34,49 +41,56 @@ def test_without_noise_the_best_wins_in_two_calls_a_match_and_four_of_the_last(s
         assert outcome.winner == str(count - 1)
         assert outcome.undecided == 0
         assert len(_groups(teacher)) == sum(outcome.wins.values()) == _matches(count, size)
-        last = _matches(min(count, size**2), size) if size > 3 else 0
+        # Two orders give a lead of two; in the last two rounds groups of four or more need more.
+        last = sum(matches for left, matches in _rounds(count, size) if left <= size**2)
         least = 2 * _matches(count, size)
-        assert least <= outcome.calls == len(teacher.asked) <= least + 2 * last
-        assert outcome.calls == least + 2 * last or size**2 < count
+        assert outcome.calls == len(teacher.asked) == least + 2 * last * (size > 3)
 
 
 @pytest.mark.parametrize(
     ("count", "size", "calls"),
     [
         (600, 2, 2 * 599),
-        (600, 3, 2 * 300),
+        (600, 3, 2 * (200 + 67 + 23 + 8 + 3 + 1)),
         (600, 5, 2 * (120 + 24) + 4 * (5 + 1)),
         (125, 5, 2 * 25 + 4 * (5 + 1)),
-        (40, 6, 2 * 6 + 4 * (1 + 1)),  # and four byes; then ten are left, then five
+        (600, 12, 2 * 50 + 4 * (5 + 1)),
+        (40, 6, 2 * 7 + 4 * (2 + 1)),  # 40 > 36; then seven are left, then two
     ],
 )
 def test_calls_by_hand(count, size, calls):
     assert _play(Scripted(by_number), _ids(count), size=size).calls == calls
 
 
-@pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
-def test_groups_are_as_even_as_the_fewest_matches_allow(size):
-    for count in range(2, 41):
-        teacher = Scripted(by_number)
-        _play(teacher, _ids(count), size=size)
-        sizes = [len(group) for group in _groups(teacher)]
-        assert max(sizes) <= size
-        assert min(sizes) >= 2
-        assert sum(sizes) - len(sizes) == count - 1  # each match sends all but one home
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6, 12])
+def test_groups_are_few_and_even(size):
+    for count in range(2, 60):
+        sizes = group_sizes(count, size)
+        assert sum(sizes) == count
+        assert len(sizes) == math.ceil(count / size)
+        assert max(sizes) - min(sizes) <= 1
+        assert min(sizes) > 1 or size == 2
+
+
+def test_nobody_comes_to_the_last_round_unbeaten_by_luck():
+    """Of 160 in groups of twelve 14 are left, then two: whoever is second has won two matches."""
+    for seed in range(20):
+        outcome = _play(Scripted(by_number), _ids(160), seed, size=12)
+        assert outcome.wins[outcome.finalists[1]] == 2
 
 
 def test_nineteen_in_groups_of_five():
-    """5 + 5 + 5 + 4, then 4: five matches; even groups cost no match, so nobody has a bye."""
+    """5 + 5 + 5 + 4, then 4: five matches."""
     teacher = Scripted(by_number)
     _play(teacher, _ids(19), size=5)
     assert sorted(len(group) for group in _groups(teacher)) == [4, 4, 5, 5, 5]
 
 
 def test_six_in_groups_of_five():
-    """5 and a bye, then 2: two matches, where 3 + 3 and then 2 would be three."""
+    """3 + 3, then 2."""
     teacher = Scripted(by_number)
     _play(teacher, _ids(6), size=5)
-    assert [len(group) for group in _groups(teacher)] == [5, 2]
+    assert [len(group) for group in _groups(teacher)] == [3, 3, 2]
 
 
 @pytest.mark.parametrize("size", [2, 5])
@@ -109,31 +123,77 @@ def test_a_round_is_asked_at_once():
 @pytest.mark.parametrize("size", [2, 5])
 def test_a_question_asked_again_is_another_request(size):
     """Equal requests get equal replies, so asking the same would teach nothing."""
-    teacher = Scripted(never)
-    _play(teacher, _ids(size), size=size)
-    assert len(set(teacher.asked)) == len(teacher.asked) == 6
+    for answer, calls in ((always_first, 6), (never, {2: 6, 5: 4 + 6 + 6}[size])):
+        teacher = Scripted(answer)
+        _play(teacher, _ids(size), size=size)
+        assert len(set(teacher.asked)) == len(teacher.asked) == calls
 
 
 def test_a_group_asked_again_is_shuffled():
-    teacher = Scripted(never)
+    teacher = Scripted(always_first)
     _play(teacher, _ids(5), size=5)
     assert len({request.presented for request in teacher.asked}) == 6
 
 
 @pytest.mark.parametrize("max_calls", [2, 6])
-@pytest.mark.parametrize("answer", [always_first, never])
 @pytest.mark.parametrize(("size", "count"), [(2, 4), (3, 4), (5, 5), (5, 9)])
-def test_a_teacher_that_sees_only_places_decides_nothing(answer, size, count, max_calls):
+def test_a_teacher_that_sees_only_places_decides_nothing(size, count, max_calls):
     """All matches go to coins, and each product wins as often as any other."""
     wins = Counter()
     for seed in range(300):
-        outcome = _play(Scripted(answer), _ids(count), seed, size, max_calls)
+        outcome = _play(Scripted(always_first), _ids(count), seed, size, max_calls)
         wins[outcome.winner] += 1
         assert outcome.calls == max_calls * _matches(count, size)
         assert outcome.undecided == _matches(count, size)
     share = 1 / count
     most = 4 * np.sqrt(300 * share * (1 - share))
     assert all(abs(wins[product] - 300 * share) < most for product in _ids(count))
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "calls"),
+    [
+        (2, 2, 6),
+        (2, 4, 12),
+        (3, 4, 12),
+        (3, 3, 4 + 6),
+        (5, 5, 4 + 6 + 6),
+        (5, 9, 8),
+        (12, 500, 168),
+    ],
+)
+def test_a_teacher_that_says_nothing_chooses_nobody(size, count, calls):
+    """No coin stands in for it; a round of several matches without any reply is the last.
+
+    Two in a match: six calls; more: four, then pairs. Of an odd number one is left, unjudged.
+    """
+    outcome = _play(Scripted(never), _ids(count), size=size)
+    assert (outcome.calls, outcome.undecided, outcome.wins) == (calls, 0, {})
+    assert outcome.withdrawn == (count - 1 if count in (3, 5) else count)
+    assert outcome.winner == "" or count in (3, 5)
+
+
+@pytest.mark.parametrize("count", [7, 30, 160, 600])
+@pytest.mark.parametrize("size", [5, 12])
+def test_pictures_that_the_teacher_refuses_are_found(size, count):
+    """The best of the others wins, if it was not in a pair with one of them."""
+    refused = {"3", str(count - 1)} if count > 7 else {"3"}
+
+    def refuses(request):
+        return None if refused & set(request.presented) else by_number(request)
+
+    best = str(max(set(range(count)) - set(map(int, refused))))
+    missed = 0
+    for seed in range(20):
+        teacher = Scripted(refuses)
+        outcome = _play(teacher, _ids(count), seed, size)
+        in_pair = any({best} < group <= {best, *refused} for group in _groups(teacher))
+        assert (outcome.winner == best) != in_pair
+        assert outcome.undecided == 0
+        assert len(refused) <= outcome.withdrawn <= 2 * len(refused)
+        assert not refused & set(outcome.finalists)
+        missed += in_pair
+    assert missed <= 80 / count + 1
 
 
 def test_a_failure_is_asked_again_and_is_no_win_for_anyone():
@@ -151,12 +211,7 @@ def test_a_win_in_one_order_only_may_be_the_page_s():
     def answers_one_order(request):
         return by_number(request) if request.presented[0] == "1" else None
 
-    winners = set()
-    for seed in range(20):
-        outcome = _play(Scripted(answers_one_order), _ids(2), seed)
-        assert (outcome.calls, outcome.undecided) == (6, 1)
-        winners.add(outcome.winner)
-    assert winners == {"0", "1"}
+    assert _play(Scripted(answers_one_order), _ids(2)) == Outcome("", 6, 0, {}, [], 2)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +221,7 @@ def test_a_win_in_one_order_only_may_be_the_page_s():
         (["ab", "ba", "ba", "ba"], 2, "b", 4),  # a split, asked again
         (["ab", "ba", "ba", "ab", "ab", "ba"], 2, None, 6),  # a tie is left to the coin
         (["ab", "-", "ba", "ba"], 2, "b", 4),  # of two, one failed: neither counts
-        (["ab", "-", "ab", "-", "ab", "-"], 2, None, 6),
+        (["ab", "-", "ab", "-", "ab", "-"], 2, "", 6),  # no vote at all
         (["abc", "abc"], 3, "a", 2),  # places: a 0 + 0, b 1 + 1, c 2 + 2; a leads by two
         (["abc", "bac", "abc", "acb"], 3, "a", 4),  # 1 against 1, then 1 against 4
         (["abc", "cab", "acb", "bac"], 3, "a", 4),  # a, b, c: 1, 3, 2, then 2, 5, 5
@@ -196,7 +251,7 @@ def test_worked_matches(replies, size, winner, calls):
         outcome = _play(Scripted(answer), list("abcde"[:size]), seed, size)
         assert (outcome.calls, outcome.undecided) == (calls, int(winner is None))
         winners.add(outcome.winner)
-    assert winners == {winner} if winner else len(winners) > 1
+    assert len(winners) > 1 if winner is None else winners == {winner}
 
 
 def test_before_the_last_two_rounds_a_place_is_lead_enough():
@@ -275,46 +330,6 @@ def test_no_products_are_refused():
         _play(Scripted(by_number), [])
 
 
-def _won(winner, **wins):
-    losers = sorted(wins.keys() - {winner}, key=wins.__getitem__, reverse=True)
-    return Outcome(winner, 10, 1, wins, [winner, *losers])
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "winner", "confidence"),
-    [
-        ([_won("a", a=3), _won("b", b=3), _won("a", a=3)], "a", 2 / 3),
-        ([_won("a", a=3), _won("a", a=3)], "a", 1.0),
-        # a, b and c won one each; b also won more matches where it did not win the whole
-        ([_won("a", a=3, b=2), _won("b", b=3), _won("c", c=3, a=1)], "b", 1 / 3),
-    ],
-)
-def test_who_wins_most_often_is_the_winner_and_its_share_the_confidence(
-    outcomes, winner, confidence
-):
-    for seed in range(5):
-        summary = sum_up(outcomes, seed)
-        assert summary == {
-            "winner": winner,
-            "finalists": summary["finalists"],
-            "calls": 10 * len(outcomes),
-            "undecided": len(outcomes),
-            "repeats": len(outcomes),
-            "confidence": pytest.approx(confidence),
-        }
-
-
-def test_equals_are_left_to_a_coin_whatever_their_order():
-    outcomes = [_won("a", a=3), _won("b", b=3)]
-    winners = [sum_up(outcomes, seed)["winner"] for seed in range(40)]
-    assert set(winners) == {"a", "b"}
-    assert winners == [sum_up(outcomes[::-1], seed)["winner"] for seed in range(40)]
-
-
-def test_a_single_tournament_has_no_confidence():
-    assert math.isnan(sum_up([_won("a", a=3)], 0)["confidence"])
-
-
 @pytest.mark.parametrize(
     ("size", "count", "finalists"),
     [(2, 32, 16), (2, 40, 10), (3, 27, 27), (5, 600, 24), (5, 7, 7), (2, 1, 1)],
@@ -344,28 +359,3 @@ def test_who_lost_in_the_same_round_stands_by_its_mean_place():
     seconds = {sorted(group, key=int)[1] for group in _groups(teacher)[:3]}
     assert set(before[:3]) == seconds
     assert set(final) | set(before) == set(_ids(9))
-
-
-def test_whom_nobody_could_judge_stands_in_the_middle_of_its_round():
-    def unreadable(request):
-        return None if "0" in request.presented else by_number(request)
-
-    places = []
-    for seed in range(40):
-        outcome = _play(Scripted(unreadable), _ids(9), seed, size=3)
-        if outcome.winner != "0" and "0" in outcome.finalists[3:]:
-            places.append(outcome.finalists.index("0"))
-    assert places
-    assert set(places) <= {3, 4, 5, 6, 7}  # never before the seconds by having no place at all
-
-
-def test_finalists_of_several_tournaments_are_ordered_by_their_places_in_all():
-    first = Outcome("a", 10, 0, {"a": 2}, ["a", "b", "c"])
-    again = Outcome("a", 10, 0, {"a": 2}, ["a", "c", "d"])
-    other = Outcome("b", 10, 0, {"b": 2}, ["b", "c", "d"])
-    # points: a 6, b 2 + 3, c 1 + 2 + 2, d 1 + 1; b and c are equal: by id
-    assert sum_up([first, again, other], 0)["finalists"] == ["a", "b", "c", "d"]
-    assert sum_up([other, again, first], 0)["finalists"] == ["a", "b", "c", "d"]
-    # The winner stands first, whoever has more points.
-    wins = [Outcome("b", 1, 0, {"b": 9}, ["b", "a"]), Outcome("c", 1, 0, {"c": 1}, ["c", "a"])]
-    assert sum_up([*wins, Outcome("a", 1, 0, {"a": 1}, ["a", "d"])], 0)["finalists"][0] == "b"

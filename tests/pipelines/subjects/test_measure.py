@@ -5,12 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.evaluation import concepts as evaluation_concepts
-from pipelines.evaluation.concepts import ConceptAnswers, caption_recall
+from pipelines.evaluation.concepts import ConceptAnswers
 from pipelines.evaluation.statistics import Resampling
 from pipelines.run.paths import SUBJECTS_FILE
 from pipelines.subjects import measure as evaluate_concepts
-from pipelines.subjects.measure import Answer, encode_kindred, encode_text_only, fill
+from pipelines.subjects.measure import (
+    Answer,
+    caption_recall,
+    encode_kindred,
+    encode_text_only,
+    fill,
+)
 from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import CONCEPT_QUERIES, SUBJECTS, read_rows, write_rows
 
@@ -128,20 +133,23 @@ def test_queries_are_averaged_within_their_kind():
     assert got["context"]["recall@1"] == 0.5
 
 
-def test_caption_recall_is_averaged_over_concepts_switched_on_one_by_one(monkeypatch):
+@pytest.mark.parametrize("at_once", [7, 30, 1000])
+def test_caption_recall_with_concepts_switched_on_one_by_one(monkeypatch, at_once):
     count = 30
     seen = []
 
     def finish(tower, prefix, concepts):
-        assert prefix == tuple(captions)
-        seen.append(list(concepts))
-        return np.eye(count) * (-1 if concepts == ["bad"] else 1)  # its own picture last, or first
+        seen.append((list(concepts), list(prefix)))
+        own = np.eye(count)[[int(text) for text in prefix]]
+        return own * (-1 if concepts == ["bad"] else 1)  # its own picture last, or first
 
-    monkeypatch.setattr(evaluation_concepts, "finish_with", finish)
+    monkeypatch.setattr(evaluate_concepts, "finish_with", finish)
+    monkeypatch.setattr(evaluate_concepts, "CAPTIONS", at_once)
     captions = [str(number) for number in range(count)]
     tower = SimpleNamespace(prefix=tuple)
     assert caption_recall(tower, captions, np.eye(count), ["good", "bad"]) == (1.0, [1.0, 0.0])
-    assert sorted(seen) == [[], ["bad"], ["good"]]
+    for concepts in ([], ["bad"], ["good"]):
+        assert [text for on, texts in seen if on == concepts for text in texts] == captions
 
 
 def _answer(kind, *concepts, rank=1.0, precision=1.0):
