@@ -155,7 +155,8 @@ def _first(personas: Personas, count: int, trained: Set[str], seed: int) -> list
     """So many of them, half with wishes of no training persona; all of them in their order."""
     if count >= len(personas):
         return list(personas)
-    new, known = [], []
+    new: list[PersonaRow] = []
+    known: list[PersonaRow] = []
     for persona in _spread(personas, seed):
         is_new = novelty_of(persona["facets"], trained) == UNSEEN
         (new if is_new else known).append(persona)
