@@ -291,7 +291,8 @@ class Params(Section):
             chain = ", ".join(
                 f"{cycle}: {before}" for cycle, before in zip(self.cycles, expected, strict=True)
             )
-            msg = f"each of the cycles comes after the one before it, expected {chain}"
+            got = ", ".join(f"{cycle}: {before}" for cycle, before in self.cycles.items())
+            msg = f"each of the cycles comes after the one before it, got {got}; expected {chain}"
             raise ValueError(msg)
         return self
 

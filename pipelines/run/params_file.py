@@ -57,8 +57,11 @@ def _describe(fault: Any, model: type[BaseModel], lines: dict[Place, int]) -> st
         words += _suggestion(place, model)
     at = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 0)
     where = f", line {at}" if at else ""
-    # A missing key's "input" is the section around it, which says nothing of the key.
-    got = "" if fault["type"] == "missing" else f" (got {_shortened(fault['input'])})"
+    # The "input" is then the section around a missing key, or all that our own words are about.
+    whole = fault["type"] == "missing" or (
+        fault["type"] == "value_error" and isinstance(fault["input"], dict)
+    )
+    got = "" if whole else f" (got {_shortened(fault['input'])})"
     return f"{'.'.join(map(str, place)) or 'the file'}: {words}{got}{where}"
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -230,6 +231,17 @@ def test_tables_for_the_report(run):
         assert one["base_percentile"] == of_base[one["persona_id"]]
         assert one["text"] == f"wish {one['persona_id'][1:]}"
         assert len(one["top"]) == 5
+
+
+def test_the_last_lines_of_the_cycles_can_be_deleted(run):
+    lines = Path(PARAMS).read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not re.match(r"  c[2-9]: ", line)]
+    assert len(kept) == len(lines) - 3
+    Path(PARAMS).write_text("".join(kept), encoding="utf-8")
+    assert list(load_params().cycles) == ["c1"]
+    metrics, _, _ = run(interests=("tea",))
+    assert metrics["persona"]["student"]["n"] == 20
+    assert {row["cycle"] for row in _table(CYCLES_FILE)} == {"base", "c1"}
 
 
 @pytest.mark.parametrize("people", [1, 2, 6, 30])

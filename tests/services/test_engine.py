@@ -40,6 +40,13 @@ def test_queries_of_one_batch_get_their_own_hits(engine):
     assert {one.version.number for one in found} == {3}
 
 
+@pytest.mark.parametrize("odd", ["a\x01", "\x00", "a\u2028b", 'a"\\b', "x" * 9000])
+def test_a_filter_with_any_characters_finds_nothing_and_does_not_fail(engine, odd):
+    for filter_ in (Filter(categories=(odd,)), Filter(attributes=((odd, odd),))):
+        (found,) = engine.search([Query("white", 3, filter_, "champion")])
+        assert found.hits == []
+
+
 def test_each_query_of_a_batch_gets_its_own_warnings(engine):
     texts = ["white", " ".join(["white"] * 15), "blue"]
     found = engine.search([Query(text, 1, Filter(), "champion") for text in texts])

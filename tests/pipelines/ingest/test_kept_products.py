@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import PERSONAS, PRODUCTS, read_rows, write_rows
@@ -95,3 +96,12 @@ def test_a_blank_title_becomes_the_caption(folder: Any) -> None:
 def test_unread_columns_are_logged(folder: Any, caplog: pytest.LogCaptureFixture) -> None:
     folder.read_products(folder.product(1, colour="red", **{"attr.colour": "red"}))
     assert "nothing reads the columns 'colour'" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "2.heif", "wrongly.jpg"])
+def test_a_telephones_photo_is_kept_in_the_form_of_the_others(folder: Any, name: str) -> None:
+    register_heif_opener()  # so that it can be written here
+    folder.photo(1, (64, 48)).save(folder.path / "photos" / name, "HEIF", quality=95)
+    (row,) = folder.read_products(folder.product(1, image=f"photos/{name}")).products
+    with Image.open(folder.out / row["image"]) as copy:
+        assert (copy.format, copy.mode, copy.size) == ("JPEG", "RGB", (32, 24))

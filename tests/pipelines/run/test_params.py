@@ -146,6 +146,17 @@ def test_cycles_follow_each_other(load, cycles):
         load("cycles", cycles)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("cycles", {"c1": "c1"}), ("label.band_sizes", [1, 1]), ("catalog.split.val", 1)],
+)
+def test_what_is_said_of_a_whole_section_does_not_print_it(load, key, value):
+    with pytest.raises(SystemExit) as error:
+        load(key, value)
+    assert "{" not in str(error.value)
+    assert len(str(error.value).splitlines()[-1]) < 150
+
+
 def test_a_cycle_is_one_line(load):
     assert list(load("cycles", {"c1": "c0", "later": "c1"}).cycles) == ["c1", "later"]
 
