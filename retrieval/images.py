@@ -20,7 +20,7 @@ JPEG_QUALITY = 92
 
 _CONVERTIBLE = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"})
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_EXTRAS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # Pillow limits their size when unpacked
+_PNG_SPARE = ((b"tEXt", b"zTXt", b"iTXt"), (b"iCCP",))  # texts, then the profile
 # What Pillow's readers let through on damaged bytes, found by flipping and cutting bytes.
 _DAMAGE = (
     OSError,
@@ -133,16 +133,19 @@ def _know_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _decode(file: BinaryIO, max_megapixels: float) -> Image.Image:
+def _decode(
+    file: BinaryIO, max_megapixels: float, spare: tuple[tuple[bytes, ...], ...] = _PNG_SPARE
+) -> Image.Image:
+    """Read it, if need be without the first `spare` chunks of a PNG, without the next ones too."""
     try:
         return _decode_once(file, max_megapixels)
     except PictureError:
         raise
-    except ValueError:  # Pillow's, for a PNG whose texts or profile are large
-        slim = _png_of_pixels(file)
+    except ValueError:  # Pillow's, where a PNG's texts or profile are large
+        slim = _png_without(file, spare[0]) if spare else None
         if slim is None:
             raise
-        return _decode_once(slim, max_megapixels)
+        return _decode(slim, max_megapixels, spare[1:])
 
 
 def _decode_once(file: BinaryIO, max_megapixels: float) -> Image.Image:
@@ -152,8 +155,8 @@ def _decode_once(file: BinaryIO, max_megapixels: float) -> Image.Image:
         return _upright(_opaque_rgb(image), image.getexif())
 
 
-def _png_of_pixels(file: BinaryIO) -> io.BytesIO | None:
-    """A PNG without the chunks that Pillow limits; None if it is no PNG, or has none of them.
+def _png_without(file: BinaryIO, chunks: tuple[bytes, ...]) -> io.BytesIO | None:
+    """A PNG without chunks whose size Pillow limits; None if it is no PNG.
 
     Pillow's own limits are the process's, and other threads may be decoding.
     """
@@ -165,11 +168,10 @@ def _png_of_pixels(file: BinaryIO) -> io.BytesIO | None:
     while start < len(content):
         length = int.from_bytes(content[start : start + 4], "big")
         end = start + length + 12  # with the length itself, the type and the checksum
-        if content[start + 4 : start + 8] not in _PNG_EXTRAS:
+        if content[start + 4 : start + 8] not in chunks:
             kept.append(content[start:end])
         start = end
-    slim = b"".join(kept)
-    return io.BytesIO(slim) if len(slim) < len(content) else None
+    return io.BytesIO(b"".join(kept))
 
 
 def _unreadable(error: OSError) -> str:

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from retrieval.images import decode_picture
 
@@ -82,6 +82,19 @@ def test_a_profile_is_converted_to_srgb(primaries: np.ndarray, form: str) -> Non
     expected = np.array([by_formula(colour, primaries) for colour in COLOURS])
     assert np.abs(got - expected).max() <= 4
     assert np.abs(got[0] - COLOURS[0]).max() > 10  # red is another one
+
+
+def test_a_large_text_does_not_cost_a_png_its_profile() -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("history", "x" * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=True)
+    got = read(swatches(), icc_profile=profile(DISPLAY_P3, "wide"), pnginfo=notes)
+    assert np.abs(got[0] - by_formula(COLOURS[0], DISPLAY_P3)).max() <= 4
+
+
+def test_a_profile_that_is_too_large_to_unpack_is_left_out() -> None:
+    large = profile(DISPLAY_P3, "wide") + bytes(PngImagePlugin.MAX_TEXT_CHUNK)
+    got = read(swatches(), icc_profile=large)
+    assert got.tolist() == np.array(COLOURS).tolist()
 
 
 def test_a_transparent_picture_is_converted_too() -> None:
