@@ -124,11 +124,9 @@ def _train_head_alone(
     params: Params,
 ) -> Made:
     """Each picture is read once, and none is kept: they may be too many and too large for that."""
+    tower = split_tower(encoder.model.visual)
     features_2NF = frozen_features(
-        encoder,
-        split_tower(encoder.model.visual),
-        products,
-        lambda part: read_pixels(encoder, products[part]),
+        encoder, tower, products, lambda part: read_pixels(encoder, products[part])
     ).to(encoder.device)
     alignment = train_head(encoder, captioned, features_2NF[:, rows], params)
     if params.base.detail:
@@ -139,7 +137,7 @@ def _train_head_alone(
         tower = split_tower(encoder.model.visual)
         keep_features(encoder, tower, products, features_2NF.cpu())  # what distillation goes by
     with torch.no_grad():
-        images_ND = F.normalize(encoder.model.visual.head(features_2NF[0]).float(), dim=-1)
+        images_ND = F.normalize(tower.head(features_2NF[0]).float(), dim=-1)
     return Made(encoder, images_ND.cpu().numpy(), {"choice": [], "alignment": alignment})
 
 
