@@ -159,6 +159,20 @@ def embed_personas(encoder: Encoder, personas: Sequence[PersonaRow]) -> None:
     write_vectors(PARAPHRASE_VECTORS, list(paraphrases), paraphrases_PD)
 
 
+def make_encoder(params: Params) -> Encoder:
+    """The model of section `base`, untrained where it has no weights.
+
+    Raises:
+        SystemExit: There is no such model, or it cannot be had.
+    """
+    device = resolve_device(params.compute.device)
+    try:
+        return create_encoder(params.base.model, params.base.pretrained, device)
+    except (ValueError, FileNotFoundError) as error:
+        msg = f"base.model: {error}"
+        raise SystemExit(msg) from error
+
+
 def main() -> None:
     """Read, train or load, embed everything once, write."""
     params = load_params()
@@ -167,9 +181,7 @@ def main() -> None:
     with stage_lock("base"), training_run("base", {"seed": params.seed, **settings}, inputs) as run:
         make_repeatable(derive_seed(params.seed, "base"), params.compute.threads)
         products, personas = read_rows(PRODUCTS_FILE, PRODUCTS), read_rows(PERSONAS_FILE, PERSONAS)
-        encoder = create_encoder(
-            params.base.model, params.base.pretrained, resolve_device(params.compute.device)
-        )
+        encoder = make_encoder(params)
         texts_ND = encoder.encode_texts([product["caption"] for product in products])
         embed_personas(encoder, personas)
         made = train_on_captions(encoder, texts_ND, products, params)

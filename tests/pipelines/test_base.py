@@ -120,3 +120,12 @@ def test_of_a_tower_that_has_seen_photographs_the_head_alone_learns(training):
 def test_its_pictures_are_read_once_and_never_all_at_once(training):
     given, _ = training("imagenet")
     assert given["read"] == [["0", "1"], ["2", "3"], ["4"]]
+
+
+def test_a_model_that_cannot_be_had_stops_the_stage_with_a_sentence():
+    params = load_params(PARAMS_FILE)
+    section = params.base.model_copy(update={"model": "ViT-B-32", "pretrained": "laion3b"})
+    with pytest.raises(
+        SystemExit, match=r"base\.model: got model 'ViT-B-32' with weights 'laion3b'"
+    ):
+        base.make_encoder(params.model_copy(update={"base": section}))
