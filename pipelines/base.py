@@ -124,11 +124,9 @@ def _train_head_alone(
     params: Params,
 ) -> Made:
     """Each picture is read once, and none is kept: they may be too many and too large for that."""
+    tower = split_tower(encoder.model.visual)
     features_2NF = frozen_features(
-        encoder,
-        split_tower(encoder.model.visual),
-        products,
-        lambda part: read_pixels(encoder, products[part]),
+        encoder, tower, products, lambda part: read_pixels(encoder, products[part])
     ).to(encoder.device)
     alignment = train_head(encoder, captioned, features_2NF[:, rows], params)
     if params.base.detail:
@@ -139,7 +137,7 @@ def _train_head_alone(
         tower = split_tower(encoder.model.visual)
         keep_features(encoder, tower, products, features_2NF.cpu())  # what distillation goes by
     with torch.no_grad():
-        images_ND = F.normalize(encoder.model.visual.head(features_2NF[0]).float(), dim=-1)
+        images_ND = F.normalize(tower.head(features_2NF[0]).float(), dim=-1)
     return Made(encoder, images_ND.cpu().numpy(), {"choice": [], "alignment": alignment})
 
 
@@ -161,6 +159,20 @@ def embed_personas(encoder: Encoder, personas: Sequence[PersonaRow]) -> None:
     write_vectors(PARAPHRASE_VECTORS, list(paraphrases), paraphrases_PD)
 
 
+def make_encoder(params: Params) -> Encoder:
+    """The model of section `base`, untrained where it has no weights.
+
+    Raises:
+        SystemExit: There is no such model, or it cannot be had.
+    """
+    device = resolve_device(params.compute.device)
+    try:
+        return create_encoder(params.base.model, params.base.pretrained, device)
+    except (ValueError, FileNotFoundError) as error:
+        msg = f"base.model: {error}"
+        raise SystemExit(msg) from error
+
+
 def main() -> None:
     """Read, train or load, embed everything once, write."""
     params = load_params()
@@ -169,9 +181,7 @@ def main() -> None:
     with stage_lock("base"), training_run("base", {"seed": params.seed, **settings}, inputs) as run:
         make_repeatable(derive_seed(params.seed, "base"), params.compute.threads)
         products, personas = read_rows(PRODUCTS_FILE, PRODUCTS), read_rows(PERSONAS_FILE, PERSONAS)
-        encoder = create_encoder(
-            params.base.model, params.base.pretrained, resolve_device(params.compute.device)
-        )
+        encoder = make_encoder(params)
         texts_ND = encoder.encode_texts([product["caption"] for product in products])
         embed_personas(encoder, personas)
         made = train_on_captions(encoder, texts_ND, products, params)

@@ -154,6 +154,8 @@ def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> E
     Raises:
         ValueError: There is no such model, or with `pretrained` None its text tower is not MiniLM,
             or with `imagenet` its image tower another one.
+        FileNotFoundError: The weights or the tokenizer cannot be had; the message names the tags.
+        RuntimeError: A file of weights is not of this model.
     """
     open_clip.add_model_config(MODEL_CONFIGS)
     config = open_clip.get_model_config(model)
@@ -166,10 +168,8 @@ def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> E
             " there are ImageNet weights for its image tower only"
         )
         raise ValueError(msg)
-    if pretrained not in (None, IMAGENET):
-        with _quiet():
-            built = open_clip.create_model(model, pretrained, device=device, force_custom_text=True)
-        tokenizer = open_clip.get_tokenizer(model)
+    if pretrained is not None and pretrained != IMAGENET:
+        built, tokenizer = _foreign_model(model, pretrained, device)
         return _encoder(built, tokenizer, {**config, "custom_text": True}, device)
     if "hf_model_name" not in config["text_cfg"]:
         msg = (
@@ -190,6 +190,24 @@ def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> E
     if photographs:
         load_imagenet(built.visual.trunk)
     return _encoder(built, _tokenizer(source, config), config, device)
+
+
+def _foreign_model(model: str, pretrained: str, device: str) -> tuple[Any, Any]:
+    try:
+        with _quiet():
+            tokenizer = open_clip.get_tokenizer(model)
+            built = open_clip.create_model(model, pretrained, device=device, force_custom_text=True)
+    except (RuntimeError, OSError) as error:
+        if isinstance(error, RuntimeError) and Path(pretrained).is_file():
+            raise  # of another model: the message names the tensors
+        reason = str(error).strip().splitlines()[0]
+        msg = (
+            f"got model {model!r} with weights {pretrained!r}, and they or its tokenizer cannot be"
+            f" had ({reason}); expected a path to a file of weights, or one of the tags"
+            f" {open_clip.list_pretrained_tags_by_model(model)}, which need the hub once"
+        )
+        raise FileNotFoundError(msg) from error
+    return built, tokenizer
 
 
 def load_encoder(folder: Path, device: str = "cpu") -> Encoder:

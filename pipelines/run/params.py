@@ -225,6 +225,7 @@ class Distill(Section):
     loss: Literal["bradley-terry", "bradley-terry-sum", "plackett-luce"]
     temperature: PositiveFloat
     retention_weight: NonNegativeFloat
+    retention_texts: NonNegativeFloat
     schedule: Literal["one-cycle", "decay"]
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat

@@ -23,6 +23,7 @@ PUBLISHED: Final[dict[str, dict[str, object]]] = {
         "loss": "bradley-terry-sum",
         "temperature": 1.0,
         "retention_weight": 0.0,
+        "retention_texts": 0.0,
         "schedule": "decay",
         "learning_rate": 1e-6,
         "weight_decay": 0.01,  # PyTorch's default for AdamW; the paper names no other

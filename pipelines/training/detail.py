@@ -72,7 +72,8 @@ def detail_map(features_NF: torch.Tensor, texts: Sequence[torch.Tensor]) -> torc
     _, quiet_DD = torch.linalg.eigh(torch.stack(moments).sum(dim=0))  # rising: the least first
     count = min(MOST, len(centred_NF) - 1, centred_NF.shape[1], len(quiet_DD) // 3)
     scale_K = variances_F[-count:].clamp(min=1e-12).sqrt()
-    return (quiet_DD[:, :count] @ (directions_FF[:, -count:] / scale_K).T).float()
+    found_DF: torch.Tensor = quiet_DD[:, :count] @ (directions_FF[:, -count:] / scale_K).T
+    return found_DF.float()
 
 
 def frequent_words(encoder: Encoder) -> list[str]:

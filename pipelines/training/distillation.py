@@ -106,8 +106,22 @@ class Distillation:
             torch.autograd.backward(total)
             seen = loss.new_tensor(len(batch.products_U))
             sums += torch.stack([loss.detach(), retention.detach(), seen])
+        if self.settings.retention_texts and self.settings.train != "whole":
+            sums[1] += self._text_gradient(step, mirrored_P)
         team.add_up([sums])
         return sums[:2], sums[2]
+
+    def _text_gradient(self, step: int, mirrored_P: torch.Tensor) -> torch.Tensor:
+        """The same for this process's share of the retention term from text to picture."""
+        rng = np.random.default_rng([self.place.seed, step, 1])
+        rows = self.preferences.draw_pictures(rng)
+        rows_N = torch.from_numpy(rows)
+        with autocast(self.team.device, self.precision):
+            images_ND = self.student.images(rows_N, mirrored_P[rows_N])
+            loss = self.preferences.text_retention(images_ND, rows, self.team.rank, self.team.size)
+        share = self.settings.retention_texts * loss
+        torch.autograd.backward(self.settings.retention_weight * share)
+        return share.detach()
 
     def _draw_views(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """How a step shows each product: mirrored where 1; by its caption where true."""

@@ -72,6 +72,30 @@ def caption_choice(
     return F.cross_entropy(scale * images_BD @ captions_ND.T, right_B)
 
 
+def picture_choice(
+    images_ND: torch.Tensor, captions_CD: torch.Tensor, right_N: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Cross-entropy of each caption's own pictures among all N pictures, for each caption.
+
+    The text-to-picture half. Where captions are few, pictures may all keep the right caption and
+    yet one picture of another caption lie nearer to it than its own do. Several pictures may have
+    one caption: each of them is right, and the loss is the mean over them (as the supervised
+    contrast L_out of arXiv 2004.11362). N indistinguishable pictures give ln N.
+
+    Args:
+        images_ND: Unit vectors of pictures.
+        captions_CD: Unit vectors of distinct captions.
+        right_N: Which caption is each picture's own; a number outside [0, C) is none of them.
+        scale: Inverse temperature of the softmax.
+
+    Returns:
+        (C,), at least 0; 0 for a caption that no picture has.
+    """
+    own_CN = right_N == torch.arange(len(captions_CD), device=right_N.device)[:, None]
+    log_CN = F.log_softmax(scale * captions_CD @ images_ND.T, dim=1)
+    return -(log_CN * own_CN).sum(dim=1) / own_CN.sum(dim=1).clamp(min=1)
+
+
 def alignment(images_BD: torch.Tensor, captions_BD: torch.Tensor) -> torch.Tensor:
     """How far pictures lie from their own captions: the mean of 1 - cosine.
 

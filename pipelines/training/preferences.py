@@ -17,6 +17,7 @@ from pipelines.training.losses import (
     bradley_terry,
     bradley_terry_sum,
     caption_choice,
+    picture_choice,
     plackett_luce,
 )
 from retrieval.captions import number_captions
@@ -28,6 +29,8 @@ LOSSES = {
     "bradley-terry-sum": bradley_terry_sum,
     "plackett-luce": plackett_luce,
 }
+MOST_PICTURES = 2048  # that a step tells apart by their captions
+TEXT_SCALE = 50.0  # inverse temperature of that choice; a softer one lets other pictures pass
 
 
 @dataclass(frozen=True)
@@ -142,3 +145,26 @@ class Preferences:
         own_VD, right_V = images_UD[batch.retained_V], batch.caption_U[batch.retained_V]
         retention = caption_choice(own_VD, self.captions_CD, right_V, scale)
         return preference, retention * batch.caption_share
+
+    def draw_pictures(self, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Rows of ranked products, among which captions find their own: all, or 2,048 of them."""
+        ranked_R = np.flatnonzero(self._caption_P >= 0)
+        return np.sort(rng.permutation(ranked_R)[:MOST_PICTURES])
+
+    def text_retention(
+        self, images_ND: torch.Tensor, rows_N: NDArray[np.intp], part: int, parts: int
+    ) -> torch.Tensor:
+        """A part's share in the loss on finding pictures by their captions; it has some of those.
+
+        Args:
+            images_ND: Unit vectors of the products of `rows_N`, which is of `draw_pictures`.
+            rows_N: Rows of the products table.
+            part: In [0, parts).
+            parts: How many shares add up to the whole, the mean over the pictures' captions.
+        """
+        shown_C, right_N = np.unique(self._caption_P[rows_N], return_inverse=True)
+        right = torch.from_numpy(right_N).to(self._device)
+        own_CD = self.captions_CD[torch.from_numpy(shown_C[part::parts]).to(self._device)]
+        renumbered = torch.where(right % parts == part, right // parts, -1)
+        losses = picture_choice(images_ND, own_CD, renumbered, TEXT_SCALE)
+        return losses.sum() / len(shown_C)

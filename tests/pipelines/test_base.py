@@ -87,35 +87,45 @@ def training(encoder, monkeypatch):
 
     def train(pretrained):
         params = load_params(PARAMS_FILE)
-        section = params.base.model_copy(update={"pretrained": pretrained})
+        section = params.base.model_copy(update={"pretrained": pretrained, "detail": 0.0})
         params = params.model_copy(update={"base": section})
         texts_ND = np.zeros((5, 4), dtype=np.float32)
-        return given, *base.train_on_captions(encoder, texts_ND, products, params)
+        return given, base.train_on_captions(encoder, texts_ND, products, params)
 
     return train
 
 
 def test_the_base_model_learns_from_the_splits_train_and_base(training):
     """Kinds that distillation never sees are no secret to the model it starts from."""
-    given, images_ND, losses = training(None)
+    given, made = training(None)
     [(pixels, captions)] = given["trunk"]
     assert (len(pixels), captions) == (3, ["0", "1", "4"])
     [(captions, shown)] = given["head"]
     assert captions == ["0", "1", "4"]
     assert shown.tolist() == [[[0.0], [1.0], [4.0]], [[5.0], [6.0], [9.0]]]
-    assert (images_ND.shape, losses) == ((5, 4), {"choice": [0.5], "alignment": [0.5]})
+    assert made.images_ND.shape == (5, 4)
+    assert made.losses == {"choice": [0.5], "alignment": [0.5]}
 
 
 def test_of_a_tower_that_has_seen_photographs_the_head_alone_learns(training):
-    given, images_ND, losses = training("imagenet")
+    given, made = training("imagenet")
     assert given["trunk"] == []
     [(captions, shown)] = given["head"]
     assert captions == ["0", "1", "4"]
     assert shown.tolist() == [[[0.0], [1.0], [4.0]], [[5.0], [6.0], [9.0]]]
-    np.testing.assert_array_equal(images_ND, np.ones((5, 1)))  # features + 2, normalised
-    assert losses == {"choice": [], "alignment": [0.5]}
+    np.testing.assert_array_equal(made.images_ND, np.ones((5, 1)))  # features + 2, normalised
+    assert made.losses == {"choice": [], "alignment": [0.5]}
 
 
 def test_its_pictures_are_read_once_and_never_all_at_once(training):
-    given, *_ = training("imagenet")
+    given, _ = training("imagenet")
     assert given["read"] == [["0", "1"], ["2", "3"], ["4"]]
+
+
+def test_a_model_that_cannot_be_had_stops_the_stage_with_a_sentence():
+    params = load_params(PARAMS_FILE)
+    section = params.base.model_copy(update={"model": "ViT-B-32", "pretrained": "laion3b"})
+    with pytest.raises(
+        SystemExit, match=r"base\.model: got model 'ViT-B-32' with weights 'laion3b'"
+    ):
+        base.make_encoder(params.model_copy(update={"base": section}))

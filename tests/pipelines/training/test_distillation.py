@@ -46,11 +46,12 @@ def test_an_accumulated_gradient_is_the_large_batchs(project, parts, train):
         assert (gradient - summed[name]).abs().max() < 1e-6 * max(1, gradient.abs().max()), name
 
 
-def test_the_processes_parts_of_a_step_add_up_to_it(project):
+@pytest.mark.parametrize("texts", [0.0, 2.0])
+def test_the_processes_parts_of_a_step_add_up_to_it(project, texts):
     """Without any process: what two of them would do, one after the other."""
-    whole = _prepare(project, accumulate=2)
+    whole = _prepare(project, accumulate=2, retention_texts=texts)
     expected, losses = _gradient(whole), whole._gradient(1)[0]
-    alone = _prepare(project, accumulate=2)
+    alone = _prepare(project, accumulate=2, retention_texts=texts)
 
     class Pretended(Team):
         def add_up(self, tensors):
@@ -67,6 +68,24 @@ def test_the_processes_parts_of_a_step_add_up_to_it(project):
     for name, gradient in expected.items():
         torch.testing.assert_close(total[name], gradient, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(sums, losses)
+
+
+@pytest.mark.parametrize("train", ["map", "head"])
+def test_pictures_stay_found_by_their_captions(project, train):
+    """The loss of the last steps, which both runs report the same part of."""
+    settings = {"train": train, "epochs": 8, "retention_weight": 1.0}
+    with_term, without = (_prepare(project, **settings, retention_texts=w) for w in (1.0, 0.0))
+    for training in (with_term, without):
+        training.run(None)
+    rows = without.preferences.draw_pictures(np.random.default_rng(0))
+    shown = torch.zeros(len(rows), dtype=torch.long)
+
+    def loss(training):
+        with torch.no_grad():
+            images = training.student.images(torch.from_numpy(rows), shown)
+            return training.preferences.text_retention(images, rows, 0, 1).item()
+
+    assert loss(with_term) < 0.9 * loss(without)
 
 
 def test_a_process_with_nothing_to_do_adds_nothing(project):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.training.losses import alignment, caption_choice
+from pipelines.training.losses import alignment, caption_choice, picture_choice
 from retrieval.concepts.objective import concept_fit, concept_fits
 
 
@@ -112,3 +112,33 @@ def test_alignment_is_half_the_mean_squared_distance():
     images, captions = _unit(rng, 20, 7), _unit(rng, 20, 7)
     expected = np.square(images - captions).sum(axis=1).mean() / 2
     assert alignment(_tensor(images), _tensor(captions)).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_pictures_that_cannot_be_told_apart_give_ln_n_for_each_caption():
+    images, captions = torch.eye(3)[[2] * 5], torch.eye(3)[:2]
+    losses = picture_choice(images, captions, torch.tensor([0, 0, 1, 1, 1]), 50.0)
+    torch.testing.assert_close(losses, torch.full((2,), math.log(5)))
+
+
+def test_each_picture_of_a_caption_is_right():
+    """Scores 1, 0, 0 of two right and one wrong: the mean of -1 and 0, plus ln(e + 2)."""
+    images = torch.tensor([[1.0, 0], [0, 1], [0, 1]])
+    [loss] = picture_choice(images, torch.tensor([[1.0, 0]]), torch.tensor([0, 0, -1]), 1.0)
+    assert loss.item() == pytest.approx(math.log(math.e + 2) - 0.5)
+
+
+def test_a_caption_without_a_picture_adds_nothing():
+    losses = picture_choice(torch.eye(2), torch.eye(2), torch.tensor([0, 0]), 9.0)
+    assert losses[0] > 0
+    assert losses[1] == 0
+
+
+def test_it_punishes_what_the_choice_among_captions_does_not_see():
+    """Both pictures are nearest to their own caption, yet b's picture is a's nearest too."""
+    captions = torch.nn.functional.normalize(torch.tensor([[1.0, 0, 0], [0.9, 0.4, 0]]), dim=1)
+    images = torch.nn.functional.normalize(torch.tensor([[0.3, 0, 1], [0.9, 0.3, 0.0]]), dim=1)
+    right = torch.tensor([0, 1])
+    assert ((images @ captions.T).argmax(dim=1) == right).all()
+    assert (captions @ images.T).argmax(dim=1).tolist() == [1, 1]
+    one, other = picture_choice(images, captions, right, 20.0)
+    assert one > 1 > 0.1 > other

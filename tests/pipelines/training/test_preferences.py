@@ -6,7 +6,8 @@ import torch
 
 from pipelines.run.params import load_params
 from pipelines.run.paths import CAPTION_VECTORS, PERSONA_VECTORS
-from pipelines.training.preferences import Preferences
+from pipelines.training.losses import picture_choice
+from pipelines.training.preferences import TEXT_SCALE, Preferences
 from retrieval.storage.vectors import write_vectors
 
 ROOT = Path(__file__).parents[3]
@@ -141,3 +142,24 @@ def test_a_product_that_has_no_caption_vector_is_named(preferences):
     write_vectors(CAPTION_VECTORS, ["p1"], CAPTIONS[:1])
     with pytest.raises(KeyError, match="p2"):
         preferences()
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_the_shares_in_finding_pictures_add_up(preferences, parts):
+    made = preferences()
+    rows = made.draw_pictures(np.random.default_rng(0))
+    assert rows.tolist() == [1, 2, 3, 5, 7]  # what no group ranks is no candidate
+    images = torch.from_numpy(_unit(5, 6, 5))
+    shares = [made.text_retention(images, rows, part, parts).item() for part in range(parts)]
+    captions = torch.from_numpy(CAPTIONS[1:4])  # of c1, c2, c3
+    right = torch.tensor([0, 1, 2, 0, 2])
+    whole = picture_choice(images, captions, right, TEXT_SCALE).mean().item()
+    assert sum(shares) == pytest.approx(whole, rel=1e-5)
+
+
+def test_of_many_pictures_some_are_drawn_anew_each_step(preferences, monkeypatch):
+    monkeypatch.setattr("pipelines.training.preferences.MOST_PICTURES", 3)
+    drawn = [preferences().draw_pictures(np.random.default_rng(seed)).tolist() for seed in range(9)]
+    assert {len(rows) for rows in drawn} == {3}
+    assert len({tuple(rows) for rows in drawn}) > 1
+    assert {row for rows in drawn for row in rows} == {1, 2, 3, 5, 7}
