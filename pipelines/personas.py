@@ -13,13 +13,11 @@ Tiny: python -m pipelines.personas, after the stages `catalog` and `captions`
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.ingest.sufficiency import hold_sufficiency
 from pipelines.ingest.text_report import REPORT as TEXTS
 from pipelines.ingest.text_report import report_texts
 from pipelines.ingest.wishes import read_texts, split_personas
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, PERSONAS_LEDGER, PRODUCTS_FILE
-from pipelines.run.recipe import resolve_recipe
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
 from pipelines.writing.personas import write_personas
 from pipelines.writing.texts import sample_texts
@@ -72,7 +70,6 @@ def main() -> None:
         seed = derive_seed(params.seed, "catalog", "split")
         personas = split_personas(personas, params.catalog, seed, read_texts)
         products = read_rows(PRODUCTS_FILE, PRODUCTS)
-        hold_sufficiency(resolve_recipe(params), products, personas)
         report_texts(TEXTS, _tokenizer(params), products, personas)
         write_rows(PERSONAS_FILE, personas, PERSONAS)
         write_json(PERSONAS_LEDGER, {"kind": params.personas.kind, **ledger})

@@ -29,7 +29,7 @@ LOSSES = {
     "bradley-terry-sum": bradley_terry_sum,
     "plackett-luce": plackett_luce,
 }
-MOST_PICTURES = 2048  # that a step tells apart by their captions
+MOST_PICTURES = 1024  # that a step tells apart by their captions
 TEXT_SCALE = 50.0  # inverse temperature of that choice; a softer one lets other pictures pass
 
 
@@ -147,7 +147,7 @@ class Preferences:
         return preference, retention * batch.caption_share
 
     def draw_pictures(self, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Rows of ranked products, among which captions find their own: all, or 2,048 of them."""
+        """Rows of ranked products, among which captions find their own: all, or 1,024 of them."""
         ranked_R = np.flatnonzero(self._caption_P >= 0)
         return np.sort(rng.permutation(ranked_R)[:MOST_PICTURES])
 

@@ -31,8 +31,8 @@ CHOICES = {
     LEFT: (LEFT, "a", "1"),
     RIGHT: (RIGHT, "b", "2"),
     TIE: (TIE, "equal", "both", "both good"),
-    BOTH_BAD: (BOTH_BAD, "neither", "none", "tie (bothbad)"),
-    SKIPPED: ("", SKIPPED, "skip", "nan", "n/a", "null"),
+    BOTH_BAD: (BOTH_BAD, "neither", "tie (bothbad)"),
+    SKIPPED: ("", SKIPPED, "skip", "nan", "n/a", "null", "none"),
 }
 _CHOICE_OF = {word: choice for choice, words in CHOICES.items() for word in words}
 _SHOWN = 5  # faults that a message lists; the rest it counts

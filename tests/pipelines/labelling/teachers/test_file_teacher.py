@@ -188,7 +188,7 @@ def test_the_majority_decides_whichever_stood_left(teacher):
     [
         ("tie", "tie"), ("Tie", "tie"), ("equal", "tie"), ("both", "tie"), ("both good", "tie"),
         ("Both_Good", "tie"), ("both bad", "both bad"), ("both-bad", "both bad"),
-        ("neither", "both bad"), ("None", "both bad"), ("tie (bothbad)", "both bad"),
+        ("neither", "both bad"), ("None", "skipped"), ("tie (bothbad)", "both bad"),
         ("", "skipped"), ("  ", "skipped"), ("skip", "skipped"), ("Skipped", "skipped"),
         ("nan", "skipped"), ("N/A", "skipped"), ("NULL", "skipped"),
     ],
