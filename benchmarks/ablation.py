@@ -142,7 +142,7 @@ def run(params: dict[str, Any]) -> Result:
         "percentile": float(percentiles["student"].mean()),
         "base": float(percentiles[BASE].mean()),
         "caption_recall": recall,
-        "validation": best["mean_percentile"][best["cycle"]],
+        "validation": best["validation_gain"][best["cycle"]],
         "cycle": best["cycle"],
         "calls": calls,
         "seconds": time.perf_counter() - start,
@@ -196,10 +196,10 @@ def measure(line: str, seed: int, cycles: int | None) -> Result:
 def table(results: Sequence[Sequence[Result]]) -> str:
     """A row a line: mean and standard deviation over its seeds, in percent.
 
-    Percentiles are the winners' mean ones, of test and of validation personas.
+    Percentiles are the winners' mean ones, of test personas.
     """
     header = (
-        "line", "test percentile", "minus base", "caption recall@1", "validation", "calls", "s"
+        "line", "test percentile", "minus base", "caption recall@1", "validation gain", "calls", "s"
     )  # fmt: skip
     rows = []
     for found in results:

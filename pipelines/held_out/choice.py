@@ -5,10 +5,10 @@ wishes that no training persona has, and literal search. So the candidates of a 
 cycles, are judged by three things that training never saw: personas with known wishes, personas
 whose whole group of wishes is held out, and captions of other products.
 
-Q personas, C products of the validation split, D embedding width.
+Q personas, C products of a split, D embedding width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,12 +83,18 @@ def best_of(validations: Sequence[Validation], max_caption_drop: float) -> int |
 
 
 class Judges:
-    """The validation split, and what the base model does there."""
+    """A split's personas and products, and what the base model does there."""
 
-    def __init__(self) -> None:
-        """Read everything from disk. Raises as `read_held_out`."""
-        held_out = read_held_out("val")
-        trained = trained_wishes(read_rows(PERSONAS_FILE, PERSONAS))
+    def __init__(self, split: str = "val", trained: Set[str] | None = None) -> None:
+        """Read everything from disk. Raises as `read_held_out`.
+
+        Args:
+            split: Whose.
+            trained: Wishes that training knows; None: those of the training personas.
+        """
+        held_out = read_held_out(split)
+        if trained is None:
+            trained = trained_wishes(read_rows(PERSONAS_FILE, PERSONAS))
         novelty = [novelty_of(one["facets"], trained) for one in held_out.personas]
         self.product_ids = held_out.product_ids
         self._held_out = held_out
@@ -107,20 +113,23 @@ class Judges:
         return self._held_out.percentiles(self._texts_QD @ images_CD.T)
 
     def validate(self, images_CD: Floats) -> Validation:
-        """A model by its unit vectors of the validation products."""
+        """A model by its unit vectors of the products."""
         gains_Q = self.percentiles(images_CD) - self._base_Q
-        new_M = gains_Q[self._new]
-        high = None
-        if len(new_M):
-            one = len(new_M) < 2
-            high = float(new_M[0]) if one else mean_interval(new_M, self._groups, ONE_ERROR)[1]
         drops = [b - s for b, s in zip(self._base_recalls, self._recalls(images_CD), strict=True)]
+        interval = self.held_out_interval(images_CD, ONE_ERROR)
         return Validation(
             known=float(gains_Q[self._known].mean()) if self._known else None,
-            held_out=float(new_M.mean()) if len(new_M) else None,
-            held_out_high=high,
+            held_out=float(gains_Q[self._new].mean()) if self._new else None,
+            held_out_high=interval[1] if interval else None,
             caption_drop=max(drops),
         )
+
+    def held_out_interval(self, images_CD: Floats, level: float) -> tuple[float, float] | None:
+        """Of the mean gain on held-out wishes, clustered by wish; None where nobody has any."""
+        gains_M = (self.percentiles(images_CD) - self._base_Q)[self._new]
+        if len(gains_M) < 2:
+            return (float(gains_M[0]), float(gains_M[0])) if len(gains_M) else None
+        return mean_interval(gains_M, self._groups, level)
 
     def _recalls(self, images_CD: Floats) -> tuple[float, float]:
         """Caption recall@1 from text to image, and from image to text."""

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 def run(**changes: dict[str, Any]) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["catalog"] |= {"source": "folder", "folder": "mine"}
+    params["catalog"]["held_out_wishes"] = {"val": 0.0, "test": 0.0}
     for section, values in changes.items():
         params[section] |= values
     Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -56,8 +57,8 @@ def splits(path: str, table: Any) -> Counter[str]:
 def test_sixty_photos_and_twenty_personas_pass(write: Any) -> None:
     write(60, 20)
     run(teacher={"kind": "openai"})
-    assert splits("data/catalog/products.parquet", PRODUCTS) == {"train": 52, "val": 2, "test": 6}
-    assert splits("data/personas.parquet", PERSONAS) == {"train": 17, "val": 1, "test": 2}
+    assert splits("data/found/products.parquet", PRODUCTS) == {"train": 52, "val": 2, "test": 6}
+    assert splits("data/found/personas.parquet", PERSONAS) == {"train": 17, "val": 1, "test": 2}
 
 
 def test_all_obstacles_are_in_one_message_before_anything_is_written(write: Any) -> None:
@@ -65,18 +66,19 @@ def test_all_obstacles_are_in_one_message_before_anything_is_written(write: Any)
     with pytest.raises(SystemExit) as stop:
         run()
     _, *faults = str(stop.value).splitlines()
-    assert [fault.partition(", expected")[0] for fault in faults[:-2]] == [
+    assert [fault.partition(", ")[0] for fault in faults] == [
         "  - split train has 3 of 5 products",
         "  - split val has 1 of 5 products",
-        "  - split val has none of 2 personas",
         "  - split test has 1 of 5 products",
+        "  - no product has attributes",
+        "  - split val has none of 2 personas",
         "  - split test has none of 2 personas",
+        "  - no persona has wants",
     ]
     text = str(stop.value)
     assert "expected 12 at least for a group (label.band_sizes): add photos, lower label" in text
     assert "raise catalog.split.val, or fill the column split" in text
-    assert "no product has attributes, by which the simulated teacher judges" in text
-    assert "no persona has wants" in text
+    assert "by which the simulated teacher judges: add columns attr.<name>, or set teacher" in text
     assert not Path("data/catalog").exists()
 
 
@@ -91,7 +93,7 @@ def test_groups_must_find_their_pictures(
     changes = {"teacher": {"kind": teacher}, "label": {"band_sizes": sizes}}
     if passes:
         run(**changes)
-        assert splits("data/catalog/products.parquet", PRODUCTS)["train"] == 5
+        assert splits("data/found/products.parquet", PRODUCTS)["train"] == 5
     else:
         with pytest.raises(SystemExit, match="split train has 5 of 9 products, expected 12"):
             run(**changes)
@@ -101,8 +103,8 @@ def test_the_simulated_teacher_can_judge_who_wants_what_there_is(write: Any) -> 
     write(60, 20, known=True)
     run()
     params = load_params(ROOT / "params.yaml")
-    products = read_rows(Path("data/catalog/products.parquet"), PRODUCTS)
-    personas = read_rows(Path("data/personas.parquet"), PERSONAS)
+    products = read_rows(Path("data/found/products.parquet"), PRODUCTS)
+    personas = read_rows(Path("data/found/personas.parquet"), PERSONAS)
     odd = [
         {**row, "wants": {"colour=blue": 1.0}} if n % 2 else row for n, row in enumerate(personas)
     ]
