@@ -35,12 +35,15 @@ from benchmarks.ablation import silent_tracking
 from benchmarks.measured import describe_machine, markdown
 from pipelines import (
     base,
+    captions,
     catalog,
     check_labels,
+    check_personas,
     concepts,
     distill,
     evaluate,
     label,
+    personas,
     select,
     tournaments,
 )
@@ -52,7 +55,8 @@ from retrieval.storage.files import read_json, write_json
 RESULTS = Path("benchmarks/seeds.json")
 SEEDS = (0, 1, 2, 3, 4)
 STAGES = (
-    catalog, base, tournaments, label, check_labels, distill, select, concepts, evaluate
+    catalog, captions, personas, check_personas, base, tournaments, label, check_labels, distill,
+    select, concepts, evaluate
 )  # fmt: skip
 # What the stages read besides parameters and the tables of earlier stages.
 BORROWED = ("pipelines", "photos")
@@ -198,8 +202,8 @@ def run(params: Mapping[str, Any]) -> Metrics:
         SystemExit: A stage stopped, or the labels did not pass their gate; the message says why.
     """
     with project(params), contextlib.redirect_stdout(io.StringIO()):
-        catalog.main()
-        base.main()
+        for stage in (catalog, captions, personas, check_personas, base):
+            stage.main()
         tournaments.main()
         for cycle in params["cycles"]:
             label.main(cycle)

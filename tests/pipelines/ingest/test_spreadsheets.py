@@ -68,7 +68,7 @@ def test_words_for_nothing_are_nothing(folder: Any, nothing: str) -> None:
     catalog = folder.read_products(row, other)
     assert catalog.rejects == []
     first, second = catalog.products
-    assert (first["title"], first["caption"], first["category"]) == ("1", "", "")
+    assert (first["title"], first["caption"], first["category"]) == ("", "", "")
     assert first["price"] != first["price"]
     assert (first["split"], first["attributes"], catalog.groups) == ("", {}, ["", ""])
     assert (second["caption"], second["category"]) == ("a nan bread", "none of these")
