@@ -34,9 +34,12 @@ def metrics(tiny):
 
 def test_metrics_have_exactly_the_documented_keys(metrics):
     assert set(metrics) == {
-        "persona", "persona_paraphrased", "comparison", "slices", "caption", "concept"
+        "persona", "persona_paraphrased", "comparison", "held_out_wishes", "slices", "caption",
+        "concept",
     }  # fmt: skip
     assert set(metrics["persona"]) == {"random", "base", "text", "student", "ceiling"}
+    assert set(metrics["held_out_wishes"]) == {"base", "student", "comparison"}
+    assert metrics["held_out_wishes"]["student"]["n"] > 0
     assert set(metrics["persona_paraphrased"]) == {"base", "text", "student"}
     for row in (*metrics["persona"].values(), *metrics["persona_paraphrased"].values()):
         assert set(row) == PERSONA_KEYS

@@ -323,12 +323,9 @@ def test_what_the_champion_does_not_know_it_is_shown(home, sources, tmp_path, mo
     seen = []
 
     class Seeing(FakeEncoder):
-        def read_pixels(self, paths):
+        def encode_files(self, paths):
             seen.extend(path.stat().st_size for path in paths)
-            return paths
-
-        def encode_pixels(self, pixels):
-            return np.eye(8, dtype=np.float32)[[2] * len(pixels)]
+            return np.eye(8, dtype=np.float32)[[2] * len(paths)]
 
     monkeypatch.setattr(
         Bundle, "load_encoder", lambda self, device="cpu": Seeing(self.folder / "model")

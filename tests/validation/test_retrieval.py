@@ -296,7 +296,7 @@ def test_what_few_personas_say_is_said_to_be_little(tmp_path: Path) -> None:
     limits = LIMITS.model_copy(update={"min_queries": 8})
     verdict = judge(tmp_path, queries, limits=limits)
     assert verdict.passed, verdict.reasons
-    assert verdict.notes[0] == (
+    assert verdict.notes[1] == (
         "only 10 personas judged it, so this says little: the gain over the base model is +15.0"
         " points, give or take 3.3 (two standard errors); write more personas"
     )
