@@ -144,8 +144,8 @@ def choose(ways: Sequence[Way], max_caption_drop: float) -> Way:
 
 def rows_of(draws: Sequence[Sequence[Way]], chosen: Sequence[Way]) -> Iterator[list[str]]:
     """A row a way: means and ranges over the draws; the rule's choice last."""
-    for ways in [*zip(*draws, strict=True), tuple(chosen)]:
-        name = "**the rule's choice**" if ways == tuple(chosen) else ways[0].name
+    by_way = [(ways[0].name, ways) for ways in zip(*draws, strict=True)]
+    for name, ways in [*by_way, ("**the rule's choice**", tuple(chosen))]:
         yield [
             name,
             _spread([way.test.known for way in ways]),
