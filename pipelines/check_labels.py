@@ -11,7 +11,6 @@ Run:  dvc repro check_labels@c1
 Tiny: python -m pipelines.check_labels c1, after check_labels.min_rankings: 10 in params.yaml
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from pipelines.run.paths import (
     ledger_file,
     rankings_file,
 )
-from pipelines.run.stage import cycle_argument, derive_seed, run_stage, say, stage_lock
+from pipelines.run.stage import conclude, cycle_argument, derive_seed, run_stage, stage_lock
 from retrieval.storage.files import read_json, sha256_file, write_json
 from retrieval.storage.schema import (
     AUDITS,
@@ -102,11 +101,7 @@ def main(cycle: str) -> None:
         examples = read_examples(rankings, personas, products, seed)
         write_page(report / "index.html", labels_page(cycle, judged, evidence, examples))
         write_json(label_verdict(cycle), judged.verdict.to_json())
-    message = f"{judged.verdict.summary()}\nreport: {(report / 'index.html').as_posix()}"
-    if not judged.verdict.passed:
-        sys.stderr.write(f"{message}\n")
-        raise SystemExit(1)
-    say(message)
+    conclude(judged.verdict.passed, judged.verdict.summary(), report / "index.html")
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ Run:  dvc repro check_personas
 Tiny: python -m pipelines.check_personas, after check_personas.min_personas: 5 in params.yaml
 """
 
-import sys
 from pathlib import Path
 
 from pipelines.pages.personas import personas_page
 from pipelines.pages.render import write_page
 from pipelines.run.params import load_params
 from pipelines.run.paths import PERSONAS_FILE, PERSONAS_LEDGER, PERSONAS_VERDICT, PRODUCTS_FILE
-from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
+from pipelines.run.stage import conclude, derive_seed, run_stage, stage_lock
 from retrieval.storage.files import read_json, sha256_file, write_json
 from retrieval.storage.schema import PERSONAS, PRODUCTS, read_rows
 from retrieval.titles import Titles
@@ -44,11 +43,7 @@ def main() -> None:
         page = personas_page(judged, personas, read_json(PERSONAS_LEDGER), seed)
         write_page(REPORT / "index.html", page)
         write_json(PERSONAS_VERDICT, judged.verdict.to_json())
-    message = f"{judged.verdict.summary()}\nreport: {(REPORT / 'index.html').as_posix()}"
-    if not judged.verdict.passed:
-        sys.stderr.write(f"{message}\n")
-        raise SystemExit(1)
-    say(message)
+    conclude(judged.verdict.passed, judged.verdict.summary(), REPORT / "index.html")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from pipelines.run.paths import (
     RETRIEVAL_VERDICT,
     product_vectors,
 )
-from pipelines.run.stage import run_stage, say, stage_lock
+from pipelines.run.stage import conclude, run_stage, stage_lock
 from registry.catalogue_index import try_index
 from registry.comparison import compare_with
 from registry.versions import find_champion
@@ -97,7 +97,7 @@ def main() -> None:
         found = check_retrieval(evidence, limits, REPORT / "data_docs", inputs())
         write_page(REPORT / "index.html", retrieval_page(found, limits.confidence))
         write_json(RETRIEVAL_VERDICT, found.judged.verdict.to_json())
-    say(f"{found.judged.verdict.summary()}\nreport: {(REPORT / 'index.html').as_posix()}")
+    conclude(True, found.judged.verdict.summary(), REPORT / "index.html")  # promotion enforces it
 
 
 if __name__ == "__main__":

@@ -72,6 +72,19 @@ def cycle_argument(description: str | None) -> str:
     return str(parser.parse_args().cycle)
 
 
+def conclude(passed: bool, summary: str, page: Path) -> None:
+    """Say what a gate found, and where its page is.
+
+    Raises:
+        SystemExit: It did not pass (status 1), said on standard error.
+    """
+    message = f"{summary}\nreport: {page.as_posix()}"
+    if not passed:
+        sys.stderr.write(f"{message}\n")
+        raise SystemExit(1)
+    say(message)
+
+
 def say(message: str) -> None:
     """Tell the user what a stage did, on standard output."""
     sys.stdout.write(f"{message}\n")

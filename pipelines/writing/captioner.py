@@ -1,19 +1,18 @@
 """Models that caption pictures: teachers whose requests show one product, and name nobody."""
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines.labelling.teachers.conversation import Turns, text_part
+from pipelines.labelling.teachers.conversation import Turns, exchange, image_url_part, text_part
+from pipelines.labelling.teachers.local_talk import LocalTalk, in_parts
 from pipelines.labelling.teachers.local_vlm import find_model
 from pipelines.labelling.teachers.pictures import Pictures
 from pipelines.labelling.teachers.prompt import read_prompt
 from pipelines.labelling.teachers.protocol import (
     Answer,
-    Batches,
     Question,
     Request,
     Session,
@@ -21,9 +20,6 @@ from pipelines.labelling.teachers.protocol import (
 )
 from pipelines.run.params import Captions, Params
 from retrieval.storage.schema import ProductRow
-
-if TYPE_CHECKING:  # takes seconds to import, and minutes to load
-    from pipelines.labelling.teachers.local_model import LocalModel
 
 FORM = 1  # raise it when the code changes what a caption may depend on
 
@@ -72,12 +68,8 @@ class CaptionScript:
         [product] = question.request.presented
         turns: Turns = [{"role": "user", "content": [picture(product), text_part(self._prompt)]}]
         if question.complaint:
-            said = question.previous or "(nothing)"
             complaint = self._complaint.format(complaint=question.complaint)
-            turns += [
-                {"role": "assistant", "content": said},
-                {"role": "user", "content": complaint},
-            ]
+            turns += exchange(question, complaint)
         return turns
 
 
@@ -109,10 +101,8 @@ class OpenAICaptioner:
         return open_calls(self._openai, self._pause, self._messages, lambda _: None)
 
     def _messages(self, question: Question) -> Turns:
-        return self._script.turns(question, self._picture)
-
-    def _picture(self, product: str) -> dict[str, Any]:
-        return {"type": "image_url", "image_url": {"url": self._script.pictures.data_url(product)}}
+        data_url = self._script.pictures.data_url
+        return self._script.turns(question, lambda product: image_url_part(data_url(product)))
 
 
 class LocalCaptioner:
@@ -120,14 +110,11 @@ class LocalCaptioner:
 
     def __init__(self, params: Params, script: CaptionScript) -> None:
         """Find the model. Raises SystemExit where it is neither a folder nor in the cache."""
-        self._folder, name, digest = find_model(params.teacher.transformers.model)
+        folder, name, digest = find_model(params.teacher.transformers.model)
+        self._talk = LocalTalk(folder, params.compute.device, script.pictures)
         self._captions: Captions = params.captions
-        self._batch_size, self._device = (
-            params.teacher.transformers.batch_size,
-            params.compute.device,
-        )
+        self._batch_size = params.teacher.transformers.batch_size
         self._script = script
-        self._model: LocalModel | None = None
         self.name = f"transformers:{name}"
         self.remedy = (
             "change teacher.transformers.model, captions.prompt or captions.max_output_tokens"
@@ -138,29 +125,13 @@ class LocalCaptioner:
 
     def open(self) -> AbstractContextManager[Session]:
         """Questions are answered in batches."""
-        return nullcontext(Batches(self._batch_size, self._answer))
+        return self._talk.open(self._batch_size, self._answer)
 
     def _answer(self, batch: Sequence[Question]) -> list[Answer]:
-        if self._model is None:
-            from pipelines.labelling.teachers.local_model import LocalModel
-
-            self._model = LocalModel(self._folder, self._device)
-        conversations = [self._conversation(question) for question in batch]
-        started = time.monotonic()
-        said = self._model.say(conversations, self._captions.max_output_tokens)
-        seconds = (time.monotonic() - started) / len(batch)
-        return [Answer(one.text, "", one.input_tokens, one.output_tokens, seconds) for one in said]
-
-    def _conversation(self, question: Question) -> Turns:
-        """The turns, in the form that takes parts only."""
-        turns = self._script.turns(question, self._picture)
-        for turn in turns:
-            if isinstance(turn["content"], str):
-                turn["content"] = [text_part(turn["content"])]
-        return turns
-
-    def _picture(self, product: str) -> dict[str, Any]:
-        return {"type": "image", "image": self._script.pictures.image(product)}
+        conversations = [
+            in_parts(self._script.turns(question, self._talk.image_part)) for question in batch
+        ]
+        return self._talk.say(conversations, self._captions.max_output_tokens)
 
 
 def make_captioner(params: Params, products: Sequence[ProductRow], folder: Path) -> Teacher:

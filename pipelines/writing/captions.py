@@ -2,10 +2,10 @@
 
 import re
 
+from pipelines.labelling.teachers.replies import without_thoughts
 from pipelines.tables.values import as_text
 
 _LETTERS_A_WORD = 12  # scripts without spaces: a caption is cut by its length
-_THOUGHTS = re.compile(r"\A.*</think>", re.DOTALL)
 _FENCE = re.compile(r"\A```\w*\s*(.*?)\s*```\Z", re.DOTALL)
 _LABEL = re.compile(r"\A(?:caption|description|answer)\s*:\s*", re.IGNORECASE)
 _QUOTES = ('""', "''", "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}", "**")
@@ -26,7 +26,7 @@ def read_caption(raw: str, max_words: int) -> tuple[str | None, str]:
         raw: The reply, word for word.
         max_words: More than these are refused; of a script without spaces, as many letters.
     """
-    text = _unwrapped(_THOUGHTS.sub("", raw).strip())
+    text = _unwrapped(without_thoughts(raw))
     try:
         caption = " ".join(as_text(text).split())
     except ValueError as error:

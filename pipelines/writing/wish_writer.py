@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.labelling.teachers.conversation import Turns
+from pipelines.labelling.teachers.conversation import Turns, exchange
 from pipelines.labelling.teachers.prompt import read_prompt
 from pipelines.labelling.teachers.protocol import Question, Request, Session
 from pipelines.run.params import Params, Personas
@@ -122,10 +122,7 @@ class WishWriter:
         turns: Turns = [{"role": "user", "content": self.content(question.request)}]
         if question.complaint:
             complaint = self._complaint.format(complaint=question.complaint)
-            turns += [
-                {"role": "assistant", "content": question.previous or "(nothing)"},
-                {"role": "user", "content": complaint},
-            ]
+            turns += exchange(question, complaint)
         return turns
 
 

@@ -1,7 +1,6 @@
 """What a model wrote of interests and wishes, read with distrust: what is no wish is counted."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.labelling.teachers.replies import FENCE, without_thoughts
 from pipelines.run.params import Personas
 from pipelines.tables.values import as_text
 from pipelines.writing.languages import latin_share
@@ -31,8 +31,6 @@ FACETS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _LONGEST_INTEREST = 8  # words
 _SHOWN = 0.5  # share of Latin letters below which MiniLM tells texts apart no more
-_THOUGHTS = re.compile(r"\A.*</think>", re.DOTALL)
-_FENCE = re.compile(r"```\w*\s*(.*?)\s*(?:```|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -180,8 +178,8 @@ def _line(value: Any) -> str:
 
 def _listed(raw: str, key: str) -> tuple[list[Any] | None, str]:
     """The list under a key of the reply's JSON object, or the reply's own list."""
-    text = _THOUGHTS.sub("", raw).strip()
-    fenced = _FENCE.search(text)
+    text = without_thoughts(raw)
+    fenced = FENCE.search(text)
     try:
         content = json.loads(fenced.group(1) if fenced else text)
     except (json.JSONDecodeError, RecursionError):

@@ -1,6 +1,7 @@
 """Stage `captions`, against a server on loopback."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -134,18 +135,35 @@ def test_the_budget_ends_it_and_says_so():
     assert len(products()) == 5
 
 
-def test_a_local_model_captions_too(tmp_path):
-    """Its weights are random and its words noise; they are asked for and kept all the same."""
+@pytest.fixture
+def local(tmp_path):
+    """Parameters for a local model; its weights are random and its words noise, without an end."""
     from tests.pipelines.labelling.teachers.tiny_vlm import build_tiny_vlm
 
     write_found({})
     folder = build_tiny_vlm(tmp_path / "tiny")
     write_params(captions={"kind": "transformers", "max_output_tokens": 8})
     params = captions.load_params()
-    local = params.teacher.transformers.model_copy(update={"model": str(folder)})
-    teacher = params.teacher.model_copy(update={"transformers": local})
+    settings = params.teacher.transformers.model_copy(update={"model": str(folder)})
+    teacher = params.teacher.model_copy(update={"transformers": settings})
+    return params.model_copy(update={"teacher": teacher})
+
+
+def test_half_a_sentence_of_a_local_model_is_no_caption(local):
     rows = read_rows(FOUND_PRODUCTS_FILE, PRODUCTS)
-    got, ledger = captions.write_captions(params.model_copy(update={"teacher": teacher}), rows)
+    with pytest.raises(SystemExit, match="cut at max_output_tokens: 8"):
+        captions.write_captions(local, rows)
+
+
+def test_a_local_model_captions_too(local, monkeypatch):
+    from pipelines.labelling.teachers.local_model import LocalModel
+
+    say = LocalModel.say
+    monkeypatch.setattr(
+        LocalModel, "say", lambda *asked: [replace(said, cut=False) for said in say(*asked)]
+    )
+    rows = read_rows(FOUND_PRODUCTS_FILE, PRODUCTS)
+    got, ledger = captions.write_captions(local, rows)
     assert sorted(got) == sorted(COLORS)
     assert ledger["writer"] == "transformers:tiny"
     assert ledger["calls"] >= 5

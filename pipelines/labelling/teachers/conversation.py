@@ -76,15 +76,25 @@ class Script:
         turns: Turns = [{"role": "user", "content": parts}]
         if question.complaint:
             complaint = self._prompts.complain(question.complaint, len(request.presented))
-            # Many chat templates refuse two turns of one side, or an empty one.
-            turns += [
-                {"role": "assistant", "content": question.previous or "(nothing)"},
-                {"role": "user", "content": complaint},
-            ]
+            turns += exchange(question, complaint)
         return turns
 
     def _ask(self, request: Request) -> str:
         return self._prompts.ask(self._personas[request.persona_id], len(request.presented))
+
+
+def exchange(question: Question, complaint: str) -> Turns:
+    """The reply before, and what is said of it."""
+    # Many chat templates refuse two turns of one side, or an empty one.
+    return [
+        {"role": "assistant", "content": question.previous or "(nothing)"},
+        {"role": "user", "content": complaint},
+    ]
+
+
+def image_url_part(url: str) -> dict[str, Any]:
+    """The part of a turn that is a picture, for a server."""
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def text_part(text: str) -> dict[str, Any]:

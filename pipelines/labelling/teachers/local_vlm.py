@@ -9,22 +9,18 @@ each. It is always a permutation, and equal chances are a fault, never decided b
 """
 
 import math
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines.labelling.teachers.conversation import Script, text_part
-from pipelines.labelling.teachers.protocol import Answer, Batches, Question, Request, Session
+from pipelines.labelling.teachers.conversation import Script
+from pipelines.labelling.teachers.local_talk import LocalTalk, in_parts
+from pipelines.labelling.teachers.protocol import Answer, Question, Request, Session
 from pipelines.labelling.teachers.replies import write_reply
 from pipelines.run.params import Teacher as TeacherParams
 from retrieval.storage.files import sha256_folder
 from retrieval.storage.schema import PersonaRow, ProductRow
-
-if TYPE_CHECKING:  # they take seconds to import, and minutes to load
-    from pipelines.labelling.teachers.local_model import Conversation, LocalModel
 
 _NOT_READ = frozenset({"README.md", "LICENSE", ".gitattributes", ".DS_Store"})
 
@@ -53,10 +49,9 @@ class LocalTeacher:
             SystemExit: A prompt cannot be used, or the model is neither a folder nor in the cache.
         """
         self._params = params.transformers
-        self._device = device
         self._script = Script(params, personas, products, folder)
-        self._model: LocalModel | None = None
-        self._model_folder, name, digest = find_model(params.transformers.model)
+        model_folder, name, digest = find_model(params.transformers.model)
+        self._talk = LocalTalk(model_folder, device, self._script.pictures)
         self.name = f"transformers:{name}"
         self.remedy = (
             "Where replies are cut, raise teacher.transformers.max_output_tokens"
@@ -94,47 +89,19 @@ class LocalTeacher:
         Waiting raises a `TeacherError` where the model cannot be loaded or does not fit, or a
         picture cannot be shown.
         """
-        return nullcontext(Batches(self._params.batch_size, self._answer_batch))
+        return self._talk.open(self._params.batch_size, self._answer)
 
-    def _answer_batch(self, batch: Sequence[Question]) -> list[Answer]:
-        model = self._loaded()
-        started = time.monotonic()
-        answers = self._answer(model, batch)
-        seconds = (time.monotonic() - started) / len(batch)
-        return [replace(answer, seconds=seconds) for answer in answers]
-
-    def _loaded(self) -> "LocalModel":
-        if self._model is None:
-            from pipelines.labelling.teachers.local_model import LocalModel
-
-            self._model = LocalModel(self._model_folder, self._device)
-        return self._model
-
-    def _answer(self, model: "LocalModel", batch: Sequence[Question]) -> list[Answer]:
-        conversations = [self._conversation(question) for question in batch]
+    def _answer(self, batch: Sequence[Question]) -> list[Answer]:
+        conversations = [
+            in_parts(self._script.turns(question, self._talk.image_part)) for question in batch
+        ]
         if self._params.method == "generate":
-            most = self._params.max_output_tokens
-            cut = f"cut at max_output_tokens: {most}"
-            return [
-                Answer(said.text, cut if said.cut else "", said.input_tokens, said.output_tokens)
-                for said in model.say(conversations, most)
-            ]
+            return self._talk.say(conversations, self._params.max_output_tokens)
         counts = [len(question.request.presented) for question in batch]
         return [
             rank_by_chance(chances.log_probabilities, chances.input_tokens)
-            for chances in model.chances(conversations, counts)
+            for chances in self._talk.model().chances(conversations, counts)
         ]
-
-    def _conversation(self, question: Question) -> "Conversation":
-        """The turns, in the form that takes parts only."""
-        turns = self._script.turns(question, self._picture)
-        for turn in turns:
-            if isinstance(turn["content"], str):
-                turn["content"] = [text_part(turn["content"])]
-        return turns
-
-    def _picture(self, product: str) -> dict[str, Any]:
-        return {"type": "image", "image": self._script.pictures.image(product)}
 
 
 def find_model(model: str) -> tuple[Path, str, str]:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.labelling.teachers.conversation import Script, Turns
+from pipelines.labelling.teachers.conversation import Script, Turns, image_url_part
 from pipelines.labelling.teachers.openai_endpoint import (
     Endpoint,
     Form,
@@ -101,7 +101,7 @@ class OpenAITeacher:
         return self._script.turns(question, self._picture)
 
     def _picture(self, product: str) -> dict[str, Any]:
-        return {"type": "image_url", "image_url": {"url": self._script.pictures.data_url(product)}}
+        return image_url_part(self._script.pictures.data_url(product))
 
 
 def _ranking_form(question: Question) -> Form:

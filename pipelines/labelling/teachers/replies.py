@@ -17,7 +17,7 @@ _THOUGHTS_END = re.compile(
 )
 _THOUGHTS_BEGIN = re.compile(r"(?:<think(?:ing)?>|\[THINK\]|◁think▷).*", re.DOTALL | re.IGNORECASE)
 _MARKS = re.compile(r"<\|[^<>|]*\|>|</?answer>", re.IGNORECASE)  # around an answer, no part of it
-_FENCE = re.compile(r"```[\w+-]*(.*?)(?:```|\Z)", re.DOTALL)
+FENCE = re.compile(r"```[\w+-]*(.*?)(?:```|\Z)", re.DOTALL)  # [1] is what it holds
 
 _LIST = re.compile(r"\[([^\[\]]*)\]")
 # What stands before a list: its key, in quotes, which are escaped where JSON is in a JSON string.
@@ -51,7 +51,7 @@ def read_reply(raw: str, presented: int) -> tuple[Numbers | None, str]:
         raw: The reply, word for word.
         presented: How many pictures there were.
     """
-    said = _without_thoughts(raw)
+    said = without_thoughts(raw)
     if not said:
         return None, "the reply has thoughts and no answer" if raw.strip() else "the reply is empty"
     lists, complaint = _find_lists(said)
@@ -65,10 +65,11 @@ def read_reply(raw: str, presented: int) -> tuple[Numbers | None, str]:
 
 def begins_with_answer(raw: str) -> bool:
     """Whether nothing comes before the answer, so that no list in it can be one of a draft."""
-    return _without_thoughts(raw).startswith(("{", "[", "```"))
+    return without_thoughts(raw).startswith(("{", "[", "```"))
 
 
-def _without_thoughts(raw: str) -> str:
+def without_thoughts(raw: str) -> str:
+    """The reply without what a model thought aloud, and without marks around its answer."""
     return _MARKS.sub("", _THOUGHTS_BEGIN.sub("", _THOUGHTS_END.sub("", raw))).strip()
 
 
@@ -94,7 +95,7 @@ def _key_before(said: str, place: int) -> str:
 
 def _lists_alone(said: str) -> list[Numbers]:
     """Lists that are all there is of the reply, or of a code fence in it."""
-    blocks = [said, *(fence[1] for fence in _FENCE.finditer(said))]
+    blocks = [said, *(fence[1] for fence in FENCE.finditer(said))]
     found = [_LIST.fullmatch(block.strip(_QUOTES)) for block in blocks]
     return [numbers for one in found if one and (numbers := _numbers(one))]
 

@@ -19,11 +19,6 @@ from tests.pipelines.labelling.teachers.scripted_teacher import (
 )
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "label.jsonl"
-
-
 def test_replies_come_in_order_in_the_requests_own_ids(path):
     teacher = Scripted()
     replies, budget, forecast = ask(path, teacher, requests(5))

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, BertConfig, BertModel
 
 from pipelines.labelling.teachers.local_model import REPLY_START
+from pipelines.labelling.teachers.local_talk import in_parts
 from pipelines.labelling.teachers.local_vlm import LocalTeacher, rank_by_chance
 from pipelines.labelling.teachers.protocol import Question, Request, TeacherError, request_sha256
 from pipelines.labelling.teachers.replies import read_reply
@@ -30,6 +31,10 @@ PRODUCTS = [
     for number in range(12)
 ]
 IDS = tuple(product["product_id"] for product in PRODUCTS)
+
+
+def _conversation(teacher, question):
+    return in_parts(teacher._script.turns(question, teacher._talk.image_part))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -104,8 +109,8 @@ def _requests(seed=1):
 
 def _chances(teacher, requests):
     """What the teacher's model finds, all requests in one batch."""
-    conversations = [teacher._conversation(Question(request)) for request in requests]
-    found = teacher._loaded().chances(conversations, [len(r.presented) for r in requests])
+    conversations = [_conversation(teacher, Question(request)) for request in requests]
+    found = teacher._talk.model().chances(conversations, [len(r.presented) for r in requests])
     return [chances.log_probabilities for chances in found]
 
 
@@ -182,7 +187,7 @@ def test_what_the_model_writes_is_passed_on_word_for_word(teacher, tiny):
     (answer,) = _answers(asked, _requests()[:1])
     assert 0 < answer.output_tokens <= 5
     assert isinstance(answer.raw, str)
-    model = asked._loaded()
+    model = asked._talk.model()
     assert model._length([7, 8, 2, 0, 0]) == 3  # the end counts, padding does not
     assert model._length([7, 8]) == 2
 
@@ -191,7 +196,7 @@ def test_a_reply_that_comes_to_no_end_is_said_to_be_cut(teacher):
     asked = teacher(method="generate", max_output_tokens=5)
     (cut,) = _answers(asked, _requests()[:1])
     assert (cut.fault, cut.output_tokens) == ("cut at max_output_tokens: 5", 5)
-    model = asked._loaded()
+    model = asked._talk.model()
     (said,) = model.say([[{"role": "user", "content": [{"type": "text", "text": "x"}]}]], 3)
     model._ends = frozenset(model._tokenizer.encode(said.text, add_special_tokens=False)[:1])
     (whole,) = model.say([[{"role": "user", "content": [{"type": "text", "text": "x"}]}]], 3)
@@ -217,7 +222,7 @@ def test_a_complaint_adds_the_exchange(teacher):
     request = Request("ann", IDS[:2])
     afresh = Question(request)
     again = Question(request, '{"ranking": [1]}', "it lacks 2")
-    first, second = (teacher()._conversation(question) for question in (afresh, again))
+    first, second = (_conversation(teacher(), question) for question in (afresh, again))
     assert [turn["role"] for turn in second] == ["user", "assistant", "user"]
     assert second[1]["content"] == [{"type": "text", "text": '{"ranking": [1]}'}]
     assert "refused: it lacks 2. Answer" in second[2]["content"][0]["text"]
@@ -306,7 +311,7 @@ def test_a_model_without_pictures_or_whole_weights_is_refused(teacher, tiny, tmp
 
 def test_what_does_not_fit_the_model_is_refused(teacher, monkeypatch):
     asked = teacher()
-    model = asked._loaded()
+    model = asked._talk.model()
     monkeypatch.setattr(model._model.config.text_config, "max_position_embeddings", 50)
     with pytest.raises(TeacherError, match="tokens does not fit the local teacher's 50; lower"):
         _answers(asked, [Request("ann", IDS[:2])])
@@ -314,6 +319,6 @@ def test_what_does_not_fit_the_model_is_refused(teacher, monkeypatch):
 
 def test_numbers_that_melt_into_the_text_before_them_are_refused(teacher, monkeypatch):
     asked = teacher()
-    monkeypatch.setattr(asked._loaded(), "_encode", lambda text: (len(text),))
+    monkeypatch.setattr(asked._talk.model(), "_encode", lambda text: (len(text),))
     with pytest.raises(TeacherError, match=r"joins .*method: generate"):
         _answers(asked, [Request("ann", IDS[:2])])

@@ -18,11 +18,6 @@ from tests.pipelines.labelling.teachers.scripted_teacher import (
 )
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "label.jsonl"
-
-
 @pytest.mark.parametrize("together", [1, 3, 8, 64])
 def test_a_teacher_whose_every_reply_is_unreadable_is_asked_no_more(path, together):
     teacher = Scripted(lambda question: "Dear user,\n" + "x" * 999, together, remedy="Do that")
