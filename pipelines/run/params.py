@@ -103,7 +103,6 @@ class Personas(Section):
     wishes_per_call: PositiveInt
     max_output_tokens: PositiveInt
     max_cosine: Annotated[float, Field(gt=0, le=1)]
-    unseen_interests: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Base(Section):

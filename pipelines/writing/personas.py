@@ -13,7 +13,7 @@ from pipelines.run.params import Params, Personas
 from pipelines.run.stage import derive_seed, say
 from pipelines.writing.texts import fold
 from pipelines.writing.wish_writer import Glimpse, WishWriter, read_words
-from pipelines.writing.wishes import Wish, persona_rows, sift, spread, unlike, unseen_interests
+from pipelines.writing.wishes import Wish, persona_rows, sift, spread, unlike
 from retrieval.storage.schema import PersonaRow, ProductRow
 from retrieval.titles import Titles
 
@@ -34,7 +34,7 @@ def write_personas(
         known: Texts that there are already.
 
     Returns:
-        Personas, those of unseen interests with split `test`, and the ledger.
+        Personas, as yet without a split, and the ledger.
 
     Raises:
         SystemExit: The model cannot be asked now, or nothing that it wrote can be a persona.
@@ -61,12 +61,9 @@ def write_personas(
             " var/teacher/personas.jsonl, and at personas.language, min_words and max_words"
         )
         raise SystemExit(msg)
-    had = list(dict.fromkeys(wish.interest for wish in kept))
-    seed = derive_seed(params.seed, "personas", "unseen interests")
-    unseen = unseen_interests(had, settings.unseen_interests, seed)
-    facts = {"writer": writer.name, "interests": len(had), "unseen_interests": unseen}
+    facts = {"writer": writer.name, "interests": len({wish.interest for wish in kept})}
     ledger = {**facts, "counts": dict(counts), **asker.budget.to_json()}
-    return persona_rows(kept, unseen), ledger
+    return persona_rows(kept), ledger
 
 
 def _entries(

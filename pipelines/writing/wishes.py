@@ -124,23 +124,13 @@ def spread(wishes: Sequence[Wish], count: int) -> list[Wish]:
     return [wishes[place] for place in sorted(place for _, place in sorted(keyed)[:count])]
 
 
-def unseen_interests(interests: Sequence[str], share: float, seed: int) -> list[str]:
-    """The interests that are kept for the evaluation, drawn by seed; never all of them."""
-    count = min(round(share * len(interests)), len(interests) - 1)
-    drawn = np.random.default_rng(seed).permutation(len(interests))[:count]
-    return [interests[place] for place in sorted(drawn.tolist())]
-
-
-def persona_rows(wishes: Sequence[Wish], unseen: Sequence[str]) -> list[PersonaRow]:
-    """Wishes as personas; those of an unseen interest are test personas, the others' split is open.
-
-    Their ids number them.
-    """
+def persona_rows(wishes: Sequence[Wish]) -> list[PersonaRow]:
+    """Wishes as personas, as yet without a split; their ids number them."""
     return [
         {
             "persona_id": f"written-{number:05d}",
             "text": wish.text,
-            "split": "test" if wish.interest in unseen else "",
+            "split": "",
             "wants": {},
             "paraphrase": wish.paraphrase,
             "facets": {"interest": wish.interest, **wish.facets},

@@ -14,7 +14,6 @@ from pipelines.writing.wishes import (
     sift,
     spread,
     unlike,
-    unseen_interests,
 )
 from retrieval.titles import Titles
 from tests.pipelines.labelling.teachers.openai_setup import TOP
@@ -114,13 +113,9 @@ def test_all_interests_get_their_turn():
     assert spread(wishes, 99) == wishes
 
 
-def test_whole_interests_are_held_out():
+def test_wishes_become_personas_of_their_interest_with_an_id_each():
     names = [f"i{n}" for n in range(10)]
-    unseen = unseen_interests(names, 0.2, 0)
-    assert len(unseen) == 2
-    rows = persona_rows([wish(name, n) for n in range(3) for name in names], unseen)
-    assert {row["facets"]["interest"] for row in rows if row["split"] == "test"} == set(unseen)
-    assert {row["split"] for row in rows} == {"", "test"}
+    rows = persona_rows([wish(name, n) for n in range(3) for name in names])
+    assert [row["facets"]["interest"] for row in rows] == 3 * names
+    assert {row["split"] for row in rows} == {""}
     assert len({row["persona_id"] for row in rows}) == 30
-    assert unseen_interests(["one"], 0.9, 0) == []
-    assert unseen_interests(names, 0.2, 1) != unseen
