@@ -56,10 +56,10 @@ def read_products(path: Path, pictures: PictureCopier) -> tuple[Checked[ProductR
     groups: list[str] = []
     splits: dict[str, tuple[str, int]] = {}  # group -> its split, and the row that gave it
     for cells in checked.cells():
-        product = _product(cells)
+        product = read_product(cells)
         identity = product["product_id"]
         cells.claim("product_id", identity, taken)
-        _note_unindexable(cells, product)
+        note_unindexable(cells, product)
         group, split = cells.text("group"), product["split"]
         _note_other_split(cells, group, split, splits)
         product["image"], product["image_sha256"] = pictures.copy(cells, identity)
@@ -88,7 +88,7 @@ def _note_other_split(
         )
 
 
-def _note_unindexable(cells: Cells, product: ProductRow) -> None:
+def note_unindexable(cells: Cells, product: ProductRow) -> None:
     """Note what the vector index could not hold, or be asked for: found at the end otherwise."""
     texts = [("product_id", product["product_id"]), ("category", product["category"])]
     for name, value in product["attributes"].items():
@@ -98,7 +98,7 @@ def _note_unindexable(cells: Cells, product: ProductRow) -> None:
             cells.reasons.append(f"{ascii(name)[1:-1]} {reprlib.repr(text)} {fault}")
 
 
-def _product(cells: Cells) -> ProductRow:
+def read_product(cells: Cells) -> ProductRow:
     """The row, as yet without its picture; where there is no title, the caption stands for it."""
     caption = cells.text("caption")
     return {

@@ -57,22 +57,20 @@ def _init(folder: Path, write: bool) -> None:
 
 def _report(found: "Found", params: "Params", text: str, write: bool) -> None:
     """Say everything, and write what there is to write."""
-    import yaml
-
     from pipelines.run.params import PARAMS, Params
+    from pipelines.run.params_file import read_params_file
     from pipelines.setup.forecast import forecast
     from pipelines.setup.params_file import change_values
     from pipelines.setup.plan import make_plan
     from pipelines.setup.report import describe, describe_doubts, describe_forecast, describe_plan
     from pipelines.setup.sizes import measure
 
-    content = yaml.safe_load(text)
-    sizes = measure(found)
-    lines = make_plan(found, sizes, params, content, Path())
+    content, _ = read_params_file(text)
+    sizes = measure(found, params.catalog.held_out_wishes)
+    lines = make_plan(found, sizes, params, Path())
     changed = change_values(text, lines)
-    after = yaml.safe_load(changed)
-    planned = Params.model_validate(after)
-    needs = forecast(found, sizes, planned, after)
+    planned = Params.model_validate(read_params_file(changed)[0])
+    needs = forecast(found, sizes, planned)
     click.echo(f"{describe(found)}\n\n{PARAMS}: the lines that fit it")
     click.echo(f"{describe_plan(lines, content)}\n")
     click.echo(f"{describe_forecast(needs, planned.teacher.kind)}\n")
@@ -80,7 +78,7 @@ def _report(found: "Found", params: "Params", text: str, write: bool) -> None:
         click.echo(f"{doubts}\n")
     if write:
         _write(found, changed)
-    for number, step in enumerate(_steps(found, after, sizes, write), 1):
+    for number, step in enumerate(_steps(found, planned, sizes, write), 1):
         click.echo(f"{'Next:' if number == 1 else '':<5} {number}. {step}")
 
 
@@ -126,16 +124,13 @@ def _write(found: "Found", changed: str) -> None:
     click.echo(f"wrote {PARAMS}: `git diff {PARAMS}` shows what changed\n")
 
 
-def _steps(
-    found: "Found", after: dict[str, dict[str, str]], sizes: "Sizes", wrote: bool
-) -> list[str]:
+def _steps(found: "Found", planned: "Params", sizes: "Sizes", wrote: bool) -> list[str]:
     """What is left for the user to do, in order."""
     from pipelines.setup.report import obstacles
 
     steps = [] if wrote else [f"kindred init {found.folder} --write"]
-    steps += obstacles(found, sizes, after)
-    asked = [after.get(name, {}).get("kind") for name in ("teacher", "captions", "personas")]
-    if "openai" in asked:
+    steps += obstacles(found, sizes, planned.catalog.max_reject_fraction)
+    if "openai" in (planned.teacher.kind, planned.captions.kind, planned.personas.kind):
         steps.append(
             "start a server for a vision-language model, and name it in params.yaml"
             " (teacher.openai.base_url and model; docs/labelling.md)"

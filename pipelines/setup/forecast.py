@@ -1,10 +1,8 @@
 """What a plan will take: calls of the teacher, money, minutes."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipelines.labelling import judges
 from pipelines.labelling.teachers.budget import make_budget
@@ -13,13 +11,13 @@ from pipelines.labelling.teachers.protocol import Request
 from pipelines.run.params import Params
 from pipelines.setup.sizes import Sizes
 from pipelines.setup.survey import Found
+from pipelines.writing.personas import plan_calls
 from retrieval.storage.schema import PersonaRow
 
 # Assumptions, which the forecast states.
 SECONDS_A_CALL = 3.0  # of a vision-language model behind HTTP, about a few pictures
 LOCAL_SECONDS_A_CALL = 5.0  # of one in this process
 SIMULATED_SECONDS_A_CALL = 0.0001  # with its record in the journal
-SPARE = 1.25  # personas to ask for, of each that is to stay: some are alike
 TEXT_TOKENS = 60.0  # of a caption
 PROMPT_TOKENS = 1000.0  # of thirty captions and what is asked of them
 PERSONAS_TOKENS = 900.0  # of ten personas, with facets and paraphrases
@@ -62,16 +60,15 @@ class Forecast:
     assumption: str  # behind the seconds of asking
 
 
-def forecast(found: Found, sizes: Sizes, params: Params, content: Mapping[str, Any]) -> Forecast:
+def forecast(found: Found, sizes: Sizes, params: Params) -> Forecast:
     """What a run will take that nothing is known of yet.
 
     Args:
         found: What the folder holds.
         sizes: How large that is.
         params: As the plan makes them.
-        content: The same as params.yaml will have them.
     """
-    needs = [need for need in _needs(found, sizes, params, content) if need.calls]
+    needs = [need for need in _needs(found, sizes, params) if need.calls]
     prices = make_budget(params.teacher).prices
     cost = sum(prices.cost(n.calls * n.input_tokens, n.calls * n.output_tokens) for n in needs)
     paces = [(need.calls, *_pace(need.by, params)) for need in needs]
@@ -85,20 +82,18 @@ def forecast(found: Found, sizes: Sizes, params: Params, content: Mapping[str, A
     )
 
 
-def _needs(
-    found: Found, sizes: Sizes, params: Params, content: Mapping[str, Any]
-) -> Iterator[Need]:
+def _needs(found: Found, sizes: Sizes, params: Params) -> Iterator[Need]:
     if params.teacher.kind != "file":
         yield from _judging(sizes, params)
-    writer = content.get("captions", {}).get("kind", "given")
+    writer = params.captions.kind
     if writer != "given":
         missing = sum(not product.caption for product in found.products)
         picture = (params.teacher.image_size / 28) ** 2 + 2 * TEXT_TOKENS
         tokens = (picture, TEXT_TOKENS) if writer == "openai" else (0.0, 0.0)
         yield Need("captions", writer, missing, *tokens)
-    people = content.get("personas", {})
-    if people.get("kind") == "openai":
-        calls = _writing_calls(int(people["count"]), people)
+    if params.personas.kind == "openai":
+        interests = [""] * params.personas.interests
+        calls = 1 + len(plan_calls(interests, params.personas))  # the first names the interests
         yield Need("personas", "openai", calls, PROMPT_TOKENS, PERSONAS_TOKENS)
 
 
@@ -118,13 +113,6 @@ def _tokens(params: Params, pictures: int) -> tuple[float, float]:
         return 0.0, 0.0
     teacher = OpenAITeacher(params.teacher, [EXAMPLE], [], Path())
     return teacher.expected_tokens(Request(EXAMPLE["persona_id"], ("",) * pictures))
-
-
-def _writing_calls(count: int, section: Mapping[str, Any]) -> int:
-    """Calls for so many personas: one for the interests, then as many for each interest."""
-    interests, a_call = section.get("interests", 40), section.get("wishes_per_call", 10)
-    wanted = math.ceil(count * SPARE / interests)  # of each interest
-    return 1 + int(interests * math.ceil(wanted / a_call))
 
 
 def tournament_calls(sizes: Sizes, params: Params) -> int:

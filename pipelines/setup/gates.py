@@ -46,7 +46,7 @@ def _of_labels(sizes: Sizes, groups: int, bands: Sequence[int]) -> Iterator[Limi
 
 
 def _of_personas(sizes: Sizes) -> Iterator[Limit]:
-    judged = sizes.personas.test
+    judged = sizes.known_test
     chance = f"a mean of {judged} personas"
     yield "check_retrieval.min_queries", max(1, min(30, judged * 4 // 5)), f"{judged} in the test"
     yield "check_retrieval.min_mean_percentile", _floor(0.8, SPREAD, judged), chance

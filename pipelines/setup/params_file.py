@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from pipelines.run.params_file import ParamsFileError, read_params_file
 from pipelines.setup.plan import Line
 
 
@@ -26,8 +27,8 @@ def change_values(text: str, lines: Sequence[Line]) -> str:
     """
     try:
         changed = _edited(text, lines)
-        right = yaml.safe_load(changed) == _expected(text, lines)
-    except (KeyError, yaml.YAMLError):
+        right = read_params_file(changed)[0] == _expected(text, lines)
+    except (KeyError, yaml.YAMLError, ParamsFileError):
         right = False
     if not right:
         keys = ", ".join(line.key for line in lines)
@@ -49,7 +50,7 @@ def _edited(text: str, lines: Sequence[Line]) -> str:
 
 
 def _expected(text: str, lines: Sequence[Line]) -> Any:
-    content = yaml.safe_load(text)
+    content, _ = read_params_file(text)
     for line in lines:
         *sections, key = line.key.split(".")
         place = content

@@ -5,7 +5,7 @@ changed; where it is as large as the studio, most have the values that params.ya
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,32 +33,28 @@ class Line:
     why: str = ""
 
 
-def make_plan(
-    found: Found, sizes: Sizes, params: Params, content: Mapping[str, Any], project: Path
-) -> list[Line]:
+def make_plan(found: Found, sizes: Sizes, params: Params, project: Path) -> list[Line]:
     """All lines for a folder, changed or not.
 
     Args:
         found: What the folder holds.
         sizes: How large that is.
         params: The project's parameters as they are.
-        content: The same as params.yaml has them; it may have sections that `params` has not.
         project: The project's top folder: a folder below it is named relative to it.
     """
     kind = teacher_kind(sizes, params)
-    lines = [
+    return [
         Line("catalog.source", "folder"),
         Line("catalog.folder", _name(found.folder, project)),
         Line("catalog.split", sizes.split, "enough to test on, the most to train on"),
         *_cycles(sizes, params),
         *_base(params),
-        *_words(found, content),
+        *_words(found, params),
         Line("teacher.kind", kind, _why_teacher(kind, sizes)),
         *_tournaments(kind),
         *_labels(sizes, params),
         *(Line(key, value, why) for key, value, why in gate_limits(sizes, groups_of(sizes))),
     ]
-    return [line for line in lines if _is_there(content, line.key)]
 
 
 def teacher_kind(sizes: Sizes, params: Params) -> str:
@@ -70,7 +66,7 @@ def teacher_kind(sizes: Sizes, params: Params) -> str:
 
 def groups_of(sizes: Sizes) -> tuple[int, list[int]]:
     """How many groups a cycle, and how many pictures of each band a group."""
-    wanted = max(0.3 * sizes.products.train, 2.5 * sizes.personas.train, 40)
+    wanted = max(0.3 * sizes.products.train, 3.5 * sizes.personas.train, 40)
     groups = min(round(wanted / 50) * 50 if wanted > 100 else round(wanted, -1), 900)
     bands = next(b for least, b in GROUP_SIZES.items() if sizes.products.train >= least)
     return int(groups), bands
@@ -95,13 +91,13 @@ def _base(params: Params) -> Iterator[Line]:
         yield Line("base.pretrained", PRETRAINED)
 
 
-def _words(found: Found, content: Mapping[str, Any]) -> Iterator[Line]:
+def _words(found: Found, params: Params) -> Iterator[Line]:
     """Who writes captions and personas that are missing."""
     missing = sum(not product.caption for product in found.products)
     written = "openai" if missing else "given"
-    yield Line("captions.kind", _kept(content, "captions", written), f"{missing} are missing")
+    yield Line("captions.kind", _kept(params.captions.kind, written), f"{missing} are missing")
     count = len(found.personas)
-    kind = _kept(content, "personas", "given" if count else "openai")
+    kind = _kept(params.personas.kind, "given" if count else "openai")
     yield Line("personas.kind", kind, f"{count} given")
     if kind != "given":
         yield Line("personas.count", personas_to_write(found), "one a product, 200 at least")
@@ -109,10 +105,9 @@ def _words(found: Found, content: Mapping[str, Any]) -> Iterator[Line]:
     yield Line("check_personas.min_personas", max(1, min(20, total)), f"{total} in all")
 
 
-def _kept(content: Mapping[str, Any], section: str, wanted: str) -> str:
+def _kept(now: str, wanted: str) -> str:
     """What fits, unless the user has chosen another way to write them."""
-    now = content.get(section, {}).get("kind")
-    return str(now) if wanted == "openai" and now not in (None, "given") else wanted
+    return now if wanted == "openai" and now != "given" else wanted
 
 
 def _why_teacher(kind: str, sizes: Sizes) -> str:
@@ -144,21 +139,3 @@ def _labels(sizes: Sizes, params: Params) -> Iterator[Line]:
 def _at_least(count: int, groups: int, share: float) -> float:
     """The share that makes so many of the groups, half of them at most."""
     return min(0.5, max(share, math.ceil(100 * count / groups) / 100))
-
-
-def _is_there(content: Mapping[str, Any], key: str) -> bool:
-    """Whether params.yaml has the key: sections come and go with versions of Kindred."""
-    place: Any = content
-    for part in key.split("."):
-        if not isinstance(place, Mapping) or part not in place:
-            return False
-        place = place[part]
-    return True
-
-
-def value_at(content: Mapping[str, Any], key: str) -> Any:
-    """What params.yaml has under a key that is there."""
-    place: Any = content
-    for part in key.split("."):
-        place = place[part]
-    return place

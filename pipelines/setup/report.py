@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.setup.files import TABLE
 from pipelines.setup.forecast import Forecast
 from pipelines.setup.gates import ERRORS, SPREAD
 from pipelines.setup.params_file import flow
-from pipelines.setup.plan import Line, value_at
+from pipelines.setup.plan import Line
 from pipelines.setup.sizes import TEST_PERSONAS, TEST_PRODUCTS, Sizes
 from pipelines.setup.survey import Found, wanting
 
@@ -80,7 +79,7 @@ def describe_plan(lines: Sequence[Line], content: Mapping[str, Any]) -> str:
     before: list[str] = []
     for line in lines:
         *sections, key = line.key.split(".")
-        was = value_at(content, line.key)
+        was = _value_at(content, line.key)
         if was == line.value:
             continue
         shared = [name for name, other in zip(sections, before, strict=False) if name == other]
@@ -89,6 +88,13 @@ def describe_plan(lines: Sequence[Line], content: Mapping[str, Any]) -> str:
         printed.append(f"{'  ' * len(sections)}{key}: {flow(line.value)} # was {flow(was)}{why}")
         before = sections
     return "\n".join(f"  {line}" for line in printed) or "  nothing changes"
+
+
+def _value_at(content: Mapping[str, Any], key: str) -> Any:
+    place: Any = content
+    for part in key.split("."):
+        place = place[part]
+    return place
 
 
 def describe_forecast(forecast: Forecast, teacher: str) -> str:
@@ -120,7 +126,7 @@ def _tokens(taken: float, brought: float) -> str:
 
 def describe_doubts(sizes: Sizes) -> str:
     """What no run over this catalogue can tell, a line each; "" where there is nothing to say."""
-    judged, doubts = sizes.personas.test, []
+    judged, doubts = sizes.known_test, []
     if judged < TEST_PERSONAS - 1:  # parts are rounded
         doubts.append(
             f"{_count(judged, 'persona')} in the test: chance moves their mean percentile by"
@@ -140,26 +146,13 @@ def describe_doubts(sizes: Sizes) -> str:
     return "\n".join(f"note: {doubt}" for doubt in doubts)
 
 
-def obstacles(found: Found, sizes: Sizes, content: Mapping[str, Any]) -> list[str]:
+def obstacles(found: Found, sizes: Sizes, max_reject_fraction: float) -> list[str]:
     """What has to be done by hand before `dvc repro`, a sentence each."""
     return [
-        *_missing_words(found, content),
-        *_rejects(found, float(value_at(content, "catalog.max_reject_fraction"))),
+        *_rejects(found, max_reject_fraction),
         *_too_few(found, sizes),
         *_unmet(found),
     ]
-
-
-def _missing_words(found: Found, content: Mapping[str, Any]) -> Iterator[str]:
-    missing = sum(not product.caption for product in found.products)
-    if missing and "captions" not in content:
-        table = found.table or found.folder / TABLE
-        yield f"{missing} products have no caption: write what each picture shows into {table}"
-    if not found.personas and "personas" not in content:
-        yield (
-            f"there are no personas: write {found.folder / 'personas.jsonl'}, one a line, such as"
-            ' {"persona_id": "p1", "text": "a gift for a mother who loves gardening"}'
-        )
 
 
 def _rejects(found: Found, most: float) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipelines.run.params import WishShares
 from pipelines.setup.survey import Found, wanting
 from retrieval.storage.schema import SPLITS
 
@@ -31,6 +32,7 @@ class Sizes:
     split: dict[str, float]
     products: Parts
     personas: Parts
+    known_test: int  # test personas with wishes that training knows: the headline's
     distinct_captions: int  # 0: captions are to be written
     simulated: bool  # whether every persona wants something that a product has
     one_attribute: bool  # whether wants name one attribute alone
@@ -48,17 +50,21 @@ def personas_to_write(found: Found) -> int:
     return min(max(len(found.products), FEWEST_WRITTEN), MOST_WRITTEN)
 
 
-def measure(found: Found) -> Sizes:
-    """Sizes and splits of what was found."""
+def measure(found: Found, held_out: WishShares) -> Sizes:
+    """Sizes and splits of what was found, `catalog.held_out_wishes` held out."""
     written = personas_to_write(found)
     split = choose_split(len(found.products), len(found.personas) + written)
     met = list(wanting(found.personas, found.facts))
     attributes = {want.partition("=")[0] for persona in met for want in persona["wants"]}
+    given = [row["split"] for row in found.personas] + [""] * written
+    held = {name: round(getattr(held_out, name) * given.count("")) for name in ("val", "test")}
+    known = parts([*filter(None, given)] + [""] * (given.count("") - sum(held.values())), split)
     complete = all(product.caption for product in found.products)
     return Sizes(
         split=split,
         products=parts([product.split for product in found.products], split),
-        personas=parts([row["split"] for row in found.personas] + [""] * written, split),
+        personas=Parts(known.train, known.val + held["val"], known.test + held["test"]),
+        known_test=known.test,
         distinct_captions=len(found.captions) if complete else 0,
         simulated=bool(met) and len(met) == len(found.personas),
         one_attribute=len(attributes) == 1,

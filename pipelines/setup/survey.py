@@ -13,15 +13,20 @@ from PIL import Image
 from pipelines.ingest.near_duplicates import find_near, hash_pictures
 from pipelines.ingest.personas import read_personas
 from pipelines.ingest.pictures import PictureCopier, PictureLimits
-from pipelines.ingest.products import OPTIONAL, find_products
+from pipelines.ingest.products import (
+    OPTIONAL,
+    REQUIRED,
+    find_products,
+    note_unindexable,
+    read_product,
+)
 from pipelines.ingest.subjects import read_subjects
 from pipelines.run.stage import progress
 from pipelines.setup.files import Files, find_files, table_from_names
 from pipelines.tables.reader import READERS, Table, read_table
 from pipelines.tables.rows import Cells, Row
-from retrieval.storage.schema import PRODUCT_SPLITS, PersonaRow, SubjectRow
+from retrieval.storage.schema import PersonaRow, SubjectRow
 
-REQUIRED = ("product_id", "image")
 PERSONAS, SUBJECTS = "personas.jsonl", "subjects.jsonl"
 
 
@@ -95,7 +100,7 @@ def look(folder: Path, limits: PictureLimits) -> Found:
         pictures = [name for name in files.pictures if path or name not in shown]
         table = read_table(path) if path else table_from_names(pictures)
         if path:
-            table.expect(REQUIRED, tuple(dict.fromkeys(("title", "caption", *OPTIONAL))))
+            table.expect(REQUIRED, OPTIONAL)
         _look_at_products(found, table, PictureCopier(folder, copies / "images", limits), copies)
     named = {_alike(str(row.values.get("image")), folder) for row in table.rows}
     named |= {_alike(name, folder) for name in shown}
@@ -146,20 +151,21 @@ def _look_at_products(found: Found, table: Table, copier: PictureCopier, scratch
 def _read(found: Found, row: Row, taken: dict[str, int]) -> Product | None:
     """The row without its picture; None where something else speaks against it, which is noted."""
     cells = Cells(row)
-    identity = cells.text("product_id", required=True)
+    read = read_product(cells)
+    identity = read["product_id"]
     cells.claim("product_id", identity, taken)
-    price = cells.price()
+    note_unindexable(cells, read)
     product = Product(
         row=row,
         image=cells.text("image", required=True),
         title=cells.text("title"),
-        caption=cells.text("caption"),
-        category=cells.text("category"),
-        priced=price == price,  # not NaN
-        attributes=cells.attributes(),
-        split=cells.split(PRODUCT_SPLITS),
+        caption=read["caption"],
+        category=read["category"],
+        priced=read["price"] == read["price"],  # not NaN
+        attributes=read["attributes"],
+        split=read["split"],
     )
-    reasons = [row.fault] if row.fault else cells.reasons
+    reasons = [row.fault] if row.fault else list(dict.fromkeys(cells.reasons))
     if reasons:
         found.faults.append(f"row {row.number} ({identity!r}): {'; '.join(reasons)}")
         return None

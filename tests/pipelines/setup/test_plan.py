@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.run.params import Params
+from pipelines.run.params import Params, WishShares
 from pipelines.setup.files import Files
 from pipelines.setup.forecast import forecast, tournament_calls
 from pipelines.setup.gates import gate_limits
@@ -20,15 +20,19 @@ from pipelines.tables.rows import Row
 
 CONTENT = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text())
 PARAMS = Params.model_validate(CONTENT)
+NONE_HELD_OUT = WishShares(val=0.0, test=0.0)
 MANY = Sizes(
     split={"train": 0.86, "val": 0.04, "test": 0.1},
     products=Parts(4300, 200, 500),
     personas=Parts(6880, 320, 800),
+    known_test=800,
     distinct_captions=300,
     simulated=True,
     one_attribute=False,
 )
-FEW = replace(MANY, products=Parts(33, 9, 18), personas=Parts(11, 3, 6), distinct_captions=60)
+FEW = replace(
+    MANY, products=Parts(33, 9, 18), personas=Parts(11, 3, 6), known_test=6, distinct_captions=60
+)
 
 
 @pytest.mark.parametrize(
@@ -101,38 +105,46 @@ def wordless(count: int) -> Found:
     return Found(Path("mine"), Files([], [], Counter()), None, count, products)
 
 
-def plan_of(found: Found, content: dict[str, Any]) -> dict[str, Any]:
-    lines = make_plan(found, measure(found), PARAMS, content, Path())
+def planned(found: Found, params: Params) -> dict[str, Any]:
+    lines = make_plan(found, measure(found, NONE_HELD_OUT), params, Path())
     return {line.key: line.value for line in lines}
 
 
 @pytest.mark.parametrize(
-    ("now", "planned"),
+    ("now", "then"),
     [("given", "openai"), ("openai", "openai"), ("transformers", "transformers")],
 )
-def test_words_that_are_missing_are_written_by_whom_the_user_chose(now: str, planned: str) -> None:
-    content = CONTENT | {"captions": {"kind": now}, "personas": {"kind": now, "count": 500}}
-    plan = plan_of(wordless(60), content)
-    assert (plan["captions.kind"], plan["personas.kind"]) == (planned, planned)
+def test_words_that_are_missing_are_written_by_whom_the_user_chose(now: str, then: str) -> None:
+    captions = PARAMS.captions.model_copy(update={"kind": now})
+    personas = PARAMS.personas.model_copy(update={"kind": now})
+    changes = {"captions": captions, "personas": personas}
+    plan = planned(wordless(60), PARAMS.model_copy(update=changes))
+    assert (plan["captions.kind"], plan["personas.kind"]) == (then, then)
     assert plan["personas.count"] == 200
 
 
-def test_a_section_that_params_yaml_lacks_is_not_written() -> None:
-    sections = {"captions", "personas"} - CONTENT.keys()
-    assert not sections & {key.split(".")[0] for key in plan_of(wordless(60), CONTENT)}
+def test_what_is_held_out_is_taken_from_training_and_judged_apart() -> None:
+    """Of 200 personas to write 30 are held out for validation and 30 for the test; 140 are split
+    0.55, 0.15 and 0.3.
+    """
+    sizes = measure(wordless(60), WishShares(val=0.15, test=0.15))
+    assert sizes.split == {"train": 0.55, "val": 0.15, "test": 0.3}
+    assert sizes.personas == Parts(77, 21 + 30, 42 + 30)
+    assert sizes.known_test == 42
 
 
 def test_words_are_in_the_forecast() -> None:
     """A call a caption; one for 20 interests, and one for each: 1.25 x 95 / 20 are 6 wishes."""
+    wishes = {"kind": "openai", "count": 95, "interests": 20, "wishes_per_call": 10}
     words = {
-        "captions": {"kind": "openai"},
-        "personas": {"kind": "openai", "count": 95, "interests": 20, "wishes_per_call": 10},
+        "captions": PARAMS.captions.model_copy(update={"kind": "openai"}),
+        "personas": PARAMS.personas.model_copy(update=wishes),
     }
     prices = {"usd_per_million_input_tokens": 1.0, "usd_per_million_output_tokens": 0.0}
     teacher = PARAMS.teacher.model_copy(update={"kind": "openai", **prices})
     found = wordless(60)
-    sizes = measure(found)
-    taken = forecast(found, sizes, PARAMS.model_copy(update={"teacher": teacher}), words)
+    sizes = measure(found, NONE_HELD_OUT)
+    taken = forecast(found, sizes, PARAMS.model_copy(update={"teacher": teacher, **words}))
     calls = {need.what: need.calls for need in taken.needs}
     assert (calls["captions"], calls["personas"]) == (60, 21)
     assert taken.priced
