@@ -30,13 +30,7 @@ from pipelines.run.paths import PRODUCTS_FILE, STUDENT_MODEL, product_vectors, s
 from pipelines.run.stage import derive_seed
 from pipelines.studio.catalogue import render_all
 from pipelines.studio.subjects import plan_subjects
-from pipelines.subjects.lessons import (
-    Lesson,
-    queries_of,
-    references_by_concept,
-    reported_subjects,
-    teach,
-)
+from pipelines.subjects.lessons import queries_of, references_by_concept, reported_subjects
 from pipelines.subjects.measure import (
     caption_recall,
     encode_kindred,
@@ -47,6 +41,7 @@ from pipelines.subjects.measure import (
 from retrieval.captions import caption_ranks
 from retrieval.concepts.concept import new_concept
 from retrieval.concepts.learning import Settings, prompts_for
+from retrieval.concepts.teaching import Lesson, teach
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.metrics import recall_at
 from retrieval.storage.files import read_json
@@ -311,7 +306,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=STUDENT_MODEL)
     given = parser.parse_args()
     torch.set_num_threads(params.compute.threads)
-    chosen = read_json(stage_metrics("concepts"))["chosen"]
+    chosen = read_json(stage_metrics("concepts"))["teaching"]["settings"]
     rate, l2 = chosen["learning_rate"], chosen["l2"]
     settings = Settings(given.steps, rate, l2, tolerance=params.concepts.tolerance)
     tower = TextTower(load_encoder(given.model))

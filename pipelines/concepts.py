@@ -24,8 +24,6 @@ from pipelines.subjects.lessons import (
     prepare,
     references_by_concept,
     report_concerns,
-    teach,
-    unrelated_cosine,
     validation_subjects,
 )
 from pipelines.subjects.sheets import draw_sheet, search_scenes
@@ -34,13 +32,14 @@ from pipelines.subjects.trials import (
     PHOTOS_TABLE,
     Trial,
     choose_settings,
+    first_settings,
     make_bench,
     write_trials,
 )
 from registry.tracking import log_curve, training_run
 from retrieval.compute import make_repeatable, resolve_device
 from retrieval.concepts.adapter import save_concept
-from retrieval.concepts.learning import Settings
+from retrieval.concepts.teaching import Teaching, teach, unrelated_cosine
 from retrieval.encoder import load_encoder
 from retrieval.storage.files import atomic_folder, sha256_file, sha256_folder, write_json
 from retrieval.storage.schema import SUBJECTS, SubjectRow, read_rows
@@ -72,25 +71,30 @@ def learn_all(
         save_concept(concept, tower, models / concept.name)
         found = search_scenes(tower, concept, subjects, bench.gallery, bench.gallery_GD)
         draw_sheet(concept.name, lesson.photos, found, sheets / f"{concept.name}.png")
-    choice = write_choice(settings, trials, over_photos, spared)
+    teaching = Teaching(params.identifier, settings, params.pairs)
+    choice = write_choice(teaching, trials, over_photos, spared)
     if trials:
         say(f"chosen on {', '.join(spared)}: lambda {settings.l2}, rate {settings.learning_rate}")
     rows = zip(lessons, losses_CS, strict=True)
     return {lesson.start.name: row.tolist() for lesson, row in rows}, choice
 
 
+def untried(params: Concepts) -> Teaching:
+    """How concepts are taught where there are no subjects to choose on."""
+    return Teaching(params.identifier, first_settings(params), params.pairs)
+
+
 def write_choice(
-    settings: Settings | None, trials: list[Trial], over_photos: list[Trial], spared: list[str]
+    teaching: Teaching, trials: list[Trial], over_photos: list[Trial], spared: list[str]
 ) -> dict[str, Any]:
     """What was chosen and why, for the metrics; and as tables for `dvc plots`, written here."""
     write_trials(LAMBDA_TABLE, trials)
     write_trials(PHOTOS_TABLE, over_photos)
-    chosen = settings and {"l2": settings.l2, "learning_rate": settings.learning_rate}
     table = [
         {key: None if value != value else value for key, value in asdict(trial).items()}  # NaN
         for trial in trials
     ]
-    return {"chosen": chosen, "chosen_on": spared, "trials": table}
+    return {"teaching": asdict(teaching), "chosen_on": spared, "trials": table}
 
 
 def main() -> None:
@@ -110,7 +114,7 @@ def main() -> None:
             if references_by_concept(subjects):
                 curves, choice = learn_all(subjects, params.concepts, device, models, sheets)
             else:
-                choice = write_choice(None, [], [], [])
+                choice = write_choice(untried(params.concepts), [], [], [])
         write_json(stage_metrics("concepts"), choice)
         for name, losses in curves.items():
             log_curve(f"loss.{name}", losses)

@@ -3,7 +3,7 @@
 Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet,
          data/vectors/texts/{personas,captions}.parquet, data/catalog/,
          data/personas.parquet, data/tournaments.parquet, models/concepts/,
-         metrics/{evaluate,retrieval_verdict,labels/<cycle>}.json,
+         metrics/{concepts,evaluate,retrieval_verdict,labels/<cycle>}.json,
          reports/{queries,concept_queries}.parquet,
          data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
 Outputs: models/registered.json; a version in the MLflow registry
@@ -36,6 +36,7 @@ from pipelines.run.paths import (
     label_verdict,
     product_vectors,
     run_file,
+    stage_metrics,
 )
 from pipelines.run.stage import run_stage, say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
@@ -73,6 +74,7 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
         queries=QUERIES_FILE,
         concept_queries=CONCEPT_QUERIES_FILE,
         concepts=CONCEPTS,
+        concept_choice=stage_metrics("concepts"),
         metrics=EVALUATION,
         verdicts=_verdicts(params),
         lineage=lineage,

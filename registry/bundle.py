@@ -7,6 +7,7 @@ products.parquet            the catalogue, with thumbnails
 queries.parquet             what held-out personas want: the truth that versions are compared by
 concept_queries.parquet     how the evaluation's concepts were found; not in older bundles
 concepts/<name>/            the evaluation's concepts; no tenant sees them
+teaching.json               how concepts are taught; not in older bundles
 verdicts/labels_<cycle>.json, verdicts/retrieval.json
 metrics.json  lineage.json  MODEL_CARD.md  format_version  SHA256SUMS
 """
@@ -30,12 +31,13 @@ from retrieval.storage.files import read_json
 
 if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
+    from retrieval.concepts.teaching import Teaching
     from retrieval.encoder import Encoder
     from retrieval.storage.vectors import Vectors
 
-FORMAT_VERSION = "4"
-# 3 has no vectors of texts; 2 neither, and queries without wants and slices.
-_READABLE = ("2", "3", FORMAT_VERSION)
+FORMAT_VERSION = "5"
+# 4 does not say how concepts are taught; 3 has no vectors of texts; 2 neither, and queries without wants and slices.
+_READABLE = ("2", "3", "4", FORMAT_VERSION)
 PRODUCTS: schema.Table[dict[str, Any]] = schema.Table(
     pa.schema(
         [
@@ -149,6 +151,13 @@ class Bundle:
         columns = _QUERIES_2 if _read_format(self.folder) == "2" else QUERIES
         rows = schema.read_rows(self.folder / "queries.parquet", columns)
         return [HeldOutQuery(**row) for row in rows]
+
+    def read_teaching(self) -> "Teaching":
+        """How this version's concepts are taught; the usual way where the bundle does not say."""
+        from retrieval.concepts.teaching import Teaching, read_teaching
+
+        path = self.folder / "teaching.json"
+        return read_teaching(path) if path.exists() else Teaching()
 
     def read_concept_queries(self) -> list[schema.ConceptQueryRow]:
         """How queries about concepts were answered; [] where the bundle does not say."""

@@ -36,6 +36,7 @@ class BundleSources:
     queries: Path  # how that was evaluated, for its slices
     concept_queries: Path  # how concepts were
     concepts: Path  # a folder per concept; may be missing
+    concept_choice: Path  # the stage's metrics, with its `teaching`
     metrics: Path
     verdicts: Mapping[str, Path]  # labels_<cycle>, retrieval
     lineage: Lineage
@@ -60,6 +61,7 @@ def write_bundle(folder: Path, sources: BundleSources) -> str:
         asked = [query["persona_id"] for query in queries]
         _copy_vectors(sources.persona_vectors, draft / "vectors" / "queries.parquet", asked)
         _copy_vectors(sources.caption_vectors, draft / "vectors" / "captions.parquet", held_out)
+        write_json(draft / "teaching.json", read_json(sources.concept_choice)["teaching"])
         write_json(draft / "lineage.json", sources.lineage.model_dump(mode="json"))
         card = render_card(_card_facts(draft, sources, rows))
         (draft / "MODEL_CARD.md").write_text(card, encoding="utf-8")

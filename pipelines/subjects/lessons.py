@@ -1,42 +1,21 @@
-"""The subjects of personal concepts: their photos, and who of them is for choosing settings.
+"""The subjects of personal concepts: their photos, and who of them is for choosing settings."""
 
-D embedding width, P photos.
-"""
-
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.run.paths import SUBJECTS_FILE
 from pipelines.run.stage import say
-from pipelines.subjects.pairs import pair_up
-from retrieval.concepts.concept import Concept, ConceptWarning, new_concept
-from retrieval.concepts.learning import Settings, learn_many, photo_concerns
+from retrieval.concepts.concept import new_concept
+from retrieval.concepts.learning import photo_concerns
+from retrieval.concepts.teaching import Lesson
 from retrieval.encoder import Encoder
 from retrieval.images import PictureError, open_picture
 from retrieval.storage.schema import SubjectRow
 from retrieval.text.tower import TextTower
 
-Floats = NDArray[np.float32]
-
 MAX_MEGAPIXELS = 64
 VALIDATION_PART = 3  # one subject in so many is for choosing settings
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a concept is learned from."""
-
-    start: Concept
-    photos: tuple[Image.Image, ...]
-
-    def first(self, count: int) -> "Lesson":
-        """The lesson with its first photos alone."""
-        return Lesson(self.start, self.photos[:count])
 
 
 def references_by_concept(subjects: Sequence[SubjectRow]) -> dict[str, list[SubjectRow]]:
@@ -97,39 +76,11 @@ def prepare(
     return lessons
 
 
-def unrelated_cosine(pictures_GD: Floats) -> float:
-    """The mean cosine of two different pictures of a gallery; 0 where there are none."""
-    count = len(pictures_GD)
-    if count < 2:
-        return 0.0
-    total = float(np.square(pictures_GD.sum(axis=0, dtype=np.float64)).sum())
-    return (total - count) / (count * (count - 1))
-
-
 def report_concerns(encoder: Encoder, lessons: Sequence[Lesson], unrelated: float) -> None:
     """Say what about a concept's photos its owner should hear: one photo, different things."""
     for lesson in lessons:
         for concern in photo_concerns(encoder.encode_images(lesson.photos), unrelated):
             say(f"warning: concept {lesson.start.name}: {concern}")
-
-
-def teach(
-    tower: TextTower, lessons: Sequence[Lesson], settings: Settings, pairs: int
-) -> tuple[list[Concept], Floats]:
-    """Learn concepts from their photos, and from so many pictures of two of them side by side.
-
-    Returns:
-        The concepts, and the loss before every step, (concepts, steps).
-
-    Raises:
-        ValueError: As `retrieval.concepts.queries.learn_many`.
-    """
-    pictures = [[*lesson.photos, *pair_up(lesson.photos, pairs)] for lesson in lessons]
-    vectors = [tower.encoder.encode_images(some) for some in pictures]
-    with warnings.catch_warnings():
-        # Pictures of two differ from those of one, as they should: see `report_concerns`.
-        warnings.simplefilter("ignore", ConceptWarning)
-        return learn_many(tower, [lesson.start for lesson in lessons], vectors, settings)
 
 
 def _read(name: str, row: SubjectRow) -> Image.Image | None:

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from pipelines.run.params import Concepts
 from pipelines.run.paths import PRODUCTS_FILE, product_vectors
-from pipelines.subjects.lessons import Lesson, queries_of, teach
+from pipelines.subjects.lessons import queries_of
 from pipelines.subjects.measure import encode_kindred, measure, read_gallery
 from retrieval.concepts.concept import Concept
 from retrieval.concepts.learning import Settings
 from retrieval.concepts.queries import finish_with
+from retrieval.concepts.teaching import Lesson, teach
 from retrieval.metrics import first_hit_rank, recall_at
 from retrieval.storage.files import atomic_file
 from retrieval.storage.schema import PRODUCTS, SubjectRow, read_rows
@@ -136,7 +137,16 @@ def choose_settings(bench: Bench, params: Concepts) -> tuple[Settings, list[Tria
 
     Without validation subjects: the first values of the lists, and no trials.
     """
-    base = Settings(
+    base = first_settings(params)
+    if not bench.queries:
+        return base, [], []
+    settings, trials = choose(bench, base, params.l2, params.learning_rate)
+    return settings, trials, over_photos(bench, settings, trials)
+
+
+def first_settings(params: Concepts) -> Settings:
+    """The first values of the lists."""
+    return Settings(
         params.steps,
         params.learning_rate[0],
         params.l2[0],
@@ -144,10 +154,6 @@ def choose_settings(bench: Bench, params: Concepts) -> tuple[Settings, list[Tria
         params.rank,
         params.prompts_per_photo,
     )
-    if not bench.queries:
-        return base, [], []
-    settings, trials = choose(bench, base, params.l2, params.learning_rate)
-    return settings, trials, over_photos(bench, settings, trials)
 
 
 def choose(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
+from retrieval.concepts.teaching import Teaching
 from retrieval.storage.schema import (
     CONCEPT_QUERIES,
     PERSONAS,
@@ -131,6 +132,8 @@ def _make_sources(root: Path) -> BundleSources:
     for name, content in {"model/weights": "w", "concepts/rex/adapter": "a"}.items():
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text(content)
+    teaching = {"teaching": asdict(Teaching(identifier="zzq"))}
+    (root / "concepts.json").write_text(json.dumps(teaching))
     (root / "evaluate.json").write_text(json.dumps(METRICS))
     verdicts = {name: write_verdict(root / f"{name}.json") for name in ("labels_c1", "retrieval")}
     return BundleSources(
@@ -146,6 +149,7 @@ def _make_sources(root: Path) -> BundleSources:
         queries=root / "queries.parquet",
         concept_queries=root / "concept_queries.parquet",
         concepts=root / "concepts",
+        concept_choice=root / "concepts.json",
         metrics=root / "evaluate.json",
         verdicts=verdicts,
         lineage=LINEAGE,

@@ -12,6 +12,7 @@ from registry.bundle import PRODUCTS, QUERIES, HeldOutQuery, bundle_digest, open
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.checksums import write_sums
 from registry.git_state import GitState
+from retrieval.concepts.teaching import Teaching
 from retrieval.storage.schema import read_table, write_table
 from retrieval.storage.vectors import read_vectors, write_vectors
 
@@ -102,6 +103,17 @@ def test_a_bundle_of_format_2_opens_without_wants_and_slices(bundle_folder: Path
     )
 
 
+def test_a_bundle_says_how_its_concepts_are_taught(bundle_folder: Path) -> None:
+    assert open_bundle(bundle_folder).read_teaching().identifier == "zzq"
+
+
+def test_concepts_of_a_bundle_before_format_5_are_taught_the_usual_way(bundle_folder: Path) -> None:
+    (bundle_folder / "teaching.json").unlink()
+    (bundle_folder / "format_version").write_text("4\n")
+    write_sums(bundle_folder)
+    assert open_bundle(bundle_folder).read_teaching() == Teaching()
+
+
 def test_sha256sum_agrees(bundle_folder: Path) -> None:
     done = subprocess.run(
         ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=bundle_folder, check=False
@@ -127,7 +139,7 @@ def _flip(folder: Path) -> None:
         (lambda f: (f / "model" / "extra").write_text("x"), "extra: got .* expected no file"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: got no such file"),
         (lambda f: (f / "SHA256SUMS").write_text("nonsense\n"), "SHA256SUMS: got line"),
-        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 4"),
+        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 5"),
         (lambda f: (f / "format_version").unlink(), "format_version: got no such file"),
     ],
     ids=["changed", "missing", "extra", "no sums", "bad sums", "newer", "no version"],

@@ -1,7 +1,7 @@
 """A version to search in: five colours, an encoder that knows their names, no model."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
 from registry.versions import Version
+from retrieval.concepts.teaching import Teaching
 from retrieval.storage.schema import (
     CONCEPT_QUERIES,
     PERSONAS,
@@ -77,6 +78,8 @@ def bundle_folder(tmp_path: Path) -> Path:
     for name in ("model/weights", "concepts/rex/adapter"):
         (root / name).parent.mkdir(parents=True)
         (root / name).touch()
+    teaching = {"teaching": asdict(Teaching(identifier="zzq"))}
+    (root / "concepts.json").write_text(json.dumps(teaching))
     (root / "evaluate.json").write_text("{}")
     verdict = root / "verdict.json"
     verdict.write_text(json.dumps({"gate": "retrieval", "passed": True, "reasons": []}))
@@ -103,6 +106,7 @@ def bundle_folder(tmp_path: Path) -> Path:
         queries=root / "queries.parquet",
         concept_queries=root / "concept_queries.parquet",
         concepts=root / "concepts",
+        concept_choice=root / "concepts.json",
         metrics=root / "evaluate.json",
         verdicts={"retrieval": verdict},
         lineage=lineage,

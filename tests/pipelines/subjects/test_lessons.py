@@ -6,17 +6,14 @@ from PIL import Image
 
 from pipelines.subjects import lessons as concept_subjects
 from pipelines.subjects.lessons import (
-    Lesson,
     prepare,
     queries_of,
     references_by_concept,
     report_concerns,
     reported_subjects,
-    teach,
-    unrelated_cosine,
     validation_subjects,
 )
-from retrieval.concepts.learning import Settings
+from retrieval.concepts.teaching import Lesson
 
 TOWER = SimpleNamespace(width=8)
 
@@ -113,29 +110,6 @@ def test_what_is_alike_depends_on_how_alike_anything_is(capsys):
     """A mean cosine of 0.8 says little where any two pictures have 0.79."""
     report_concerns(_encoder([1.0, 0.0], [0.8, 0.6]), [_lesson(2)], 0.79)
     assert "very different things" in capsys.readouterr().out
-
-
-def test_the_mean_cosine_of_different_pictures():
-    unit = np.random.default_rng(0).normal(size=(7, 5))
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    pairs = [unit[i] @ unit[j] for i in range(7) for j in range(7) if i != j]
-    assert unrelated_cosine(unit.astype(np.float32)) == pytest.approx(np.mean(pairs), abs=1e-6)
-    assert unrelated_cosine(unit[:1]) == 0.0
-
-
-@pytest.mark.parametrize(("pairs", "expected"), [(0, [5, 2]), (1, [6, 3]), (2, [7, 3])])
-def test_pictures_of_two_photos_are_learned_from_besides(monkeypatch, pairs, expected):
-    taught = []
-    monkeypatch.setattr(
-        concept_subjects,
-        "learn_many",
-        lambda tower, starts, photos, settings: taught.extend(photos),
-    )
-    encoder = SimpleNamespace(encode_images=list)
-    lessons = [_lesson(5), _lesson(2)]
-    teach(SimpleNamespace(encoder=encoder), lessons, Settings(1, 0.1, 0.1), pairs)
-    assert [len(pictures) for pictures in taught] == expected
-    assert taught[0][:5] == list(lessons[0].photos)
 
 
 def test_the_first_photos_of_a_lesson():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.subjects.pairs import FOOT, SIDE, pair_up, side_by_side
+from retrieval.concepts.pairs import FOOT, SIDE, pair_up, side_by_side
 
 COLORS = ["red", "green", "blue", "white", "black"]
 
