@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from retrieval.storage.vectors import Vectors
 
 FORMAT_VERSION = "5"
-# 4 does not say how concepts are taught; 3 has no vectors of texts; 2 neither, and queries without wants and slices.
+# 4 does not say how concepts are taught; 3 has no vectors of texts; 2 neither, and queries without
+# wants and slices.
 _READABLE = ("2", "3", "4", FORMAT_VERSION)
 PRODUCTS: schema.Table[dict[str, Any]] = schema.Table(
     pa.schema(

@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from registry.bundle import Product
-from services.engine import Query
+from services.queries import Query
 from services.headers import ContentPolicy
 from services.live import Live
 from services.messages import (

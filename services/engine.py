@@ -5,51 +5,28 @@ model; only the catalogue's vectors differ. Q queries, D embedding width.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from registry.bundle import Bundle, Product
+from registry.bundle import Bundle
 from registry.versions import Version
+from retrieval.concepts.queries import encode_queries
+from retrieval.concepts.teaching import unrelated_cosine
 from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
+from retrieval.text.tower import TextTower
+from services.queries import Found, Model, Query, Vectors
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder
 
-Model = Literal["champion", "base"]
 _CATALOGUE: Mapping[Model, Literal["student", "base"]] = {"champion": "student", "base": "base"}
-
-
-@dataclass(frozen=True)
-class Query:
-    """What one request looks for."""
-
-    text: str
-    k: int
-    filter_: Filter
-    model: Model
-
-
-@dataclass(frozen=True)
-class Found:
-    """The answer to a query: products with their scores, best first, all by one version."""
-
-    version: Version
-    hits: list[tuple[Product, float]]
-    warnings: tuple[str, ...] = ()  # what the model cannot read of the text, a sentence each
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """The answer to a request for vectors."""
-
-    version: Version
-    vectors_ND: NDArray[np.float32]
 
 
 class Engine:
@@ -74,7 +51,8 @@ class Engine:
         self.bundle = bundle
         self.private = private
         self.products = {product.product_id: product for product in bundle.read_products()}
-        self._encoder: Encoder = bundle.load_encoder()
+        self.teaching = bundle.read_teaching()
+        self.encoder: Encoder = bundle.load_encoder()
         store = open_store(uri)
         self._collections: dict[Model, Collection] = {
             model: store.open(collection_key(version.digest, catalogue), private / catalogue)
@@ -82,21 +60,30 @@ class Engine:
         }
         self.search([Query("warm up", 1, Filter(), model) for model in self._collections])
 
+    @cached_property
+    def tower(self) -> TextTower:
+        """The text tower, as concepts see it."""
+        return TextTower(self.encoder)
+
+    @cached_property
+    def unrelated(self) -> float:
+        """The mean cosine of two pictures of anything, by this version."""
+        return unrelated_cosine(self.bundle.read_vectors("student").vectors)
+
     def search(self, queries: Sequence[Query]) -> list[Found]:
-        """One answer a query: texts are encoded in one go, searched a call a model and filter."""
+        """One answer a query: all are encoded in one go, searched a call a model and filter."""
         if not queries:
             return []
-        texts = list(dict.fromkeys(query.text for query in queries))
-        vectors = dict(zip(texts, self._encoder.encode_texts(texts), strict=True))
-        readings = dict(zip(texts, read_texts(self._encoder.tokenize, texts), strict=True))
+        vectors_QD = self._encode(queries)
+        texts = [query.text for query in queries]
+        readings = dict(zip(texts, read_texts(self.encoder.tokenize, texts), strict=True))
         alike: dict[tuple[Model, Filter], list[int]] = {}
         for row, query in enumerate(queries):
             alike.setdefault((query.model, query.filter_), []).append(row)
         hits: dict[int, list[tuple[str, float]]] = {}
         for (model, filter_), rows in alike.items():
-            queries_QD = np.stack([vectors[queries[row].text] for row in rows])
             most = max(queries[row].k for row in rows)
-            found = self._collections[model].search(queries_QD, most, filter_)
+            found = self._collections[model].search(vectors_QD[rows], most, filter_)
             hits.update(zip(rows, found, strict=True))
         return [
             Found(
@@ -109,7 +96,7 @@ class Engine:
 
     def embed(self, requests: Sequence[Sequence[str]]) -> list[Vectors]:
         """Unit vectors of each request's texts; all texts are encoded in one go."""
-        vectors_ND = self._encoder.encode_texts([text for texts in requests for text in texts])
+        vectors_ND = self.encoder.encode_texts([text for texts in requests for text in texts])
         ends = np.cumsum([len(texts) for texts in requests])
         return [Vectors(self.version, own) for own in np.split(vectors_ND, ends[:-1])]
 
@@ -117,3 +104,27 @@ class Engine:
         """Let go of the collections."""
         for collection in self._collections.values():
             collection.close()
+
+    def _encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Unit vectors (Q, D): pictures by the image tower, texts by the text tower."""
+        pictures = {
+            row: query.picture_3SS
+            for row, query in enumerate(queries)
+            if query.picture_3SS is not None
+        }
+        if not pictures:
+            return self._encode_texts(queries)
+        vectors_QD = np.empty((len(queries), self.encoder.width), dtype=np.float32)
+        vectors_QD[list(pictures)] = self.encoder.encode_pixels(torch.stack([*pictures.values()]))
+        if texts := [row for row in range(len(queries)) if row not in pictures]:
+            vectors_QD[texts] = self._encode_texts([queries[row] for row in texts])
+        return vectors_QD
+
+    def _encode_texts(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        texts = [query.text for query in queries]
+        if any(query.concepts for query in queries):
+            # All in one go: a text without concepts costs no more beside those with some.
+            return encode_queries(self.tower, texts, [query.concepts for query in queries])
+        distinct = list(dict.fromkeys(texts))
+        vectors = dict(zip(distinct, self.encoder.encode_texts(distinct), strict=True))
+        return np.stack([vectors[text] for text in texts])

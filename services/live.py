@@ -20,7 +20,8 @@ import psutil
 from registry.bundle import Product
 from registry.versions import Version
 from services.batcher import Batcher, BatchThread
-from services.engine import Engine, Found, Query, Vectors
+from services.engine import Engine
+from services.queries import Found, Query, Vectors
 
 POLL = 2.0  # seconds between two looks at the registry
 EMBEDDED_TOGETHER = 8  # requests for vectors, of many texts each: searches wait behind them

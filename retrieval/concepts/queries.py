@@ -68,8 +68,9 @@ def gather_updates(
         ValueError: A concept belongs to another model.
     """
     distinct = {id(concept): concept for row in concepts_per_row for concept in row}
+    known = ("", tower.digest) if distinct else ()
     for concept in distinct.values():
-        if concept.base not in ("", tower.digest) or concept.a_Rd.shape[1] != tower.width:
+        if concept.base not in known or concept.a_Rd.shape[1] != tower.width:
             msg = f"concept {concept.name} belongs to another model version; learn it again"
             raise ValueError(msg)
     if not distinct:

@@ -35,12 +35,15 @@ class Lesson:
         return Lesson(self.start, self.photos[:count])
 
 
+_USUAL = Settings(steps=300, learning_rate=0.01, l2=0.2, tolerance=0.001)
+
+
 @dataclass(frozen=True)
 class Teaching:
     """How a model version's concepts are taught; by default as for versions that do not say."""
 
     identifier: str = "sks"  # the word that stands for a concept, before its noun
-    settings: Settings = Settings(steps=300, learning_rate=0.01, l2=0.2, tolerance=0.001)
+    settings: Settings = _USUAL
     pairs: int = 1  # pictures of two photos side by side that are learned from too
 
 

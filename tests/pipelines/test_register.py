@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import mlflow
@@ -23,8 +24,10 @@ from pipelines.run.paths import (
     label_verdict,
     product_vectors,
     run_file,
+    stage_metrics,
 )
 from registry.versions import list_versions
+from retrieval.concepts.teaching import Teaching
 from retrieval.storage.files import write_json
 from retrieval.storage.schema import (
     CONCEPT_QUERIES,
@@ -56,6 +59,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(TOURNAMENTS_FILE, [], TOURNAMENTS)
     write_rows(QUERIES_FILE, [], QUERIES)
     write_rows(CONCEPT_QUERIES_FILE, [], CONCEPT_QUERIES)
+    write_json(stage_metrics("concepts"), {"teaching": asdict(Teaching())})
     Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
     for model in ("student", "c0"):
         write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))

@@ -13,7 +13,7 @@ from hypothesis.errors import Unsatisfiable
 
 from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
-from services.engine import Found, Vectors
+from services.queries import Found, Vectors
 from services.live import Live
 from services.model_description import example_texts
 

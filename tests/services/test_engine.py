@@ -7,7 +7,8 @@ import pytest
 
 from registry.catalogue_index import ensure_collections
 from retrieval.index.collection import Filter
-from services.engine import Engine, Query
+from services.engine import Engine
+from services.queries import Query
 
 
 @pytest.fixture(scope="module")
