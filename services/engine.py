@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from registry.bundle import Bundle
 from registry.versions import Version
-from retrieval.concepts.queries import encode_queries
-from retrieval.concepts.teaching import unrelated_cosine
 from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
-from retrieval.text.tower import TextTower
 from services.queries import Found, Model, Query, Vectors
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch is imported where it is used: `kindred serve` imports this twice
     from retrieval.encoder import Encoder
+    from retrieval.text.tower import TextTower
 
 _CATALOGUE: Mapping[Model, Literal["student", "base"]] = {"champion": "student", "base": "base"}
 
@@ -61,13 +58,17 @@ class Engine:
         self.search([Query("warm up", 1, Filter(), model) for model in self._collections])
 
     @cached_property
-    def tower(self) -> TextTower:
+    def tower(self) -> "TextTower":
         """The text tower, as concepts see it."""
+        from retrieval.text.tower import TextTower
+
         return TextTower(self.encoder)
 
     @cached_property
     def unrelated(self) -> float:
         """The mean cosine of two pictures of anything, by this version."""
+        from retrieval.concepts.teaching import unrelated_cosine
+
         return unrelated_cosine(self.bundle.read_vectors("student").vectors)
 
     def search(self, queries: Sequence[Query]) -> list[Found]:
@@ -107,6 +108,8 @@ class Engine:
 
     def _encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Unit vectors (Q, D): pictures by the image tower, texts by the text tower."""
+        import torch
+
         pictures = {
             row: query.picture_3SS
             for row, query in enumerate(queries)
@@ -123,6 +126,8 @@ class Engine:
     def _encode_texts(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         texts = [query.text for query in queries]
         if any(query.concepts for query in queries):
+            from retrieval.concepts.queries import encode_queries
+
             # All in one go: a text without concepts costs no more beside those with some.
             return encode_queries(self.tower, texts, [query.concepts for query in queries])
         distinct = list(dict.fromkeys(texts))

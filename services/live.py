@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from registry.versions import Version
 from services.batcher import Batcher, BatchThread
 from services.engine import Engine
 from services.queries import Found, Query, Vectors
+from services.teaching import Learned, Taught, learn
 
 POLL = 2.0  # seconds between two looks at the registry
 EMBEDDED_TOGETHER = 8  # requests for vectors, of many texts each: searches wait behind them
+LEARNED_TOGETHER = 16  # concepts
 RETRY = 30.0  # seconds before a version that could not be opened is tried again
 PRIVATE = Path("var/serve")  # copies of collections, a folder a process and version
 
@@ -61,6 +63,12 @@ class Live:
         self.embeddings: Batcher[Sequence[str], Vectors] = Batcher(
             self._thread, lambda requests: self.engine.embed(requests), EMBEDDED_TOGETHER
         )
+        # Learning takes a second: it has a thread of its own, and searches go on beside it.
+        self._learning = BatchThread()
+        self.lessons: Batcher[Taught, Learned] = Batcher(
+            self._learning, lambda lessons: learn(self.engine, lessons), LEARNED_TOGETHER
+        )
+        self.prepare: Callable[[Engine], None] = lambda _: None  # for a version that takes over
         self._engine: Engine | None = None
         self._before: dict[str, Product] = {}  # pictures of the last version may still be asked for
 
@@ -125,6 +133,7 @@ class Live:
 
     def close(self) -> None:
         """Answer what has been asked, then let go of everything."""
+        self._learning.close()
         self._thread.close()
         if self._engine is not None:
             self._discard(self._engine)
@@ -151,7 +160,9 @@ class Live:
         ensure_collections(bundle)
         PRIVATE.mkdir(parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
-        return Engine(version, bundle, private)
+        engine = Engine(version, bundle, private)
+        self.prepare(engine)
+        return engine
 
     def _swap_in(self, engine: Engine) -> None:
         old = self.engine

@@ -81,6 +81,7 @@ class FoundMessage(Message):
     model_version: str
     bundle_sha256: str
     model: Literal["champion", "base"]
+    concepts: Annotated[list[str], Field(description="Those of yours that the query used.")]
     took_ms: float
     warnings: Annotated[
         list[str], Field(description="What the model cannot read of the query, in sentences.")

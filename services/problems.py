@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,22 @@ def problem(
         headers=headers,
         media_type="application/problem+json",
     )
+
+
+_WORDS = {
+    400: "The body is not what it should be.",
+    404: "There is no such thing.",
+    409: "It is there already, or was changed meanwhile.",
+    413: "The body is too large.",
+    422: "A field is wrong.",
+    503: "Too many requests wait.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI description says of a call's errors."""
+    form: dict[str, Any] = {"content": {"application/problem+json": {}}}
+    return {status: {"description": _WORDS[status], **form} for status in statuses}
 
 
 def install_problems(app: FastAPI) -> None:

@@ -13,9 +13,9 @@ from hypothesis.errors import Unsatisfiable
 
 from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
-from services.queries import Found, Vectors
 from services.live import Live
 from services.model_description import example_texts
+from services.queries import Found, Vectors
 
 
 def make_product(number, **changes):

@@ -1,0 +1,140 @@
+"""Tenants' concepts: taught, used in queries, learned again for the next version, forgotten."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+
+from retrieval.index.collection import text_fault
+from services.engine import Engine
+from services.live import Live
+from services.store.concepts import ConceptStore, StoredConcept
+from services.store.tables import LONGEST_NAME
+from services.teaching import Learned, Taught, TeachingError, learn
+
+if TYPE_CHECKING:
+    from retrieval.concepts.concept import Concept
+
+TOGETHER = 32  # concepts that the next version learns at once
+MOST_PHOTOS = 10
+MOST_IN_A_QUERY = 8
+_PLACE = re.compile(r"\{([^{}]*)\}")
+_FORBIDDEN = "{}/\\"
+
+
+class UnknownConceptError(LookupError):
+    """A tenant has no concept of that name, or the version that serves cannot use it."""
+
+
+def proper_name(name: str) -> str:
+    """A concept's name in the one form that it is kept in: NFC, single spaces.
+
+    Raises:
+        ValueError: It cannot be a name; the message says why.
+    """
+    if fault := text_fault(name):
+        msg = f"the name {fault}"
+        raise ValueError(msg)
+    proper = " ".join(unicodedata.normalize("NFC", name).split())
+    if not 1 <= len(proper) <= LONGEST_NAME:
+        msg = f"got a name of {len(proper)} characters, expected 1 to {LONGEST_NAME}"
+        raise ValueError(msg)
+    if any(character in _FORBIDDEN for character in proper) or proper in (".", ".."):
+        msg = f"got the name {proper!r}, expected one without {' '.join(_FORBIDDEN)}"
+        raise ValueError(msg)
+    return proper
+
+
+class Concepts:
+    """What tenants taught, for the version that serves."""
+
+    def __init__(self, live: Live, store: ConceptStore) -> None:
+        """Have every next version learn all concepts before it serves."""
+        self.store = store
+        self._live = live
+        live.prepare = self.learn_all
+
+    async def teach(
+        self, tenant: str, taught: Taught, replace: StoredConcept | None = None
+    ) -> tuple[StoredConcept, Learned]:
+        """Learn a concept and keep it; it can be used when this returns.
+
+        Raises:
+            TeachingError: Nothing can be learned from it; nothing is stored.
+            TakenError: See `ConceptStore.put`.
+        """
+        learned = await self._live.lessons.ask(taught)
+        stored = await run_in_threadpool(
+            self.store.put, tenant, learned.concept, taught.photos, learned.bundle, replace
+        )
+        return stored, learned
+
+    async def resolve(self, tenant: str, text: str) -> tuple[str, tuple["Concept", ...]]:
+        """A query's text with its concepts' names in their proper form, and the concepts.
+
+        Raises:
+            UnknownConceptError: A name stands for no concept, or for one that the version that
+                serves could not learn.
+            ValueError: A query names too many.
+        """
+        if "{" not in text:
+            return text, ()
+        names = list(dict.fromkeys(_proper(found) for found in _PLACE.findall(text)))
+        if len(names) > MOST_IN_A_QUERY:
+            msg = f"got {len(names)} concepts in a query, expected {MOST_IN_A_QUERY} at most"
+            raise ValueError(msg)
+        bundle = self._live.engine.version.digest
+        known = await run_in_threadpool(self.store.learned, tenant, names, bundle)
+        if unknown := [name for name in names if name not in known]:
+            msg = (
+                f"got {{{unknown[0]}}} in the query, and there is no concept of that name;"
+                " GET /v1/concepts lists yours"
+            )
+            raise UnknownConceptError(msg)
+        concepts = [await self._usable(*known[name], tenant) for name in names]
+        return _PLACE.sub(lambda found: f"{{{_proper(found[1])}}}", text), tuple(concepts)
+
+    async def _usable(
+        self, stored: StoredConcept, learned: "Concept | str | None", tenant: str
+    ) -> "Concept":
+        """The concept, learned now where it was taught while another version took over."""
+        if learned is None:
+            photos = await run_in_threadpool(self.store.photos, tenant, stored.name)
+            taught = Taught(stored.name, stored.noun, tuple(photos))
+            try:
+                answer = await self._live.lessons.ask(taught)
+            except TeachingError as error:
+                learned = str(error)
+            else:
+                learned = answer.concept
+                await run_in_threadpool(self.store.add_learned, stored, answer.bundle, learned)
+        if isinstance(learned, str):
+            msg = f"{{{stored.name}}} cannot be used with the version that serves: {learned}"
+            raise UnknownConceptError(msg)
+        return learned
+
+    def learn_all(self, engine: Engine) -> None:
+        """Learn for a version what it lacks, in batches; what cannot be learned is marked."""
+        digest = engine.version.digest
+        while lacking := self.store.lacking(digest, TOGETHER):
+            lessons = [Taught(one.concept.name, one.concept.noun, one.photos) for one in lacking]
+            for one, answer in zip(lacking, _each(engine, lessons), strict=True):
+                learned = answer if isinstance(answer, str) else answer.concept
+                self.store.add_learned(one.concept, digest, learned)
+
+
+def _each(engine: Engine, lessons: Sequence[Taught]) -> list[Learned | str]:
+    """Learn together; where one cannot be learned, alone, so that only it is marked."""
+    try:
+        return list(learn(engine, lessons))
+    except TeachingError as error:
+        if len(lessons) == 1:
+            return [str(error)]
+        return [answer for lesson in lessons for answer in _each(engine, [lesson])]
+
+
+def _proper(name: str) -> str:
+    """A name in a query, in its proper form where it could be one."""
+    return " ".join(unicodedata.normalize("NFC", name).split())

@@ -1,0 +1,40 @@
+"""The version that serves, and its products' pictures."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from services.live import Live
+from services.model_description import describe
+from services.problems import problems
+
+router = APIRouter(tags=["catalogue"])
+
+
+@router.get("/v1/model")
+async def model(request: Request) -> dict[str, Any]:
+    """The version that serves: lineage, metrics, catalogue, and the state of a swap."""
+    return describe(request.app.state.live)
+
+
+@router.get(
+    "/images/{product_id:path}",
+    response_class=Response,
+    responses={
+        200: {"description": "The picture.", "content": {"image/jpeg": {}}},
+        **problems(404, 422),
+    },
+)
+async def image(
+    product_id: str,
+    request: Request,
+    v: str | None = None,  # noqa: ARG001 -- part of the address: another version, another picture
+) -> Response:
+    """A product's picture."""
+    live: Live = request.app.state.live
+    picture = live.picture(product_id)
+    if picture is None:
+        raise HTTPException(404, f"got product {product_id!r}, which this version does not have")
+    lasting = "public, max-age=31536000, immutable" if request.query_params.get("v") else "no-cache"
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": lasting})

@@ -1,0 +1,234 @@
+"""Concepts in the database: photos, and what was learned from them for each model version.
+
+Every call is a transaction of its own. Nothing is cached: a query reads its concepts by tenant and
+name, a fraction of a millisecond, so what another worker changed or deleted counts at once.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session, selectinload, sessionmaker
+
+from services.store.tables import ConceptRow, FactorsRow, PhotoRow
+
+if TYPE_CHECKING:
+    from retrieval.concepts.concept import Concept
+
+_LITTLE_ENDIAN = "<f4"
+
+
+class TakenError(Exception):
+    """A tenant has a concept of that name already."""
+
+
+@dataclass(frozen=True)
+class StoredConcept:
+    """A concept as its owner knows it."""
+
+    id: str
+    name: str
+    noun: str
+    created: datetime
+    taught: str  # new with noun or photos: what is learned belongs to it
+    photos: int
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A concept that has yet to be learned for a model version."""
+
+    concept: StoredConcept
+    photos: tuple[bytes, ...]  # JPEG
+
+
+class ConceptStore:
+    """All tenants' concepts. Every call raises SQLAlchemyError where the database does not answer.
+
+    "Learned" is a `Concept` with its factors, or a sentence that says why it could not be learned.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Use an open database (`open_database`)."""
+        self._engine = engine
+        self._session = sessionmaker(engine)
+
+    def list_all(self, tenant: str) -> list[StoredConcept]:
+        """A tenant's concepts, oldest first."""
+        query = sa.select(ConceptRow).where(ConceptRow.tenant == tenant)
+        query = query.order_by(ConceptRow.created, ConceptRow.id)
+        with self._session() as session:
+            return [_stored(session, row) for row in session.scalars(query)]
+
+    def find(self, tenant: str, name: str) -> StoredConcept | None:
+        """One concept."""
+        with self._session() as session:
+            row = _row(session, tenant, name)
+            return _stored(session, row) if row else None
+
+    def photos(self, tenant: str, name: str) -> list[bytes]:
+        """A concept's photos, JPEG; [] where there is no such concept."""
+        with self._session() as session:
+            row = _row(session, tenant, name)
+            return [photo.jpeg for photo in row.photos] if row else []
+
+    def photo(self, tenant: str, name: str, position: int) -> bytes | None:
+        """One of a concept's photos, from 0."""
+        query = sa.select(PhotoRow.jpeg).join(ConceptRow, ConceptRow.id == PhotoRow.concept)
+        query = query.where(
+            ConceptRow.tenant == tenant, ConceptRow.name == name, PhotoRow.position == position
+        )
+        with self._session() as session:
+            return session.scalar(query)
+
+    def put(
+        self,
+        tenant: str,
+        concept: "Concept",
+        photos: Sequence[bytes],
+        bundle: str,
+        replace: StoredConcept | None = None,
+    ) -> StoredConcept:
+        """Store a concept that was learned, whole or not at all.
+
+        Args:
+            tenant: Whose.
+            concept: It, learned.
+            photos: What it was learned from, JPEG.
+            bundle: The digest of the version that it was learned for.
+            replace: What it takes the place of.
+
+        Raises:
+            TakenError: There is a concept of that name, and another than `replace`; or what was to
+                be replaced has changed meanwhile.
+        """
+        with self._session.begin() as session:
+            row = _row(session, tenant, concept.name)
+            if (row and row.taught) != (replace and replace.taught):
+                raise TakenError(concept.name)
+            if row is None:
+                row = ConceptRow(
+                    id=uuid.uuid4().hex, tenant=tenant, name=concept.name, created=_now()
+                )
+                session.add(row)
+            row.noun, row.taught = concept.noun, uuid.uuid4().hex
+            row.photos.clear()
+            row.factors.clear()
+            try:
+                session.flush()
+            except sa.exc.IntegrityError as error:  # another request was faster
+                raise TakenError(concept.name) from error
+            row.photos = [PhotoRow(position=at, jpeg=jpeg) for at, jpeg in enumerate(photos)]
+            row.factors = [_factors(row.id, row.taught, bundle, concept)]
+            session.flush()
+            return _stored(session, row)
+
+    def forget(self, tenant: str, name: str) -> bool:
+        """Delete a concept with photos and factors; whether there was one."""
+        query = sa.delete(ConceptRow).where(ConceptRow.tenant == tenant, ConceptRow.name == name)
+        with self._session.begin() as session:
+            found: bool = session.execute(query).rowcount > 0  # type: ignore[attr-defined]
+        if found and self._engine.dialect.name == "sqlite":
+            with self._engine.connect() as connection:  # the journal holds its pages until then
+                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        return found
+
+    def learned(
+        self, tenant: str, names: Collection[str], bundle: str
+    ) -> dict[str, tuple[StoredConcept, "Concept | str | None"]]:
+        """Some of a tenant's concepts, each with what a version learned; None: nothing yet."""
+        query = (
+            sa.select(ConceptRow, FactorsRow)
+            .outerjoin(
+                FactorsRow,
+                sa.and_(
+                    FactorsRow.concept == ConceptRow.id,
+                    FactorsRow.bundle == bundle,
+                    FactorsRow.taught == ConceptRow.taught,
+                ),
+            )
+            .where(ConceptRow.tenant == tenant, ConceptRow.name.in_(names))
+        )
+        with self._session() as session:
+            return {
+                row.name: (_stored(session, row), _learned(row, factors) if factors else None)
+                for row, factors in session.execute(query)
+            }
+
+    def lacking(self, bundle: str, most: int) -> list[Lacking]:
+        """Concepts of any tenant that a version has not learned yet, `most` at most."""
+        known = sa.select(FactorsRow.concept).where(
+            FactorsRow.concept == ConceptRow.id,
+            FactorsRow.bundle == bundle,
+            FactorsRow.taught == ConceptRow.taught,
+        )
+        query = sa.select(ConceptRow).where(~known.exists()).order_by(ConceptRow.id).limit(most)
+        with self._session() as session:
+            rows = session.scalars(query.options(selectinload(ConceptRow.photos))).all()
+            return [
+                Lacking(_stored(session, row), tuple(photo.jpeg for photo in row.photos))
+                for row in rows
+            ]
+
+    def add_learned(self, concept: StoredConcept, bundle: str, learned: "Concept | str") -> None:
+        """Store what a version learned; nothing where the concept has changed or gone meanwhile."""
+        with self._session.begin() as session:
+            row = session.get(ConceptRow, concept.id)
+            if row is not None and row.taught == concept.taught:
+                session.merge(_factors(row.id, row.taught, bundle, learned))
+
+    def keep_versions(self, bundles: Collection[str]) -> None:
+        """Delete what was learned for versions other than these."""
+        with self._session.begin() as session:
+            session.execute(sa.delete(FactorsRow).where(FactorsRow.bundle.not_in(bundles)))
+
+
+def _row(session: Session, tenant: str, name: str) -> ConceptRow | None:
+    return session.scalar(
+        sa.select(ConceptRow).where(ConceptRow.tenant == tenant, ConceptRow.name == name)
+    )
+
+
+def _stored(session: Session, row: ConceptRow) -> StoredConcept:
+    photos = session.scalar(
+        sa.select(sa.func.count()).select_from(PhotoRow).where(PhotoRow.concept == row.id)
+    )
+    created = row.created if row.created.tzinfo else row.created.replace(tzinfo=UTC)
+    return StoredConcept(row.id, row.name, row.noun, created, row.taught, photos or 0)
+
+
+def _factors(id_: str, taught: str, bundle: str, learned: "Concept | str") -> FactorsRow:
+    row = FactorsRow(concept=id_, bundle=bundle, taught=taught)
+    if isinstance(learned, str):
+        row.identifier, row.base, row.rank, row.a, row.b = "", "", 0, b"", b""
+        row.problem = learned[:1000]
+        return row
+    row.identifier, row.base, row.rank = learned.identifier, learned.base, len(learned.a_Rd)
+    row.a, row.b = (
+        x_Rd.numpy().astype(_LITTLE_ENDIAN).tobytes() for x_Rd in (learned.a_Rd, learned.b_Rd)
+    )
+    row.problem = ""
+    return row
+
+
+def _learned(row: ConceptRow, factors: FactorsRow) -> "Concept | str":
+    if factors.problem:
+        return factors.problem
+    import torch
+
+    from retrieval.concepts.concept import Concept
+
+    a_Rd, b_Rd = (
+        torch.from_numpy(np.frombuffer(x, _LITTLE_ENDIAN).astype(np.float32)).view(factors.rank, -1)
+        for x in (factors.a, factors.b)
+    )
+    return Concept(row.name, row.noun, factors.identifier, a_Rd, b_Rd, factors.base)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,102 @@
+"""The service's database: a file of SQLite, or the server that KINDRED_DB names."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from filelock import FileLock
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+SETTING = "KINDRED_DB"
+DEFAULT_FILE = Path("var/kindred.db")
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATING = 0x6B696E64  # the number of PostgreSQL's lock: "kind"
+_PATIENCE = 10.0  # seconds that a writer waits for another
+
+
+def open_database(address: str | None = None) -> Engine:
+    """Connect, and bring the tables up to date.
+
+    Args:
+        address: An SQLAlchemy URL; None for what KINDRED_DB says, else `var/kindred.db`.
+
+    Raises:
+        ConnectionError: It does not answer, or the address is none.
+    """
+    url = address or os.environ.get(SETTING) or f"sqlite:///{DEFAULT_FILE}"
+    try:
+        engine = _engine(url)
+        with _alone(engine):
+            _migrate(engine)
+    except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
+        msg = (
+            f"the database of concepts cannot be opened ({_first_line(error)}); got {SETTING}"
+            f" {_shown(url)}, expected an address like sqlite:///var/kindred.db or"
+            " postgresql+psycopg://user@host/database"
+        )
+        raise ConnectionError(msg) from error
+    return engine
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": _PATIENCE})
+    event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for setting in (
+        "journal_mode=WAL",  # readers and one writer do not wait for each other
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "secure_delete=ON",  # what is deleted is overwritten
+    ):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """One process migrates; the others wait, and find it done."""
+    file = engine.url.database
+    if engine.dialect.name == "sqlite" and file:
+        with FileLock(f"{file}.lock"):
+            yield
+    elif engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:k)"), {"k": _MIGRATING})
+            yield
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:k)"), {"k": _MIGRATING})
+    else:
+        yield
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", _MIGRATIONS.as_posix().replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _shown(url: str) -> str:
+    """The address without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return "something that is no address"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

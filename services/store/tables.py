@@ -1,0 +1,63 @@
+"""The tables of the service's database; `migrations/` makes them."""
+
+from datetime import datetime
+
+from sqlalchemy import DateTime, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+LONGEST_NAME = 200  # characters
+CASCADE = "CASCADE"
+
+
+class Table(DeclarativeBase):
+    """All tables."""
+
+
+class ConceptRow(Table):
+    """Something that a tenant taught."""
+
+    __tablename__ = "concepts"
+    __table_args__ = (UniqueConstraint("tenant", "name"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # a random UUID, hexadecimal
+    tenant: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(LONGEST_NAME))
+    noun: Mapped[str] = mapped_column(String(60))
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    taught: Mapped[str] = mapped_column(String(32))  # random, new with noun or photos
+    photos: Mapped[list["PhotoRow"]] = relationship(
+        order_by="PhotoRow.position", cascade="all, delete-orphan", passive_deletes=True
+    )
+    factors: Mapped[list["FactorsRow"]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class PhotoRow(Table):
+    """A reference photo."""
+
+    __tablename__ = "photos"
+
+    concept: Mapped[str] = mapped_column(
+        ForeignKey("concepts.id", ondelete=CASCADE), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    jpeg: Mapped[bytes] = mapped_column(LargeBinary)  # upright, without metadata
+
+
+class FactorsRow(Table):
+    """What was learned for one model version: two vectors, or why there are none."""
+
+    __tablename__ = "factors"
+
+    concept: Mapped[str] = mapped_column(
+        ForeignKey("concepts.id", ondelete=CASCADE), primary_key=True
+    )
+    bundle: Mapped[str] = mapped_column(String(64), primary_key=True)  # the version's digest
+    taught: Mapped[str] = mapped_column(String(32))  # the noun and photos that it is from
+    identifier: Mapped[str] = mapped_column(String(60))
+    base: Mapped[str] = mapped_column(String(64))  # the text tower's digest
+    rank: Mapped[int]
+    a: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32 (rank, d)
+    b: Mapped[bytes] = mapped_column(LargeBinary)
+    problem: Mapped[str] = mapped_column(String(1000))  # "" where it was learned
