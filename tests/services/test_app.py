@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from services.app import create_app
 from services.live import Live
 from services.model_description import example_texts
 from services.queries import Found, Vectors
+from services.store.database import open_database
 
 
 def make_product(number, **changes):
@@ -84,8 +86,9 @@ def live(engine, monkeypatch):
 
 
 @pytest.fixture
-def client(live):
-    with TestClient(create_app(live), raise_server_exceptions=False) as client:
+def client(live, tmp_path):
+    database = partial(open_database, f"sqlite:///{tmp_path}/kindred.db")
+    with TestClient(create_app(live, database), raise_server_exceptions=False) as client:
         yield client
 
 
