@@ -154,7 +154,7 @@ def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> E
     Raises:
         ValueError: There is no such model, or with `pretrained` None its text tower is not MiniLM,
             or with `imagenet` its image tower another one.
-        FileNotFoundError: The weights or the tokenizer cannot be had; the message names the tags.
+        FileNotFoundError: The weights or the tokenizer cannot be had; the message names which.
         RuntimeError: A file of weights is not of this model.
     """
     open_clip.add_model_config(MODEL_CONFIGS)
@@ -193,21 +193,35 @@ def create_encoder(model: str, pretrained: str | None, device: str = "cpu") -> E
 
 
 def _foreign_model(model: str, pretrained: str, device: str) -> tuple[Any, Any]:
+    tokenizer = _foreign_tokenizer(model)
     try:
         with _quiet():
-            tokenizer = open_clip.get_tokenizer(model)
             built = open_clip.create_model(model, pretrained, device=device, force_custom_text=True)
     except (RuntimeError, OSError) as error:
         if isinstance(error, RuntimeError) and Path(pretrained).is_file():
             raise  # of another model: the message names the tensors
         reason = str(error).strip().splitlines()[0]
         msg = (
-            f"got model {model!r} with weights {pretrained!r}, and they or its tokenizer cannot be"
-            f" had ({reason}); expected a path to a file of weights, or one of the tags"
+            f"got model {model!r} with weights {pretrained!r}, and they cannot be had"
+            f" ({reason}); expected a path to a file of weights, or one of the tags"
             f" {open_clip.list_pretrained_tags_by_model(model)}, which need the hub once"
         )
         raise FileNotFoundError(msg) from error
     return built, tokenizer
+
+
+def _foreign_tokenizer(model: str) -> Any:
+    try:
+        with _quiet():
+            return open_clip.get_tokenizer(model)
+    except (RuntimeError, OSError) as error:
+        name = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name")
+        reason = str(error).strip().splitlines()[0]
+        msg = (
+            f"got model {model!r}, and its tokenizer {name} cannot be had ({reason}); expected it"
+            f" in the hub's cache, for which the hub is needed once, or in a folder {name} here"
+        )
+        raise FileNotFoundError(msg) from error
 
 
 def load_encoder(folder: Path, device: str = "cpu") -> Encoder:
