@@ -8,15 +8,15 @@ data/catalog/, data/personas.parquet
 `base.pretrained: null` trains the image tower against the frozen MiniLM text tower on the literal
 captions of the training products (pipelines/training/caption_training.py), those of split `base`
 among them: it may know kinds of product that distillation never sees. `imagenet` starts from an
-image tower that has seen photographs: its trunk stays as it is, the head alone learns from the
-captions, and a residual keeps what no caption says (retrieval/detail.py). An open_clip tag or a
-file of weights is loaded as it is.
+image tower that has seen photographs: its trunk stays as it is, or all of it but the last
+`base.finetune_stages`; the head learns from the captions, and a residual keeps what no caption says
+(retrieval/detail.py). An open_clip tag or a file of weights is loaded as it is.
 
 Run:  dvc repro base
 Tiny: python -m pipelines.base, after base.epochs: 1 in params.yaml
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,7 @@ from pipelines.training.caption_training import (
     Captioned,
     pair_with_captions,
     train_head,
+    train_stages,
     train_trunk,
 )
 from pipelines.training.detail import add_detail
@@ -53,7 +54,7 @@ from pipelines.training.features import (
     picture_files,
     read_pixels,
 )
-from pipelines.training.image_tower import split_tower
+from pipelines.training.image_tower import SplitTower, split_stages, split_tower
 from pipelines.training.state import write_state
 from registry.tracking import log_curve, training_run
 from retrieval.captions import caption_ranks
@@ -105,7 +106,7 @@ def train_on_captions(
     vectors = torch.from_numpy(texts_ND[rows]).to(encoder.device)
     captioned = pair_with_captions([products[row]["caption"] for row in rows], vectors)
     if pretrained == IMAGENET:
-        return _train_head_alone(encoder, captioned, rows, products, params)
+        return _train_on_photographs(encoder, captioned, rows, products, params)
     pixels = read_pixels(encoder, products)
     choice = train_trunk(encoder, pixels[rows], captioned, params)
     tower = split_tower(encoder.model.visual)
@@ -116,7 +117,7 @@ def train_on_captions(
     return Made(encoder, encoder.encode_pixels(pixels), losses)
 
 
-def _train_head_alone(
+def _train_on_photographs(
     encoder: Encoder,
     captioned: Captioned,
     rows: Sequence[int],
@@ -125,20 +126,53 @@ def _train_head_alone(
 ) -> Made:
     """Each picture is read once, and none is kept: they may be too many and too large for that."""
     tower = split_tower(encoder.model.visual)
-    features_2NF = frozen_features(
-        encoder, tower, products, lambda part: read_pixels(encoder, products[part])
-    ).to(encoder.device)
-    alignment = train_head(encoder, captioned, features_2NF[:, rows], params)
+
+    def frozen(part: SplitTower) -> torch.Tensor:
+        return frozen_features(
+            encoder, part, products, lambda some: read_pixels(encoder, products[some])
+        ).to(encoder.device)
+
+    if params.base.finetune_stages:
+        features_2NF, alignment = _finetune(encoder, captioned, rows, frozen, params)
+    else:
+        features_2NF = frozen(tower)
+        alignment = train_head(encoder, captioned, features_2NF[:, rows], params)
     if params.base.detail:
         texts = [captioned.captions_CD.cpu(), _training_texts()]
         encoder = add_detail(encoder, features_2NF[0, rows], texts, params.base.detail)
         with torch.no_grad():
             features_2NF = encoder.model.visual.trunk.combine(features_2NF)
         tower = split_tower(encoder.model.visual)
+    if params.base.detail or params.base.finetune_stages:
         keep_features(encoder, tower, products, features_2NF.cpu())  # what distillation goes by
     with torch.no_grad():
         images_ND = F.normalize(tower.head(features_2NF[0]).float(), dim=-1)
     return Made(encoder, images_ND.cpu().numpy(), {"choice": [], "alignment": alignment})
+
+
+def _finetune(
+    encoder: Encoder,
+    captioned: Captioned,
+    rows: Sequence[int],
+    frozen: Callable[[SplitTower], torch.Tensor],
+    params: Params,
+) -> tuple[torch.Tensor, list[float]]:
+    """Train the head, then the last stages with it; the trunk's new features (2, N, F), losses."""
+    tower, stages = split_stages(encoder.model.visual, params.base.finetune_stages)
+    maps_2NCHW = frozen(tower)
+
+    def features(maps_2NCHW: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            views = [
+                torch.cat([stages(part) for part in torch.split(view, encoder.batch)])
+                for view in maps_2NCHW
+            ]
+        return torch.stack(views)
+
+    shown_2NCHW = maps_2NCHW[:, rows]
+    losses = train_head(encoder, captioned, features(shown_2NCHW), params)
+    losses += train_stages(encoder, tower, captioned, shown_2NCHW, params)
+    return features(maps_2NCHW), losses
 
 
 def _training_texts() -> torch.Tensor:

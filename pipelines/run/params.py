@@ -111,11 +111,23 @@ class Base(Section):
     model: str
     pretrained: str | None
     detail: NonNegativeFloat
+    finetune_stages: Annotated[int, Field(ge=0, le=2)]
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: PositiveFloat
     head_epochs: PositiveInt
     head_learning_rate: PositiveFloat
+
+    @model_validator(mode="after")
+    def _stages_have_weights(self) -> "Base":
+        if self.finetune_stages and self.pretrained != "imagenet":
+            msg = (
+                f"got finetune_stages {self.finetune_stages} with pretrained"
+                f" {self.pretrained or 'null'}, expected pretrained: imagenet, whose stages it"
+                " trains; or set finetune_stages: 0"
+            )
+            raise ValueError(msg)
+        return self
 
 
 class SimulatedTeacher(Section):

@@ -21,7 +21,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from pipelines.run.params import Params
 from pipelines.run.stage import derive_seed, progress
-from pipelines.training.image_tower import mirrored_features, split_tower
+from pipelines.training.image_tower import SplitTower, mirrored_features, split_tower
 from pipelines.training.losses import alignment, caption_choice, refuse_not_finite
 from retrieval.captions import number_captions
 from retrieval.compute import autocast, resolve_precision
@@ -32,6 +32,7 @@ GRAD_CLIP = 1.0
 WEIGHT_DECAY = 0.05
 WARM_UP = 0.15  # share of the steps in which the learning rate rises
 HEAD_BATCH = 128
+FINETUNING = 0.1  # share of the trunk's learning rate, where it has weights to keep
 HEAD_NOISE = 0.3  # standard deviations of each feature
 
 
@@ -106,6 +107,39 @@ def train_head(
         return alignment(F.normalize(tower.head(features_BF).float(), dim=-1), own_ND[batch])
 
     loop = _loop("head", len(batches), params.base.head_learning_rate, encoder, params)
+    return _fit(encoder, tower.head_parameters, loss_of_step, loop)
+
+
+def train_stages(
+    encoder: Encoder,
+    tower: SplitTower,
+    captioned: Captioned,
+    maps_2NCHW: torch.Tensor,
+    params: Params,
+) -> list[float]:
+    """Train the trunk's last stages with the head, which has been trained; the loss of every step.
+
+    An untrained head would spoil the stages first (arXiv 2202.10054). Batch norm keeps its
+    statistics: the encoder is in eval mode.
+
+    Args:
+        encoder: The model.
+        tower: Its image tower, as `split_stages` splits it.
+        captioned: The captions of the pictures.
+        maps_2NCHW: What enters the stages, mirrored at 1.
+        params: All of them.
+    """
+    rng = np.random.default_rng(derive_seed(params.seed, "base", "stages"))
+    batches = captioned.batches(params.base.batch_size, params.base.epochs, rng)
+    own_ND = captioned.captions_CD[captioned.number_N]
+
+    def loss_of_step(step: int) -> torch.Tensor:
+        batch = batches[step]
+        maps_BCHW = maps_2NCHW[rng.integers(2, size=len(batch)), batch]
+        return alignment(F.normalize(tower.head(maps_BCHW).float(), dim=-1), own_ND[batch])
+
+    rate = FINETUNING * params.base.learning_rate
+    loop = _loop("stages", len(batches), rate, encoder, params)
     return _fit(encoder, tower.head_parameters, loss_of_step, loop)
 
 

@@ -1,7 +1,8 @@
 """An image tower in two parts: the trunk, which costs the time, and the head that ends it.
 
 What trains the head alone computes the trunk's features once; a pass over thousands of groups then
-takes seconds. N pictures, S picture side, F width of the features, D embedding width.
+takes seconds. Or it is split further up, and the trunk's last stages are trained with the head.
+N pictures, S picture side, C x H x W a feature map, F width of the features, D embedding width.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from retrieval.encoder import Encoder
+
+Stages = Callable[[torch.Tensor], torch.Tensor]  # (N, C, H, W) -> (N, F)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,35 @@ def split_tower(visual: Any) -> SplitTower:
     last = {id(parameter) for parameter in ends}
     others = [parameter for parameter in visual.parameters() if id(parameter) not in last]
     return SplitTower(trunk, head, others, ends)
+
+
+def split_stages(visual: TimmModel, count: int) -> tuple[SplitTower, Stages]:
+    """Split EfficientNet before its last stages: `head` begins with them.
+
+    Args:
+        visual: retrieval/efficientnet.py's tower.
+        count: Of stages, 1 at least; what follows the last one goes with it.
+
+    Returns:
+        The tower in two parts, whose features are maps (N, C, H, W); and what makes the whole
+        trunk's features (N, F) of them.
+    """
+    trunk, whole = visual.trunk, split_tower(visual)
+    before, after = trunk.blocks[:-count], [trunk.blocks[-count:], trunk.conv_head, trunk.bn2]
+
+    def stages(maps_NCHW: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = trunk.forward_head(nn.Sequential(*after)(maps_NCHW))
+        return features
+
+    trained = [*(one for part in after for one in part.parameters()), *whole.head_parameters]
+    known = {id(parameter) for parameter in trained}
+    tower = SplitTower(
+        nn.Sequential(trunk.conv_stem, trunk.bn1, before),
+        lambda maps_NCHW: whole.head(stages(maps_NCHW)),
+        [parameter for parameter in visual.parameters() if id(parameter) not in known],
+        trained,
+    )
+    return tower, stages
 
 
 def mirrored_features(

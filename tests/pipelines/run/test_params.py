@@ -81,6 +81,7 @@ def test_an_unknown_key_is_named_with_what_was_got(load, section):
         ("base.learning_rate", 0),
         ("base.learning_rate", float("inf")),
         ("base.pretrained", 3),
+        ("base.finetune_stages", 3),
         ("teacher.kind", "oracle"),
         ("teacher.simulated.noise", 0),  # never without noise
         ("teacher.simulated.malformed_rate", -0.1),
@@ -125,6 +126,13 @@ def test_a_gate_cannot_be_switched_off_with_nan(load, key):
     """Every comparison with NaN is false."""
     with pytest.raises(SystemExit, match=re.escape(key)):
         load(key, float("nan"))
+
+
+def test_stages_are_finetuned_only_where_they_have_weights(load):
+    with pytest.raises(SystemExit) as error:
+        load("base.finetune_stages", 1)
+    said = "got finetune_stages 1 with pretrained null, expected pretrained: imagenet, whose stages"
+    assert said in str(error.value)
 
 
 def test_every_fault_is_named_at_once(tmp_path):

@@ -1,8 +1,10 @@
 import pytest
 import torch
+from open_clip.timm_model import TimmModel
 from torch import nn
 
-from pipelines.training.image_tower import mirrored_features, split_tower
+from pipelines.training.image_tower import mirrored_features, split_stages, split_tower
+from retrieval.efficientnet import TIMM_NAME
 from retrieval.encoder import load_encoder, save_encoder
 
 
@@ -59,3 +61,32 @@ def test_features_come_with_those_of_the_mirror_images(encoder, pictures):
 def test_a_tower_without_a_projection_is_refused_by_name():
     with pytest.raises(ValueError, match="got image tower Flatten, expected one that ends in"):
         split_tower(nn.Flatten())
+
+
+@pytest.fixture(scope="module")
+def efficientnet():
+    torch.manual_seed(0)
+    return TimmModel(TIMM_NAME, 8, proj="mlp").eval()
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (192, 2, 2)), (2, (112, 4, 4))])
+def test_a_tower_is_split_before_its_last_stages(efficientnet, count, shape):
+    pixels = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    tower, stages = split_stages(efficientnet, count)
+    with torch.no_grad():
+        maps = tower.trunk(pixels)
+        assert maps.shape == (3, *shape)
+        torch.testing.assert_close(stages(maps), efficientnet.trunk(pixels))
+        torch.testing.assert_close(tower.head(maps), efficientnet(pixels))
+        assert stages(maps).std(dim=0).max() > 0.01
+
+
+@pytest.mark.parametrize(("count", "first"), [(1, "blocks.6."), (2, "blocks.5.")])
+def test_the_last_stages_are_trained_with_what_follows_them(efficientnet, count, first):
+    tower, _ = split_stages(efficientnet, count)
+    names = {id(parameter): name for name, parameter in efficientnet.named_parameters()}
+    trained = [names.pop(id(parameter)) for parameter in tower.head_parameters]
+    starts = ("trunk.blocks.6.", "trunk.conv_head.", "trunk.bn2.", "head.", f"trunk.{first}")
+    assert all(name.startswith(starts) for name in trained)
+    assert not any(name.startswith(starts) for name in names.values())
+    assert {id(parameter) for parameter in tower.trunk_parameters} == set(names)
