@@ -2,7 +2,8 @@
 
 Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet,
          data/vectors/texts/{personas,captions}.parquet, data/catalog/,
-         data/personas.parquet, data/tournaments.parquet, models/concepts/,
+         data/personas.parquet, data/tournaments.parquet, data/labels/<last cycle>/,
+         models/concepts/,
          metrics/{concepts,evaluate,retrieval_verdict,labels/<cycle>}.json,
          reports/{queries,concept_queries}.parquet,
          data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
@@ -35,6 +36,7 @@ from pipelines.run.paths import (
     TOURNAMENTS_FILE,
     label_verdict,
     product_vectors,
+    rankings_file,
     run_file,
     stage_metrics,
 )
@@ -70,6 +72,7 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
         caption_vectors=CAPTION_VECTORS,
         products=PRODUCTS_FILE,
         personas=PERSONAS_FILE,
+        rankings=_all_rankings(params),
         tournaments=TOURNAMENTS_FILE,
         queries=QUERIES_FILE,
         concept_queries=CONCEPT_QUERIES_FILE,
@@ -94,6 +97,10 @@ def record(version: Version) -> dict[str, Any]:
     }
 
 
+def _all_rankings(params: Params) -> Path:
+    return rankings_file(list(params.cycles)[-1])  # those of earlier cycles are in it
+
+
 def _verdicts(params: Params) -> dict[str, Path]:
     labels = {f"labels_{cycle}": label_verdict(cycle) for cycle in params.cycles}
     return {**labels, "retrieval": RETRIEVAL_VERDICT}
@@ -101,7 +108,7 @@ def _verdicts(params: Params) -> dict[str, Path]:
 
 def _lineage(params: Params) -> Lineage:
     vectors = [product_vectors("student"), product_vectors(BASE), PERSONA_VECTORS, CAPTION_VECTORS]
-    tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE]
+    tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE, _all_rankings(params)]
     made_of = [STUDENT_MODEL, *vectors, *tables, CONCEPTS, EVALUATION]
     inputs = [path.as_posix() for path in (*made_of, *_verdicts(params).values())]
     return collect_lineage(

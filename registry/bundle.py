@@ -8,6 +8,7 @@ queries.parquet             what held-out personas want: the truth that versions
 concept_queries.parquet     how the evaluation's concepts were found; not in older bundles
 concepts/<name>/            the evaluation's concepts; no tenant sees them
 teaching.json               how concepts are taught; not in older bundles
+wishes.parquet, vectors/wishes.parquet    what it was trained on; not in older bundles
 verdicts/labels_<cycle>.json, verdicts/retrieval.json
 metrics.json  lineage.json  MODEL_CARD.md  format_version  SHA256SUMS
 """
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 from registry.checksums import file_digests, verify_sums
 from registry.lineage import Lineage
 from registry.verdicts import Verdict
+from registry.wishes import WISHES, Wish
 from retrieval.storage import schema
 from retrieval.storage.files import read_json
 
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from retrieval.storage.vectors import Vectors
 
 FORMAT_VERSION = "5"
-# 4 does not say how concepts are taught; 3 has no vectors of texts; 2 neither, and queries without
-# wants and slices.
+# 4 does not say how concepts are taught, and has no wishes; 3 has no vectors of texts; 2 neither,
+# and queries without wants and slices.
 _READABLE = ("2", "3", "4", FORMAT_VERSION)
 PRODUCTS: schema.Table[dict[str, Any]] = schema.Table(
     pa.schema(
@@ -128,10 +130,12 @@ class Bundle:
 
         return read_vectors(self.folder / "vectors" / f"{model}.parquet")
 
-    def read_text_vectors(self, texts: Literal["queries", "captions"]) -> "Vectors | None":
-        """Vectors of the held-out queries by persona, or of the held-out products' captions.
+    def read_text_vectors(
+        self, texts: Literal["queries", "captions", "wishes"]
+    ) -> "Vectors | None":
+        """Vectors of held-out queries or wishes by persona, or of held-out products' captions.
 
-        None in bundles before format 4: their model must read the texts.
+        None in bundles before format 4 (of wishes, 5): their model must read the texts.
         """
         from retrieval.storage.vectors import read_vectors
 
@@ -152,6 +156,12 @@ class Bundle:
         columns = _QUERIES_2 if _read_format(self.folder) == "2" else QUERIES
         rows = schema.read_rows(self.folder / "queries.parquet", columns)
         return [HeldOutQuery(**row) for row in rows]
+
+    def read_wishes(self) -> list[Wish]:
+        """What the version was trained on, ordered by persona; [] in bundles before format 5."""
+        path = self.folder / "wishes.parquet"
+        rows = schema.read_rows(path, WISHES) if path.exists() else []
+        return [Wish(row["persona_id"], row["text"], tuple(row["chosen"])) for row in rows]
 
     def read_teaching(self) -> "Teaching":
         """How this version's concepts are taught; the usual way where the bundle does not say."""

@@ -13,6 +13,7 @@ from registry.checksums import write_sums
 from registry.lineage import Lineage
 from registry.model_card import CardFacts, render_card
 from registry.verdicts import Verdict
+from registry.wishes import WISHES, find_wishes
 from retrieval.images import jpeg_bytes
 from retrieval.storage import schema
 from retrieval.storage.files import atomic_folder, read_json, write_json
@@ -32,6 +33,7 @@ class BundleSources:
     caption_vectors: Path  # of the products' captions
     products: Path  # the catalogue's table; pictures lie relative to its folder
     personas: Path  # their texts
+    rankings: Path  # what training personas chose: the labels of all cycles
     tournaments: Path  # what they chose
     queries: Path  # how that was evaluated, for its slices
     concept_queries: Path  # how concepts were
@@ -61,6 +63,7 @@ def write_bundle(folder: Path, sources: BundleSources) -> str:
         asked = [query["persona_id"] for query in queries]
         _copy_vectors(sources.persona_vectors, draft / "vectors" / "queries.parquet", asked)
         _copy_vectors(sources.caption_vectors, draft / "vectors" / "captions.parquet", held_out)
+        _write_wishes(draft, sources)
         write_json(draft / "teaching.json", read_json(sources.concept_choice)["teaching"])
         write_json(draft / "lineage.json", sources.lineage.model_dump(mode="json"))
         card = render_card(_card_facts(draft, sources, rows))
@@ -117,6 +120,14 @@ def _copy_vectors(source: Path, target: Path, ids: list[str]) -> None:
     write_vectors(target, ids, vectors_ND)
 
 
+def _write_wishes(draft: Path, sources: BundleSources) -> None:
+    personas = schema.read_rows(sources.personas, schema.PERSONAS)
+    wishes = find_wishes(personas, schema.read_rows(sources.rankings, schema.RANKINGS))
+    schema.write_rows(draft / "wishes.parquet", wishes, WISHES)
+    wished = [wish["persona_id"] for wish in wishes]
+    _copy_vectors(sources.persona_vectors, draft / "vectors" / "wishes.parquet", wished)
+
+
 def _queries(sources: BundleSources) -> list[dict[str, Any]]:
     personas = schema.read_rows(sources.personas, schema.PERSONAS)
     person = {persona["persona_id"]: persona for persona in personas}
@@ -160,6 +171,7 @@ def _card_facts(draft: Path, sources: BundleSources, rows: list[schema.ProductRo
         products={split: splits.count(split) for split in schema.PRODUCT_SPLITS},
         categories=len({row["category"] for row in rows}),
         concepts=sorted(path.name for path in (draft / "concepts").glob("*") if path.is_dir()),
+        wishes=schema.read_table(draft / "wishes.parquet", WISHES).num_rows,
         metrics=read_json(sources.metrics),
         verdicts={
             name: Verdict.model_validate(read_json(path)) for name, path in sources.verdicts.items()

@@ -37,6 +37,7 @@ class CardFacts:
     products: Mapping[str, int]  # by split
     categories: int
     concepts: Sequence[str]
+    wishes: int
     metrics: Mapping[str, Any]
     verdicts: Mapping[str, Verdict]
     lineage: Lineage
@@ -129,6 +130,9 @@ def _training(facts: CardFacts) -> str:
             f"- Catalogue: {sum(facts.products.values())} products in {facts.categories}"
             f" categories ({splits}).",
             f"- Preferences: {_teacher(facts.lineage.teacher)}",
+            f"- Wishes: {facts.wishes} training personas have a label. The bundle holds their texts"
+            " word for word (`wishes.parquet`, and held-out ones in `queries.parquet`): where"
+            " people wrote them, whoever has the bundle reads them.",
             f"- Concepts of the evaluation: {', '.join(facts.concepts) or 'none'}.",
         ]
     )

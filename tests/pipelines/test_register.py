@@ -23,10 +23,13 @@ from pipelines.run.paths import (
     TOURNAMENTS_FILE,
     label_verdict,
     product_vectors,
+    rankings_file,
     run_file,
     stage_metrics,
 )
+from registry.store import fetch_bundle
 from registry.versions import list_versions
+from registry.wishes import Wish
 from retrieval.concepts.teaching import Teaching
 from retrieval.storage.files import write_json
 from retrieval.storage.schema import (
@@ -34,6 +37,7 @@ from retrieval.storage.schema import (
     PERSONAS,
     PRODUCTS,
     QUERIES,
+    RANKINGS,
     TOURNAMENTS,
     write_rows,
 )
@@ -54,8 +58,13 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "attributes": {},
         "image": "p.png",
     }
+    persona = {"persona_id": "u", "text": "for a gardener", "split": "train", "wants": {},
+               "paraphrase": "", "facets": {}}  # fmt: skip
+    ranking = {"group_id": "c4-0", "persona_id": "u", "presented": ["p", "q"],
+               "ranking": ["p", "q"], "teacher": "simulated", "request_sha256": ""}  # fmt: skip
     write_rows(PRODUCTS_FILE, [row], PRODUCTS)
-    write_rows(PERSONAS_FILE, [], PERSONAS)
+    write_rows(PERSONAS_FILE, [persona], PERSONAS)
+    write_rows(rankings_file(list(load_params().cycles)[-1]), [ranking], RANKINGS)
     write_rows(TOURNAMENTS_FILE, [], TOURNAMENTS)
     write_rows(QUERIES_FILE, [], QUERIES)
     write_rows(CONCEPT_QUERIES_FILE, [], CONCEPT_QUERIES)
@@ -63,7 +72,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
     for model in ("student", "c0"):
         write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))
-    write_vectors(PERSONA_VECTORS, [], np.empty((0, 1), np.float32))
+    write_vectors(PERSONA_VECTORS, ["u"], np.ones((1, 1), np.float32))
     write_vectors(CAPTION_VECTORS, ["p"], np.ones((1, 1), np.float32))
     STUDENT_MODEL.mkdir(parents=True)
     (STUDENT_MODEL / "weights").touch()
@@ -95,6 +104,7 @@ def test_registers_once_with_a_failed_verdict_too(
     (version,) = list_versions("kindred")
     assert version.aliases == ("challenger", "champion")
     assert not register.WORK.exists()
+    assert fetch_bundle(version).read_wishes() == [Wish("u", "for a gardener", ("p",))]
 
 
 def test_a_missing_verdict_stops_it(workplace: Path) -> None:

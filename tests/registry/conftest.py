@@ -18,6 +18,7 @@ from retrieval.storage.schema import (
     PERSONAS,
     PRODUCTS,
     QUERIES,
+    RANKINGS,
     TOURNAMENTS,
     write_rows,
 )
@@ -77,6 +78,17 @@ def tournament(person: dict, winner: str) -> dict:
     }
 
 
+def ranking(person: dict, order: list[str]) -> dict:
+    return {
+        "group_id": f"c1-{person['persona_id']}",
+        "persona_id": person["persona_id"],
+        "presented": sorted(order),
+        "ranking": order,
+        "teacher": "simulated",
+        "request_sha256": "0" * 64,
+    }
+
+
 def evaluated(choice: dict) -> dict:
     known = {name: choice[name] for name in ("persona_id", "winner")}
     found = {"rank": 1.0, "candidates": 2, "percentile": 1.0}
@@ -117,6 +129,8 @@ def _make_sources(root: Path) -> BundleSources:
     write_rows(root / "personas.parquet", people, PERSONAS)
     choices = [tournament(one, f"p{number}") for number, one in enumerate(people)]
     write_rows(root / "tournaments.parquet", choices, TOURNAMENTS)
+    labels = [ranking(one, ["p7", "p1", "p4", "p0", "p3"]) for one in people[::3]]
+    write_rows(root / "rankings.parquet", labels, RANKINGS)
     answers = [evaluated(one) for one in choices if one["split"] == "test"]
     write_rows(root / "queries.parquet", answers, QUERIES)
     write_rows(root / "concept_queries.parquet", concept_rows(), CONCEPT_QUERIES)
@@ -145,6 +159,7 @@ def _make_sources(root: Path) -> BundleSources:
         caption_vectors=root / "captions.parquet",
         products=root / "catalog" / "products.parquet",
         personas=root / "personas.parquet",
+        rankings=root / "rankings.parquet",
         tournaments=root / "tournaments.parquet",
         queries=root / "queries.parquet",
         concept_queries=root / "concept_queries.parquet",

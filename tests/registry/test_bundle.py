@@ -12,6 +12,7 @@ from registry.bundle import PRODUCTS, QUERIES, HeldOutQuery, bundle_digest, open
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.checksums import write_sums
 from registry.git_state import GitState
+from registry.wishes import Wish
 from retrieval.concepts.teaching import Teaching
 from retrieval.storage.schema import read_table, write_table
 from retrieval.storage.vectors import read_vectors, write_vectors
@@ -114,6 +115,28 @@ def test_concepts_of_a_bundle_before_format_5_are_taught_the_usual_way(bundle_fo
     assert open_bundle(bundle_folder).read_teaching() == Teaching()
 
 
+def test_a_bundle_holds_the_wishes_that_have_a_label(bundle_folder: Path) -> None:
+    bundle = open_bundle(bundle_folder)
+    assert bundle.read_wishes() == [
+        Wish("u6", "for uncle no. 3", ("p7", "p1")),
+        Wish("u9", "for uncle no. 0", ("p7", "p1")),
+    ]
+    vectors = bundle.read_text_vectors("wishes")
+    assert vectors is not None
+    assert vectors.ids == ["u6", "u9"]
+    assert vectors.vectors.argmax(axis=1).tolist() == [3, 0]
+
+
+def test_a_bundle_before_format_5_has_no_wishes(bundle_folder: Path) -> None:
+    for name in ("wishes.parquet", "vectors/wishes.parquet"):
+        (bundle_folder / name).unlink()
+    (bundle_folder / "format_version").write_text("4\n")
+    write_sums(bundle_folder)
+    bundle = open_bundle(bundle_folder)
+    assert bundle.read_wishes() == []
+    assert bundle.read_text_vectors("wishes") is None
+
+
 def test_sha256sum_agrees(bundle_folder: Path) -> None:
     done = subprocess.run(
         ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=bundle_folder, check=False
@@ -184,7 +207,8 @@ def test_no_concepts_is_no_fault(sources, tmp_path: Path) -> None:
 
 def test_the_card_says_what_it_is(bundle_folder: Path) -> None:
     card = (bundle_folder / "MODEL_CARD.md").read_text()
-    for said in ("95.0 %", "82.0 %", "**simulated** teacher", "c0ffee", "8 products", "## Limits"):
+    for said in ("95.0 %", "82.0 %", "**simulated** teacher", "c0ffee", "8 products", "## Limits",
+                 "2 training personas have a label", "word for word"):  # fmt: skip
         assert said in card
 
 

@@ -20,6 +20,7 @@ from retrieval.storage.schema import (
     PERSONAS,
     PRODUCTS,
     QUERIES,
+    RANKINGS,
     TOURNAMENTS,
     write_rows,
 )
@@ -67,6 +68,7 @@ def bundle_folder(tmp_path: Path) -> Path:
     rows = [row(number, colour) for number, colour in enumerate(COLOURS)]
     write_rows(root / "products.parquet", rows, PRODUCTS)
     write_rows(root / "personas.parquet", [], PERSONAS)
+    write_rows(root / "rankings.parquet", [], RANKINGS)
     write_rows(root / "tournaments.parquet", [], TOURNAMENTS)
     write_rows(root / "queries.parquet", [], QUERIES)
     write_rows(root / "concept_queries.parquet", [], CONCEPT_QUERIES)
@@ -102,6 +104,7 @@ def bundle_folder(tmp_path: Path) -> Path:
         caption_vectors=vectors,
         products=root / "products.parquet",
         personas=root / "personas.parquet",
+        rankings=root / "rankings.parquet",
         tournaments=root / "tournaments.parquet",
         queries=root / "queries.parquet",
         concept_queries=root / "concept_queries.parquet",
