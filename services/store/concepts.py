@@ -6,6 +6,7 @@ name, a fraction of a millisecond, so what another worker changed or deleted cou
 
 import uuid
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, selectinload, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 
 from services.store.tables import ConceptRow, FactorsRow, PhotoRow
 
@@ -107,35 +109,26 @@ class ConceptStore:
             TakenError: There is a concept of that name, and another than `replace`; or what was to
                 be replaced has changed meanwhile.
         """
-        with self._session.begin() as session:
-            row = _row(session, tenant, concept.name)
-            if (row and row.taught) != (replace and replace.taught):
-                raise TakenError(concept.name)
-            if row is None:
-                row = ConceptRow(
-                    id=uuid.uuid4().hex, tenant=tenant, name=concept.name, created=_now()
-                )
-                session.add(row)
-            row.noun, row.taught = concept.noun, uuid.uuid4().hex
-            row.photos.clear()
-            row.factors.clear()
-            try:
-                session.flush()
-            except sa.exc.IntegrityError as error:  # another request was faster
-                raise TakenError(concept.name) from error
-            row.photos = [PhotoRow(position=at, jpeg=jpeg) for at, jpeg in enumerate(photos)]
-            row.factors = [_factors(row.id, row.taught, bundle, concept)]
-            session.flush()
-            return _stored(session, row)
+        try:
+            with self._session.begin() as session:
+                row = _row(session, tenant, concept.name)
+                if (row and row.taught) != (replace and replace.taught):
+                    raise TakenError(concept.name)
+                stored = _write(session, row or _new(session, tenant, concept), concept, photos)
+                session.add(_factors(stored.id, stored.taught, bundle, concept))
+        except (sa.exc.IntegrityError, StaleDataError) as error:  # another request was faster
+            raise TakenError(concept.name) from error
+        if replace:
+            self._wipe()
+        return stored
 
     def forget(self, tenant: str, name: str) -> bool:
         """Delete a concept with photos and factors; whether there was one."""
         query = sa.delete(ConceptRow).where(ConceptRow.tenant == tenant, ConceptRow.name == name)
         with self._session.begin() as session:
             found: bool = session.execute(query).rowcount > 0  # type: ignore[attr-defined]
-        if found and self._engine.dialect.name == "sqlite":
-            with self._engine.connect() as connection:  # the journal holds its pages until then
-                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        if found:
+            self._wipe()
         return found
 
     def learned(
@@ -177,21 +170,43 @@ class ConceptStore:
 
     def add_learned(self, concept: StoredConcept, bundle: str, learned: "Concept | str") -> None:
         """Store what a version learned; nothing where the concept has changed or gone meanwhile."""
-        with self._session.begin() as session:
+        with suppress(sa.exc.IntegrityError), self._session.begin() as session:
             row = session.get(ConceptRow, concept.id)
             if row is not None and row.taught == concept.taught:
                 session.merge(_factors(row.id, row.taught, bundle, learned))
 
-    def keep_versions(self, bundles: Collection[str]) -> None:
-        """Delete what was learned for versions other than these."""
-        with self._session.begin() as session:
-            session.execute(sa.delete(FactorsRow).where(FactorsRow.bundle.not_in(bundles)))
+    def _wipe(self) -> None:
+        """Empty SQLite's journal, which holds what was deleted until then."""
+        if self._engine.dialect.name == "sqlite":
+            with self._engine.connect() as connection:
+                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
 def _row(session: Session, tenant: str, name: str) -> ConceptRow | None:
     return session.scalar(
         sa.select(ConceptRow).where(ConceptRow.tenant == tenant, ConceptRow.name == name)
     )
+
+
+def _new(session: Session, tenant: str, concept: "Concept") -> ConceptRow:
+    row = ConceptRow(
+        id=uuid.uuid4().hex, tenant=tenant, name=concept.name, created=datetime.now(UTC)
+    )
+    session.add(row)
+    return row
+
+
+def _write(
+    session: Session, row: ConceptRow, concept: "Concept", photos: Sequence[bytes]
+) -> StoredConcept:
+    """Put photos in the place of those before, and forget what was learned from those."""
+    row.noun, row.taught = concept.noun, uuid.uuid4().hex
+    row.photos.clear()
+    row.factors.clear()
+    session.flush()
+    row.photos = [PhotoRow(position=at, jpeg=jpeg) for at, jpeg in enumerate(photos)]
+    session.flush()
+    return _stored(session, row)
 
 
 def _stored(session: Session, row: ConceptRow) -> StoredConcept:
@@ -228,7 +243,3 @@ def _learned(row: ConceptRow, factors: FactorsRow) -> "Concept | str":
         for x in (factors.a, factors.b)
     )
     return Concept(row.name, row.noun, factors.identifier, a_Rd, b_Rd, factors.base)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
-from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
@@ -37,7 +39,7 @@ def open_database(address: str | None = None) -> Engine:
         msg = (
             f"the database of concepts cannot be opened ({_first_line(error)}); got {SETTING}"
             f" {_shown(url)}, expected an address like sqlite:///var/kindred.db or"
-            " postgresql+psycopg://user@host/database"
+            " postgresql+psycopg://user@host/database (which needs kindred[postgresql])"
         )
         raise ConnectionError(msg) from error
     return engine
@@ -74,20 +76,29 @@ def _alone(engine: Engine) -> Iterator[None]:
         with FileLock(f"{file}.lock"):
             yield
     elif engine.dialect.name == "postgresql":
-        with engine.connect() as connection:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:k)"), {"k": _MIGRATING})
+        lock = sqlalchemy.text("SELECT pg_advisory_xact_lock(:number)")
+        with engine.begin() as connection:  # until its end, whatever goes wrong
+            connection.execute(lock, {"number": _MIGRATING})
             yield
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:k)"), {"k": _MIGRATING})
     else:
         yield
 
 
 def _migrate(engine: Engine) -> None:
+    """Bring the tables up to date, whole or not at all."""
     config = Config()
     config.set_main_option("script_location", _MIGRATIONS.as_posix().replace("%", "%%"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    scripts = ScriptDirectory.from_config(config)
+
+    def to_newest(revision: Any, _: object) -> Any:  # as Alembic's documentation has it
+        return scripts._upgrade_revs("head", revision)
+
+    environment = EnvironmentContext(config, scripts, fn=to_newest)
+    with environment, engine.begin() as connection:
+        if engine.dialect.name == "sqlite":  # Python's module begins at the first change of a row
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        environment.configure(connection)
+        environment.run_migrations()
 
 
 def _shown(url: str) -> str:

@@ -25,6 +25,8 @@ class ConceptRow(Table):
     noun: Mapped[str] = mapped_column(String(60))
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     taught: Mapped[str] = mapped_column(String(32))  # random, new with noun or photos
+    # What another request changed meanwhile is not written over: StaleDataError.
+    __mapper_args__ = {"version_id_col": taught, "version_id_generator": False}  # noqa: RUF012
     photos: Mapped[list["PhotoRow"]] = relationship(
         order_by="PhotoRow.position", cascade="all, delete-orphan", passive_deletes=True
     )
