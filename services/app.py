@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.engine import Engine as Database
 
 from services.concepts import Concepts
+from services.head import HeadAsGet
 from services.headers import ContentPolicy
 from services.live import Live
 from services.problems import install_problems
@@ -51,10 +52,12 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
     )
     app.state.live = live
     app.add_middleware(ContentPolicy)
+    app.add_middleware(HeadAsGet)
     install_problems(app)
     for routes in (search, concepts, catalogue):
         app.include_router(routes.router)
     app.get("/", include_in_schema=False)(page)
+    app.get("/favicon.ico", include_in_schema=False)(icon)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
 
@@ -62,3 +65,8 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
 async def page() -> FileResponse:
     """The web page."""
     return FileResponse(PAGE / "index.html")
+
+
+async def icon() -> FileResponse:
+    """The page's icon, for who asks for it where browsers look by default."""
+    return FileResponse(PAGE / "icon.svg", media_type="image/svg+xml")

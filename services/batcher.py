@@ -5,6 +5,7 @@ While one batch is worked on, the next one queues; a lone request never waits fo
 """
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,9 +29,17 @@ class BatchThread:
         """Start it at the first batch."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
 
-    def run(self, batch: Callable[[], None]) -> None:
-        """Run a batch after those that were asked for before it; returns at once."""
-        self._thread.submit(batch)
+    def run(self, batch: Callable[[], None]) -> bool:
+        """Run a batch after those that were asked for before it; returns at once.
+
+        Returns:
+            Whether it will be run: not after `close`.
+        """
+        try:
+            self._thread.submit(batch)
+        except RuntimeError:
+            return False
+        return True
 
     async def between_batches(self, action: Callable[[], None]) -> None:
         """Run an action when no batch is being worked on, and wait for it."""
@@ -65,6 +74,7 @@ class Batcher(Generic[Question, Answer]):
         self._most_together = most_together
         self._most_waiting = most_waiting
         self._waiting: deque[tuple[Question, Future[Answer]]] = deque()
+        self._turn = threading.Lock()  # where anything waits, its next batch has been asked for
 
     async def ask(self, question: Question) -> Answer:
         """The answer to one question.
@@ -77,15 +87,23 @@ class Batcher(Generic[Question, Answer]):
             msg = f"{len(self._waiting)} requests are waiting; try again in a second"
             raise OverloadedError(msg)
         future: Future[Answer] = Future()
-        self._waiting.append((question, future))
-        self._thread.run(self._next_batch)
+        with self._turn:
+            self._waiting.append((question, future))
+            if len(self._waiting) == 1 and not self._thread.run(self._next_batch):
+                self._waiting.clear()
+                msg = "the service is ending; ask again in a few seconds"
+                raise OverloadedError(msg)
         return await asyncio.wrap_future(future)
 
     def _next_batch(self) -> None:
-        """Answer what waits by now; nothing, where an earlier batch took this one's question."""
-        together = min(len(self._waiting), self._most_together)
-        batch = [self._waiting.popleft() for _ in range(together)]
+        """Answer what waits by now; what is left comes after the batches of other kinds."""
+        with self._turn:
+            together = min(len(self._waiting), self._most_together)
+            batch = [self._waiting.popleft() for _ in range(together)]
+            later = not self._waiting or self._thread.run(self._next_batch)
         self._answer_batch([one for one in batch if one[1].set_running_or_notify_cancel()])
+        if not later:
+            self._next_batch()
 
     def _answer_batch(self, batch: Sequence[tuple[Question, Future[Answer]]]) -> None:
         if not batch:

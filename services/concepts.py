@@ -1,23 +1,28 @@
 """Tenants' concepts: taught, used in queries, learned again for the next version, forgotten."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
 from retrieval.index.collection import text_fault
+from retrieval.text.readable import read_texts
 from services.engine import Engine
 from services.live import Live
+from services.queries import Found, Query
 from services.store.concepts import ConceptStore, StoredConcept
 from services.store.tables import LONGEST_NAME
-from services.teaching import Learned, Taught, TeachingError, learn
+from services.teaching import Learned, Taught, TeachingError, learn, stored_photo
 
 if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
 
 TOGETHER = 32  # concepts that the next version learns at once
+OPENED_TOGETHER = 2  # photos of any size: the largest takes 200 MB
 MOST_PHOTOS = 10
 MOST_IN_A_QUERY = 8
 _PLACE = re.compile(r"\{([^{}]*)\}")
@@ -26,6 +31,10 @@ _FORBIDDEN = "{}/\\"
 
 class UnknownConceptError(LookupError):
     """A tenant has no concept of that name, or the version that serves cannot use it."""
+
+
+class UnreadableError(ValueError):
+    """A text holds nothing that the model knows."""
 
 
 def proper_name(name: str) -> str:
@@ -47,6 +56,18 @@ def proper_name(name: str) -> str:
     return proper
 
 
+def proper_noun(noun: str) -> str:
+    """A concept's noun, without what no text should hold; how long it may be is `learn`'s to say.
+
+    Raises:
+        ValueError: It cannot be a noun; the message says why.
+    """
+    if fault := text_fault(noun):
+        msg = f"the noun {fault}"
+        raise ValueError(msg)
+    return " ".join(noun.split())
+
+
 class Concepts:
     """What tenants taught, for the version that serves."""
 
@@ -54,10 +75,16 @@ class Concepts:
         """Have every next version learn all concepts before it serves."""
         self.store = store
         self._live = live
+        self._opening = asyncio.Semaphore(OPENED_TOGETHER)
         live.prepare = self.learn_all
 
+    async def photo(self, uploaded: bytes) -> bytes:
+        """A photo as it is kept. Raises as `stored_photo`."""
+        async with self._opening:
+            return await run_in_threadpool(stored_photo, uploaded)
+
     async def teach(
-        self, tenant: str, taught: Taught, replace: StoredConcept | None = None
+        self, tenant: str, taught: Taught, replaced: StoredConcept | None = None
     ) -> tuple[StoredConcept, Learned]:
         """Learn a concept and keep it; it can be used when this returns.
 
@@ -67,9 +94,34 @@ class Concepts:
         """
         learned = await self._live.lessons.ask(taught)
         stored = await run_in_threadpool(
-            self.store.put, tenant, learned.concept, taught.photos, learned.bundle, replace
+            self.store.put, tenant, learned.concept, taught.photos, learned.bundle, replaced
         )
         return stored, learned
+
+    async def search(self, tenant: str, query: Query) -> tuple[Found, Query]:
+        """Answer a query in whose text `{name}` is one of the tenant's concepts.
+
+        Returns:
+            The answer, and the query as it was asked: with the concepts that it used.
+
+        Raises:
+            UnknownConceptError: See `resolve`.
+            UnreadableError: See `resolve`.
+            ValueError: See `resolve`.
+            OverloadedError: See `Batcher.ask`.
+        """
+        while True:
+            version = self._live.engine.version.digest
+            text, concepts = await self.resolve(tenant, query.text)
+            asked = replace(query, text=text, concepts=concepts)
+            try:
+                found = await self._live.searches.ask(asked)
+            except ValueError:  # of another model: another version has taken over meanwhile
+                if not concepts or version == self._live.engine.version.digest:
+                    raise
+            else:
+                if not concepts or version == found.version.digest:
+                    return found, asked
 
     async def resolve(self, tenant: str, text: str) -> tuple[str, tuple["Concept", ...]]:
         """A query's text with its concepts' names in their proper form, and the concepts.
@@ -77,14 +129,32 @@ class Concepts:
         Raises:
             UnknownConceptError: A name stands for no concept, or for one that the version that
                 serves could not learn.
-            ValueError: A query names too many.
+            UnreadableError: The model knows nothing of the text.
+            ValueError: A query names too many, or holds the word that stands for concepts.
         """
-        if "{" not in text:
-            return text, ()
-        names = list(dict.fromkeys(_proper(found) for found in _PLACE.findall(text)))
+        names = list(dict.fromkeys(proper_name(found) for found in _PLACE.findall(text)))
         if len(names) > MOST_IN_A_QUERY:
             msg = f"got {len(names)} concepts in a query, expected {MOST_IN_A_QUERY} at most"
             raise ValueError(msg)
+        concepts = await self._named(tenant, names) if names else ()
+        if concepts:
+            text = _PLACE.sub(lambda found: f"{{{proper_name(found[1])}}}", text)
+        self._hold_readable(text, concepts)
+        return text, concepts
+
+    def _hold_readable(self, text: str, concepts: Sequence["Concept"]) -> None:
+        from retrieval.concepts.concept import place
+
+        (reading,) = read_texts(self._live.engine.encoder.tokenize, [place(text, concepts)])
+        if reading.says_nothing:
+            unknown = f" ({', '.join(reading.unknown)})" if reading.unknown else ""
+            msg = (
+                f"the model knows nothing of this text{unknown}, so whatever it found would be"
+                " chance; use other words"
+            )
+            raise UnreadableError(msg)
+
+    async def _named(self, tenant: str, names: Sequence[str]) -> tuple["Concept", ...]:
         bundle = self._live.engine.version.digest
         known = await run_in_threadpool(self.store.learned, tenant, names, bundle)
         if unknown := [name for name in names if name not in known]:
@@ -93,8 +163,7 @@ class Concepts:
                 " GET /v1/concepts lists yours"
             )
             raise UnknownConceptError(msg)
-        concepts = [await self._usable(*known[name], tenant) for name in names]
-        return _PLACE.sub(lambda found: f"{{{_proper(found[1])}}}", text), tuple(concepts)
+        return tuple([await self._usable(*known[name], tenant) for name in names])
 
     async def _usable(
         self, stored: StoredConcept, learned: "Concept | str | None", tenant: str
@@ -133,8 +202,3 @@ def _each(engine: Engine, lessons: Sequence[Taught]) -> list[Learned | str]:
         if len(lessons) == 1:
             return [str(error)]
         return [answer for lesson in lessons for answer in _each(engine, [lesson])]
-
-
-def _proper(name: str) -> str:
-    """A name in a query, in its proper form where it could be one."""
-    return " ".join(unicodedata.normalize("NFC", name).split())

@@ -76,8 +76,8 @@ class Engine:
         if not queries:
             return []
         vectors_QD = self._encode(queries)
-        texts = [query.text for query in queries]
-        readings = dict(zip(texts, read_texts(self.encoder.tokenize, texts), strict=True))
+        texts = [_with_phrases(query) for query in queries]
+        readings = read_texts(self.encoder.tokenize, texts)
         alike: dict[tuple[Model, Filter], list[int]] = {}
         for row, query in enumerate(queries):
             alike.setdefault((query.model, query.filter_), []).append(row)
@@ -90,7 +90,7 @@ class Engine:
             Found(
                 self.version,
                 [(self.products[id_], score) for id_, score in hits[row][: query.k]],
-                tuple(readings[query.text].warnings()),
+                tuple(readings[row].warnings()),
             )
             for row, query in enumerate(queries)
         ]
@@ -133,3 +133,12 @@ class Engine:
         distinct = list(dict.fromkeys(texts))
         vectors = dict(zip(distinct, self.encoder.encode_texts(distinct), strict=True))
         return np.stack([vectors[text] for text in texts])
+
+
+def _with_phrases(query: Query) -> str:
+    """The text as the model reads it, what stands for concepts in their places."""
+    if not query.concepts:
+        return query.text
+    from retrieval.concepts.concept import place
+
+    return place(query.text, query.concepts)

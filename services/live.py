@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Literal
 
+import numpy as np
 import psutil
 
 from registry.bundle import Product
@@ -25,7 +26,7 @@ from services.queries import Found, Query, Vectors
 from services.teaching import Learned, Taught, learn
 
 POLL = 2.0  # seconds between two looks at the registry
-EMBEDDED_TOGETHER = 8  # requests for vectors, of many texts each: searches wait behind them
+EMBEDDED_TOGETHER = 16  # texts whose vectors were asked for: searches wait behind that many
 LEARNED_TOGETHER = 16  # concepts
 RETRY = 30.0  # seconds before a version that could not be opened is tried again
 PRIVATE = Path("var/serve")  # copies of collections, a folder a process and version
@@ -60,7 +61,7 @@ class Live:
         self.searches: Batcher[Query, Found] = Batcher(
             self._thread, lambda queries: self.engine.search(queries)
         )
-        self.embeddings: Batcher[Sequence[str], Vectors] = Batcher(
+        self._embeddings: Batcher[Sequence[str], Vectors] = Batcher(
             self._thread, lambda requests: self.engine.embed(requests), EMBEDDED_TOGETHER
         )
         # Learning takes a second: it has a thread of its own, and searches go on beside it.
@@ -102,6 +103,20 @@ class Live:
         """
         _sweep(PRIVATE)
         self._engine = self._open_aside(version or self._find_wanted())
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of texts, all by one version; searches get in between its slices.
+
+        Raises:
+            OverloadedError: Too many requests wait.
+        """
+        while True:
+            rows: list[Vectors] = []
+            for start in range(0, len(texts), EMBEDDED_TOGETHER):
+                some = texts[start : start + EMBEDDED_TOGETHER]
+                rows += await asyncio.gather(*(self._embeddings.ask([text]) for text in some))
+            if len({row.version.digest for row in rows}) == 1:  # else a swap came in between
+                return Vectors(rows[0].version, np.concatenate([row.vectors_ND for row in rows]))
 
     def picture(self, product_id: str) -> bytes | None:
         """A product's picture, JPEG; None if neither this version nor the last one has it."""

@@ -32,6 +32,7 @@ _WORDS = {
     404: "There is no such thing.",
     409: "It is there already, or was changed meanwhile.",
     413: "The body is too large.",
+    416: "The picture has no such part.",
     422: "A field is wrong.",
     503: "Too many requests wait.",
 }

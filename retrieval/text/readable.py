@@ -6,6 +6,7 @@ character, though not what it means; there only what is cut off is told, and whi
 """
 
 import logging
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Reading:
     length: int  # tokens, the tokenizer's own included
     limit: int  # tokens that the tower reads
     ids: tuple[int, ...]  # those
+    says_nothing: bool = False  # no token is of a word or sign that the tokenizer knows
 
     @property
     def is_cut(self) -> bool:
@@ -60,13 +62,18 @@ def read_texts(tokenize: Any, texts: Sequence[str]) -> list[Reading]:
         return []
     if hasattr(tokenize, "tokenizer"):
         return _read_hugging_face(tokenize, texts)
+    blank = [_is_blank(text) for text in texts]
     if not hasattr(tokenize, "encode"):
         return [
-            Reading((), 0.0, len(row), len(row), tuple(row)) for row in tokenize(texts).tolist()
+            Reading((), 0.0, len(row), len(row), tuple(row), nothing)
+            for row, nothing in zip(tokenize(texts).tolist(), blank, strict=True)
         ]
     limit = tokenize.context_length
     encoded = [[0, *tokenize.encode(text), 0] for text in texts]  # a beginning and an end
-    return [Reading((), 0.0, len(ids), limit, tuple(ids[: limit - 1])) for ids in encoded]
+    return [
+        Reading((), 0.0, len(ids), limit, tuple(ids[: limit - 1]), nothing or len(ids) == 2)
+        for ids, nothing in zip(encoded, blank, strict=True)
+    ]
 
 
 def alike(texts: Sequence[str], readings: Sequence[Reading]) -> list[list[int]]:
@@ -103,6 +110,11 @@ def find_tokenizer(model: str, pretrained: str | None) -> Any | None:
         return None
 
 
+def _is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: spaces, control characters, those of no width."""
+    return all(unicodedata.category(character)[0] in "CZ" for character in text)
+
+
 def _read_hugging_face(tokenize: Any, texts: Sequence[str]) -> list[Reading]:
     cleaned = [tokenize.clean_fn(text) for text in texts]
     inner, limit = tokenize.tokenizer, tokenize.context_length
@@ -121,5 +133,7 @@ def _read_hugging_face(tokenize: Any, texts: Sequence[str]) -> list[Reading]:
         spans = [encoded["offset_mapping"][row][at] if inner.is_fast else (0, 0) for at in unknown]
         words = dict.fromkeys(text[start:end] or "?" for start, end in spans)
         share = len(unknown) / max(sum(own), 1)
-        readings.append(Reading(tuple(words), share, len(ids), limit, tuple(ids[: limit - 1])))
+        nothing = share == 1 or not any(own) or _is_blank(text)
+        read = tuple(ids[: limit - 1])
+        readings.append(Reading(tuple(words), share, len(ids), limit, read, nothing))
     return readings

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from services.live import Live
 from services.model_description import describe
 from services.problems import problems
+from services.routes.stored_picture import stored_picture
 
 router = APIRouter(tags=["catalogue"])
 
@@ -23,7 +24,9 @@ async def model(request: Request) -> dict[str, Any]:
     response_class=Response,
     responses={
         200: {"description": "The picture.", "content": {"image/jpeg": {}}},
-        **problems(404, 422),
+        206: {"description": "A part of it.", "content": {"image/jpeg": {}}},
+        304: {"description": "It has not changed."},
+        **problems(404, 416, 422),
     },
 )
 async def image(
@@ -37,4 +40,4 @@ async def image(
     if picture is None:
         raise HTTPException(404, f"got product {product_id!r}, which this version does not have")
     lasting = "public, max-age=31536000, immutable" if request.query_params.get("v") else "no-cache"
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": lasting})
+    return stored_picture(request, picture, lasting)

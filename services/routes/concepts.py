@@ -1,33 +1,41 @@
 """`/v1/concepts`: teach, list, show, change, forget."""
 
 import time
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Response, UploadFile
+from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from retrieval.images import PictureError
 from services.concept_messages import ConceptMessage, ConceptsMessage, LearnedMessage
-from services.concepts import MOST_PHOTOS, proper_name
+from services.concepts import MOST_PHOTOS, proper_name, proper_noun
 from services.problems import problems
 from services.routes.asker import Asker, Who
-from services.store.concepts import StoredConcept, TakenError
-from services.teaching import Taught, TeachingError, stored_photo
+from services.routes.stored_picture import stored_picture
+from services.store.concepts import ConceptStore, StoredConcept, TakenError
+from services.teaching import Taught, TeachingError
 
 MOST_BYTES = 10_000_000  # a photo
 
+Asked = ParamSpec("Asked")
+Given = TypeVar("Given")
 router = APIRouter(prefix="/v1/concepts", tags=["concepts"])
 Noun = Annotated[str, Form(description='What kind of thing it is: "mug".')]
+Number = Annotated[int, Path(ge=1, le=MOST_PHOTOS)]
 Photos = Annotated[
     list[UploadFile],
-    Form(description="3 to 5 photos of the one thing; JPEG, PNG, WebP or HEIC."),
+    File(
+        description="3 to 5 photos of the one thing; JPEG, PNG, WebP or HEIC.",
+        min_length=1,
+        max_length=MOST_PHOTOS,
+    ),
 ]
 
 
-@router.post("", status_code=201, responses=problems(409, 422, 503))
+@router.post("", status_code=201, responses=problems(400, 409, 422, 503))
 async def teach(
     who: Who,
     name: Annotated[str, Form(description="What you call it; in a query it is {name}.")],
@@ -35,82 +43,92 @@ async def teach(
     photos: Photos,
 ) -> LearnedMessage:
     """Teach a concept; it can be used in queries when this answers."""
-    proper = _named(name)
-    if await run_in_threadpool(who.concepts.store.find, who.tenant.id, proper):
+    proper = _proper(proper_name, name)
+    if await _in_store(who, ConceptStore.find, proper):
         raise _taken(proper)
-    return await _teach(who, Taught(proper, noun, await _read(photos)), None)
+    taught = Taught(proper, _proper(proper_noun, noun), await _read(who, photos))
+    return await _teach(who, taught, None)
 
 
 @router.get("")
 async def list_concepts(who: Who) -> ConceptsMessage:
     """Your concepts, oldest first."""
-    found = await run_in_threadpool(who.concepts.store.list_all, who.tenant.id)
-    known = await _known(who, [stored.name for stored in found])
-    return ConceptsMessage(concepts=[_message(stored, known[stored.name]) for stored in found])
+    found = await _in_store(who, ConceptStore.list_all)
+    known = await _problems_of(who, [stored.name for stored in found])
+    messages = [_message(stored, known.get(stored.name, "")) for stored in found]
+    return ConceptsMessage(concepts=messages)
 
 
-@router.get("/{name}", responses=problems(404))
+@router.get("/{name}", responses=problems(404, 422))
 async def show(who: Who, name: str) -> ConceptMessage:
     """One concept."""
     stored = await _find(who, name)
-    known = await _known(who, [stored.name])
+    known = await _problems_of(who, [stored.name])
     return _message(stored, known.get(stored.name, ""))
 
 
-@router.put("/{name}", responses=problems(409, 422, 503))
+@router.put(
+    "/{name}",
+    responses={
+        201: {"model": LearnedMessage, "description": "There was none."},
+        **problems(400, 409, 422, 503),
+    },
+)
 async def replace(
     response: Response, who: Who, name: str, noun: Noun, photos: Photos
 ) -> LearnedMessage:
     """Teach a concept anew, in the place of the one of that name if there is one."""
-    proper = _named(name)
-    stored = await run_in_threadpool(who.concepts.store.find, who.tenant.id, proper)
-    learned = await _teach(who, Taught(proper, noun, await _read(photos)), stored)
+    proper = _proper(proper_name, name)
+    stored = await _in_store(who, ConceptStore.find, proper)
+    taught = Taught(proper, _proper(proper_noun, noun), await _read(who, photos))
+    learned = await _teach(who, taught, stored)
     response.status_code = 200 if stored else 201
     return learned
 
 
-@router.post("/{name}/photos", responses=problems(404, 409, 422, 503))
+@router.post("/{name}/photos", responses=problems(400, 404, 409, 422, 503))
 async def add_photos(who: Who, name: str, photos: Photos) -> LearnedMessage:
     """Teach a concept with more photos beside those it has."""
     stored = await _find(who, name)
-    before = await run_in_threadpool(who.concepts.store.photos, who.tenant.id, stored.name)
-    together = (*before, *await _read(photos))
+    before = await _in_store(who, ConceptStore.photos, stored.name)
+    together = (*before, *await _read(who, photos, len(before)))
     return await _teach(who, Taught(stored.name, stored.noun, together), stored)
 
 
 @router.get(
     "/{name}/photos/{number}",
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}, **problems(404)},
+    responses={
+        200: {"description": "The photo.", "content": {"image/jpeg": {}}},
+        206: {"description": "A part of it.", "content": {"image/jpeg": {}}},
+        304: {"description": "It has not changed."},
+        **problems(404, 416, 422),
+    },
 )
-async def photo(who: Who, name: str, number: int) -> Response:
+async def photo(who: Who, request: Request, name: str, number: Number) -> Response:
     """One of a concept's photos, from 1."""
     stored = await _find(who, name)
-    found = await run_in_threadpool(
-        who.concepts.store.photo, who.tenant.id, stored.name, number - 1
-    )
+    found = await _in_store(who, ConceptStore.photo, stored.name, number - 1)
     if found is None:
         raise HTTPException(404, f"got photo {number}, and the concept has {stored.photos}")
-    return Response(found, media_type="image/jpeg", headers={"Cache-Control": "private, no-cache"})
+    return stored_picture(request, found, "private, no-cache")
 
 
-@router.delete("/{name}", status_code=204, responses=problems(404))
+@router.delete("/{name}", status_code=204, responses=problems(404, 422))
 async def forget(who: Who, name: str) -> None:
     """Forget a concept: its photos, and what was learned from them."""
-    if not await run_in_threadpool(who.concepts.store.forget, who.tenant.id, _named(name)):
+    if not await _in_store(who, ConceptStore.forget, _proper(proper_name, name)):
         raise _missing()
 
 
 async def _teach(who: Asker, taught: Taught, replaced: StoredConcept | None) -> LearnedMessage:
     began = time.perf_counter()
-    if not 1 <= len(taught.photos) <= MOST_PHOTOS:
-        raise HTTPException(422, f"got {len(taught.photos)} photos, expected 1 to {MOST_PHOTOS}")
     try:
         stored, learned = await who.concepts.teach(who.tenant.id, taught, replaced)
     except TeachingError as error:
         raise HTTPException(422, str(error)) from error
     except TakenError as error:
-        raise _taken(taught.name) from error
+        raise (_changed() if replaced else _taken(taught.name)) from error
     return LearnedMessage(
         **_message(stored, "").model_dump(),
         model_version=str(who.live.engine.version.number),
@@ -119,12 +137,17 @@ async def _teach(who: Asker, taught: Taught, replaced: StoredConcept | None) -> 
     )
 
 
-async def _read(uploads: Sequence[UploadFile]) -> tuple[bytes, ...]:
+async def _read(who: Asker, uploads: Sequence[UploadFile], before: int = 0) -> tuple[bytes, ...]:
     """The photos as they are kept.
 
     Raises:
-        HTTPException: One is too large, or no picture; it is named.
+        HTTPException: There are too many beside those before, or one is too large, or no picture;
+            it is named.
     """
+    if not 1 <= len(uploads) <= MOST_PHOTOS - before:
+        beside = f" beside the {before} that are there" if before else ""
+        msg = f"got {len(uploads)} photos{beside}, expected 1 to {MOST_PHOTOS} together"
+        raise HTTPException(422, msg)
     photos = []
     for number, upload in enumerate(uploads, start=1):
         name = f"photo {number} ({upload.filename or 'without a name'})"
@@ -132,31 +155,41 @@ async def _read(uploads: Sequence[UploadFile]) -> tuple[bytes, ...]:
         if len(content) > MOST_BYTES:
             raise HTTPException(422, f"{name} has over 10 MB; scale it down")
         try:
-            photos.append(await run_in_threadpool(stored_photo, content))
+            photos.append(await who.concepts.photo(content))
         except PictureError as error:
             raise HTTPException(422, f"{name} {error}") from error
     return tuple(photos)
 
 
+async def _in_store(
+    who: Asker,
+    call: Callable[Concatenate[ConceptStore, str, Asked], Given],
+    *args: Asked.args,
+    **kwargs: Asked.kwargs,
+) -> Given:
+    """What a call of the store gives about who asks."""
+    return await run_in_threadpool(call, who.concepts.store, who.tenant.id, *args, **kwargs)
+
+
 async def _find(who: Asker, name: str) -> StoredConcept:
-    stored = await run_in_threadpool(who.concepts.store.find, who.tenant.id, _named(name))
+    stored = await _in_store(who, ConceptStore.find, _proper(proper_name, name))
     if stored is None:
         raise _missing()
     return stored
 
 
-async def _known(who: Asker, names: Sequence[str]) -> dict[str, str]:
+async def _problems_of(who: Asker, names: Sequence[str]) -> dict[str, str]:
     """Why concepts cannot be used, by name; "" where they can."""
     bundle = who.live.engine.version.digest
-    found = await run_in_threadpool(who.concepts.store.learned, who.tenant.id, names, bundle)
+    found = await _in_store(who, ConceptStore.learned, names, bundle)
     return {
         name: learned if isinstance(learned, str) else "" for name, (_, learned) in found.items()
     }
 
 
-def _named(name: str) -> str:
+def _proper(form: Callable[[str], str], text: str) -> str:
     try:
-        return proper_name(name)
+        return form(text)
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
 
@@ -181,3 +214,7 @@ def _missing() -> HTTPException:
 def _taken(name: str) -> HTTPException:
     msg = f"there is a concept {name!r} already; PUT replaces it, DELETE forgets it"
     return HTTPException(409, msg)
+
+
+def _changed() -> HTTPException:
+    return HTTPException(409, "the concept was changed or forgotten meanwhile; ask again")

@@ -27,19 +27,18 @@ router = APIRouter(prefix="/v1", tags=["search"])
 async def search(message: SearchMessage, who: Who) -> Response:
     """Search the catalogue by a text; `{name}` in it is one of your concepts."""
     began = time.perf_counter()
+    query = Query(message.query, message.k, message.filter.to_filter(), message.model)
     try:
-        text, used = await who.concepts.resolve(who.tenant.id, message.query)
+        found, asked = await who.concepts.search(who.tenant.id, query)
     except (UnknownConceptError, ValueError) as error:
         raise HTTPException(422, str(error)) from error
-    query = Query(text, message.k, message.filter.to_filter(), message.model, used)
-    found = await who.live.searches.ask(query)
-    return _answer(found, query, began)
+    return _answer(found, asked, began)
 
 
 @router.post("/embed", responses=problems(400, 422, 503))
 async def embed(message: EmbedMessage, who: Who) -> VectorsMessage:
     """Unit vectors of texts, by the version that serves."""
-    answer = await who.live.embeddings.ask(message.texts)
+    answer = await who.live.embed(message.texts)
     return VectorsMessage(
         vectors=answer.vectors_ND.tolist(),
         model_version=str(answer.version.number),

@@ -63,7 +63,19 @@ def row(number: int, colour: str) -> dict:
 
 
 @pytest.fixture
-def bundle_folder(tmp_path: Path) -> Path:
+def encoder() -> object:
+    """What a test's versions encode with."""
+    return FakeEncoder()
+
+
+@pytest.fixture
+def pictures_ND() -> np.ndarray:
+    """The products' vectors."""
+    return np.eye(len(COLOURS), dtype=np.float32)
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path, pictures_ND: np.ndarray) -> Path:
     root = tmp_path / "made"
     rows = [row(number, colour) for number, colour in enumerate(COLOURS)]
     write_rows(root / "products.parquet", rows, PRODUCTS)
@@ -75,8 +87,8 @@ def bundle_folder(tmp_path: Path) -> Path:
     for colour in COLOURS:
         Image.new("RGB", (60, 40), colour).save(root / f"{colour}.png")
     vectors = root / "vectors.parquet"
-    write_vectors(vectors, [r["product_id"] for r in rows], np.eye(5, dtype=np.float32))
-    write_vectors(root / "texts.parquet", [], np.empty((0, 5), dtype=np.float32))
+    write_vectors(vectors, [r["product_id"] for r in rows], pictures_ND)
+    write_vectors(root / "texts.parquet", [], pictures_ND[:0])
     for name in ("model/weights", "concepts/rex/adapter"):
         (root / name).parent.mkdir(parents=True)
         (root / name).touch()
@@ -120,8 +132,8 @@ def bundle_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bundle(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
-    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder())
+def bundle(bundle_folder: Path, encoder: object, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    monkeypatch.setattr(Bundle, "load_encoder", lambda self, device="cpu": encoder)
     return open_bundle(bundle_folder)
 
 

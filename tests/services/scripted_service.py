@@ -12,7 +12,7 @@ from PIL import Image
 
 from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
-from services.engine import Found
+from services.queries import Found
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CATEGORIES = ("garden", "kitchen", "music")
@@ -65,6 +65,8 @@ class FakeEngine:
         self.products = {p.product_id: p for p in map(make_product, range(PRODUCTS))}
         lineage = SimpleNamespace(model_dump=lambda mode: {"teacher": {"kind": "simulated"}})
         queries = [HeldOutQuery("a", EXAMPLE, "p/1")]
+        tokenizer = SimpleNamespace(encode=str.split, context_length=64)
+        self.encoder = SimpleNamespace(tokenize=tokenizer)
         self.bundle = SimpleNamespace(lineage=lineage, read_queries=lambda: queries)
 
     def search(self, queries):

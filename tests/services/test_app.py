@@ -4,13 +4,15 @@ import contextlib
 import dataclasses
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
+from schemathesis.config import PositiveDataAcceptanceConfig
 
 from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
@@ -44,12 +46,22 @@ class FakeBundle:
         return [HeldOutQuery(str(at), text, "p1") for at, text in enumerate(texts)]
 
 
+class FakeTokenizer:
+    """Knows all words but umbrellas."""
+
+    context_length = 16
+
+    def encode(self, text):
+        return [len(word) for word in text.split() if word != "☂"]
+
+
 class FakeEngine:
     """Finds the products in their order; fails for a query that says so."""
 
     def __init__(self, version, lineage, products, private):
         self.version, self.bundle, self.private = version, FakeBundle(lineage), private
         self.products = {product.product_id: product for product in products}
+        self.encoder = SimpleNamespace(tokenize=FakeTokenizer())
         self.asked, self.closed = [], False
 
     def search(self, queries):
@@ -65,7 +77,8 @@ class FakeEngine:
         ]
 
     def embed(self, requests):
-        return [Vectors(self.version, np.eye(len(one), 4, dtype=np.float32)) for one in requests]
+        lengths = [[len(text) % 4 for text in texts] for texts in requests]
+        return [Vectors(self.version, np.eye(4, dtype=np.float32)[row]) for row in lengths]
 
     def close(self):
         self.closed = True
@@ -144,9 +157,86 @@ def test_hits_of_any_name_have_a_picture_at_their_address(client, engine, name):
     assert client.get(hit["image_url"]).content == b"\xff\xd8picture of 1"
 
 
-def test_vectors_come_in_the_texts_order(client):
-    body = client.post("/v1/embed", json={"texts": ["a", "b"]}).json()
-    assert body["vectors"] == [[1, 0, 0, 0], [0, 1, 0, 0]]
+@pytest.mark.parametrize("path", ["/images/p3", "/v1/model", "/", "/page/icon.svg", "/none"])
+def test_head_is_get_without_a_body(client, path):
+    get, head = client.get(path), client.head(path)
+    assert head.status_code == get.status_code
+    assert head.content == b""
+    varying = {"date", "content-length"} if path == "/v1/model" else {"date"}
+    assert {n: v for n, v in head.headers.items() if n not in varying} == {
+        n: v for n, v in get.headers.items() if n not in varying
+    }
+
+
+def test_a_picture_that_is_known_is_not_sent_again(client):
+    first = client.get("/images/p3")
+    tag = first.headers["etag"]
+    assert client.get("/images/p4").headers["etag"] != tag
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        again = client.get("/images/p3", headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == tag
+        assert again.headers["cache-control"] == first.headers["cache-control"]
+    assert client.get("/images/p3", headers={"If-None-Match": '"x"'}).content == first.content
+
+
+WHOLE = b"\xff\xd8picture of 3"  # 14 bytes
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content", "where"),
+    [
+        ("bytes=0-1", 206, WHOLE[:2], "bytes 0-1/14"),
+        ("bytes=2-", 206, WHOLE[2:], "bytes 2-13/14"),
+        ("bytes=-3", 206, WHOLE[-3:], "bytes 11-13/14"),
+        ("bytes=-99", 206, WHOLE, "bytes 0-13/14"),
+        ("bytes=13-99", 206, WHOLE[13:], "bytes 13-13/14"),
+        ("bytes=14-", 416, None, "bytes */14"),
+        ("bytes=14-20", 416, None, "bytes */14"),
+        ("bytes=-0", 416, None, "bytes */14"),
+        ("bytes=5-2", 200, WHOLE, None),
+        ("bytes=-", 200, WHOLE, None),
+        ("bytes=0-1,3-4", 200, WHOLE, None),
+        ("lines=0-1", 200, WHOLE, None),
+        ("bytes=" + 5000 * "9" + "-", 200, WHOLE, None),
+    ],
+)
+def test_a_part_of_a_picture(client, asked, status, content, where):
+    answer = client.get("/images/p3", headers={"Range": asked})
+    assert answer.status_code == status
+    assert answer.headers.get("content-range") == where
+    assert answer.headers["accept-ranges"] == "bytes"
+    if content is None:
+        assert "the picture has 14 bytes" in answer.json()["detail"]
+    else:
+        assert answer.content == content
+
+
+def test_a_part_of_another_picture_is_not_put_to_this_one(client):
+    tag = client.get("/images/p3").headers["etag"]
+    for condition, status in ((tag, 206), ('"x"', 200)):
+        headers = {"Range": "bytes=0-1", "If-Range": condition}
+        assert client.get("/images/p3", headers=headers).status_code == status
+
+
+def test_browsers_find_an_icon_where_they_look(client):
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
+@pytest.mark.parametrize("text", ["☂", "\u200b\u2060", "\x01\x02", "☂ ☂", "\ufeff"])
+def test_of_a_text_that_says_nothing_nothing_is_found(client, engine, text):
+    answer = client.post("/v1/search", json={"query": text})
+    assert answer.status_code == 422
+    assert "knows nothing of this text" in answer.json()["detail"]
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 256])
+def test_vectors_come_in_the_texts_order(client, count):
+    texts = ["x" * (1 + at % 3) for at in range(count)]
+    body = client.post("/v1/embed", json={"texts": texts}).json()
+    assert body["vectors"] == np.eye(4)[[len(text) for text in texts]].tolist()
 
 
 def test_the_model_is_described(client, version):
@@ -272,27 +362,49 @@ def test_a_word_is_no_number(live, content):
         assert client.post("/v1/search", json=whole).status_code == 200
 
 
+# Calls that what is inside a sound request decides about: names, pictures, what a model can read.
+INSIDE = ("POST /v1/search", "POST /v1/concepts", "PUT /v1/concepts/{name}",
+          "GET /v1/concepts/{name}", "DELETE /v1/concepts/{name}",
+          "POST /v1/concepts/{name}/photos", "GET /v1/concepts/{name}/photos/{number}")  # fmt: skip
+REFUSED_FOR_THAT = [*PositiveDataAcceptanceConfig._DEFAULT_EXPECTED_STATUSES, "422"]
+
+
 @pytest.fixture
-def described(live):
-    app = create_app(live)
+def described(live, tmp_path):
+    app = create_app(live, partial(open_database, f"sqlite:///{tmp_path}/kindred.db"))
+    check = {"positive_data_acceptance": {"expected-statuses": REFUSED_FOR_THAT}}
+    of_those = [{"include-name": name, "checks": check} for name in INSIDE]
+    config = schemathesis.Config.from_dict({"operations": of_those})
     with TestClient(app):
-        yield schemathesis.openapi.from_asgi("/openapi.json", app)
+        yield schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+
+
+def ask(operation, mode):
+    """Ask a call whatever the description allows, or forbids; its name, if anything could be."""
+    asked = set()
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.filter_too_much],  # much of what is wrong cannot be sent
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case):
+        asked.add(operation.label)
+        answer = case.call()
+        assert answer.status_code < 500, answer.content
+        case.validate_response(answer)
+
+    with contextlib.suppress(Unsatisfiable):  # nothing about GET /v1/model can be wrong
+        check()
+    return asked
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_what_the_description_allows_or_forbids_is_never_a_server_error(described, mode):
-    paths = set()
-    for result in described.get_all_operations():
-        operation = result.ok()
-
-        @settings(max_examples=60, deadline=None, database=None, derandomize=True)
-        @given(case=operation.as_strategy(generation_mode=mode))
-        def check(case):
-            paths.add(case.path)
-            answer = case.call()
-            assert answer.status_code < 500, answer.content
-            case.validate_response(answer)
-
-        with contextlib.suppress(Unsatisfiable):  # nothing about GET /v1/model can be wrong
-            check()
-    assert {"/v1/search", "/v1/embed", "/images/{product_id}"} <= paths
+    operations = [result.ok() for result in described.get_all_operations()]
+    asked = set().union(*(ask(operation, mode) for operation in operations))
+    assert {"POST /v1/search", "POST /v1/embed", "GET /images/{product_id}"} <= asked
+    assert {"POST /v1/concepts", "POST /v1/concepts/{name}/photos"} <= asked

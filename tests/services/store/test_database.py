@@ -78,7 +78,7 @@ def test_the_file_of_kindred_db_else_of_var(tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_opened_is_told_without_its_password(address):
-    with pytest.raises(ConnectionError, match="got KINDRED_DB .*, expected an address") as raised:
+    with pytest.raises(ConnectionError, match=r"got KINDRED_DB .*, expected an address") as raised:
         open_database(address)
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)

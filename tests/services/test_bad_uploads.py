@@ -1,0 +1,93 @@
+"""Whatever is uploaded as a picture: a sentence, or a clean picture; never an error of the service.
+
+A call that takes pictures joins by an entry in `CALLS`.
+"""
+
+import io
+from functools import partial
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from services.app import create_app
+from services.live import Live
+from services.store.database import open_database
+from services.teaching import stored_photo
+from tests.services import bad_uploads
+from tests.services.test_app import make_product
+from tests.services.tiny_engine import TinyEngine, make_tower, photo
+
+
+def teach(client, content):
+    files = [("photos", ("a.jpg", content, "image/jpeg"))]
+    return client.post("/v1/concepts", data={"name": "mug", "noun": "mug"}, files=files)
+
+
+def replace(client, content):
+    files = [("photos", ("a.jpg", content, "image/jpeg"))]
+    return client.put("/v1/concepts/mug", data={"noun": "mug"}, files=files)
+
+
+def add(client, content):
+    teach(client, photo())
+    return client.post("/v1/concepts/mug/photos", files=[("photos", ("a.jpg", content))])
+
+
+CALLS = {"teach": teach, "replace": replace, "add": add}
+
+
+@pytest.fixture(scope="module")
+def tower():
+    return make_tower()
+
+
+@pytest.fixture
+def client(version, tower, tmp_path, monkeypatch):
+    live = Live("kindred", "champion")
+    live._engine = TinyEngine(version, tower, make_product(1), tmp_path / "private")
+    monkeypatch.setattr(live, "_find_wanted", lambda: version)
+    database = partial(open_database, f"sqlite:///{tmp_path}/kindred.db")
+    with TestClient(create_app(live, database), raise_server_exceptions=False) as client:
+        yield client
+
+
+def photos_kept(client):
+    concepts = client.get("/v1/concepts").json()["concepts"]
+    return [client.get(address).content for one in concepts for address in one["photos"]]
+
+
+@pytest.mark.parametrize("kind", bad_uploads.REFUSED)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_no_photo_is_told_and_nothing_is_kept(client, call, kind):
+    content, word = bad_uploads.REFUSED[kind]
+    answer = CALLS[call](client, content)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert word in answer.json()["detail"]
+    assert len(photos_kept(client)) == (call == "add")
+
+
+@pytest.mark.parametrize("kind", bad_uploads.CLEANED)
+@pytest.mark.parametrize("call", CALLS)
+def test_of_what_is_more_than_a_photo_the_photo_is_kept(client, call, kind):
+    assert CALLS[call](client, bad_uploads.CLEANED[kind]).is_success
+    kept = photos_kept(client)[-1]
+    assert kept.startswith(b"\xff\xd8\xff")
+    assert kept.endswith(b"\xff\xd9")
+    for telling in (bad_uploads.MARK, b"PK\x03\x04", b"Exif", b"at home", b"\xff\xfe"):
+        assert telling not in kept
+    picture = Image.open(io.BytesIO(kept))
+    assert picture.mode == "RGB"
+    assert not picture.getexif()
+    assert "comment" not in picture.info
+
+
+@pytest.mark.parametrize(("orientation", "left"), [(1, "red"), (3, "blue"), (6, None), (8, None)])
+def test_a_photo_is_kept_upright(orientation, left):
+    kept = Image.open(io.BytesIO(stored_photo(bad_uploads.telling(orientation))))
+    assert kept.size == ((64, 32) if left else (32, 64))
+    ends = [(4, 16), (60, 16)] if left else [(16, 4), (16, 60)]
+    first = "red" if kept.getpixel(ends[0])[0] > 200 else "blue"
+    assert first == (left or {6: "red", 8: "blue"}[orientation])
+    assert (kept.getpixel(ends[1])[2] > 200) == (first == "red")
