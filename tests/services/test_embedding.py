@@ -61,7 +61,7 @@ def test_a_search_waits_for_one_slice_only(live, log):
         live.engine.go_on.release()
         await search
         assert log[1] == "search"
-        for _ in range(20):
+        for _ in range(200):
             live.engine.go_on.release()
         return await asyncio.gather(*big)
 
@@ -94,7 +94,7 @@ def test_vectors_of_one_request_are_of_one_version(live, log, version):
         await until(lambda: len(log) == 1)
         before, live._engine = live.engine, newer
         before.go_on.release()
-        for _ in range(3):
+        for _ in range(40):
             newer.go_on.release()
         return await asked
 
