@@ -74,7 +74,8 @@ class Batcher(Generic[Question, Answer]):
         self._most_together = most_together
         self._most_waiting = most_waiting
         self._waiting: deque[tuple[Question, Future[Answer]]] = deque()
-        self._turn = threading.Lock()  # where anything waits, its next batch has been asked for
+        self._taken_up = False  # whether a batch is worked on, or asked for
+        self._turn = threading.Lock()
 
     async def ask(self, question: Question) -> Answer:
         """The answer to one question.
@@ -89,21 +90,25 @@ class Batcher(Generic[Question, Answer]):
         future: Future[Answer] = Future()
         with self._turn:
             self._waiting.append((question, future))
-            if len(self._waiting) == 1 and not self._thread.run(self._next_batch):
+            if not self._taken_up:
+                self._taken_up = self._thread.run(self._next_batch)
+            if not self._taken_up:
                 self._waiting.clear()
                 msg = "the service is ending; ask again in a few seconds"
                 raise OverloadedError(msg)
         return await asyncio.wrap_future(future)
 
     def _next_batch(self) -> None:
-        """Answer what waits by now; what is left comes after the batches of other kinds."""
-        with self._turn:
-            together = min(len(self._waiting), self._most_together)
-            batch = [self._waiting.popleft() for _ in range(together)]
-            later = not self._waiting or self._thread.run(self._next_batch)
-        self._answer_batch([one for one in batch if one[1].set_running_or_notify_cancel()])
-        if not later:
-            self._next_batch()
+        """Answer what waits by now; what is left comes after what others ask for meanwhile."""
+        later = False
+        while not later:
+            with self._turn:
+                together = min(len(self._waiting), self._most_together)
+                batch = [self._waiting.popleft() for _ in range(together)]
+            self._answer_batch([one for one in batch if one[1].set_running_or_notify_cancel()])
+            with self._turn:
+                self._taken_up = bool(self._waiting)
+                later = not self._taken_up or self._thread.run(self._next_batch)
 
     def _answer_batch(self, batch: Sequence[tuple[Question, Future[Answer]]]) -> None:
         if not batch:

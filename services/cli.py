@@ -69,11 +69,33 @@ Examples:
 _SEARCH_EXAMPLES = """\b
 Examples:
   kindred search "a gift for a mother who loves gardening"
+  kindred search "{my mug} on a beach"      with what `kindred concepts add` taught
   KINDRED_URL=http://127.0.0.1:8080 kindred search "a blue mug" --json
   kindred search "a gift for a mother who loves gardening" --offline
   kindred search "a blue mug" -k 5 --grid mugs.png --offline
   kindred search "{NAME} by the sea" --concept NAME --offline
   kindred search "something cosy" --version 2 --json --offline"""
+
+_CONCEPTS_EXAMPLES = """\b
+Examples:
+  kindred concepts add "my mug" --noun mug one.jpg two.jpg three.jpg
+  kindred search "{my mug} on a beach"
+  kindred concepts list"""
+_ADD_EXAMPLES = """\b
+Examples:
+  kindred concepts add "my mug" --noun mug one.jpg two.jpg three.jpg
+  kindred concepts add rex --noun dog photos/*.jpg"""
+_LIST_EXAMPLES = """\b
+Examples:
+  kindred concepts list         name, noun, photos, and why one cannot be used
+  kindred concepts list --json  the same for a program"""
+_SHOW_EXAMPLES = """\b
+Examples:
+  kindred concepts show "my mug"         its noun, and its photos' addresses
+  kindred concepts show "my mug" --json  the same for a program"""
+_RM_EXAMPLES = """\b
+Examples:
+  kindred concepts rm "my mug"    forget it, its photos, and what was learned from them"""
 
 
 class _Verb(click.Command):
@@ -263,6 +285,54 @@ def search(**request: Any) -> None:
     from services.search_command import SearchRequest, run_search
 
     click.echo(run_search(SearchRequest(**request)))
+
+
+@kindred.group(cls=_Verbs, epilog=_CONCEPTS_EXAMPLES, subcommand_metavar="VERB ...")
+def concepts() -> None:
+    """Teach the running service what is yours."""
+
+
+@concepts.command(epilog=_ADD_EXAMPLES)
+@click.argument("name")
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True)
+@click.option("--noun", metavar="NOUN", required=True, help='What kind of thing it is: "mug".')
+@_json
+def add(name: str, photos: tuple[str, ...], noun: str, as_json: bool) -> None:
+    """Teach a concept from 1 to 10 photos.
+
+    NAME is what you call it; in a search it is {NAME}. 3 to 5 photos are best.
+    """
+    from services.concepts_command import add_concept
+
+    click.echo(add_concept(name, noun, photos, as_json=as_json))
+
+
+@concepts.command("list", epilog=_LIST_EXAMPLES)
+@_json
+def list_(as_json: bool) -> None:
+    """List what you taught."""
+    from services.concepts_command import list_concepts
+
+    click.echo(list_concepts(as_json=as_json))
+
+
+@concepts.command(epilog=_SHOW_EXAMPLES)
+@click.argument("name")
+@_json
+def show(name: str, as_json: bool) -> None:
+    """Show one."""
+    from services.concepts_command import show_concept
+
+    click.echo(show_concept(name, as_json=as_json))
+
+
+@concepts.command(epilog=_RM_EXAMPLES)
+@click.argument("name")
+def rm(name: str) -> None:
+    """Forget one for good."""
+    from services.concepts_command import forget_concept
+
+    click.echo(forget_concept(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

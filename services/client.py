@@ -1,20 +1,30 @@
-"""A Python client of the service.
+"""A Python client of the service, and one for asyncio with the same calls.
 
 with Client("http://127.0.0.1:3000") as client:
-    for hit in client.search("a gift for a mother who loves gardening", k=5).hits:
+    client.teach("my mug", "mug", ["one.jpg", "two.jpg", "three.jpg"])
+    for hit in client.search("{my mug} on a beach", k=5).hits:
         print(hit.title, hit.score)
+
+async with AsyncClient("http://127.0.0.1:3000") as client:
+    found = await client.search("a gift for a mother who loves gardening")
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+import os
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
-from services.messages import FoundMessage, SearchMessage, VectorsMessage
+from services import calls
+from services.calls import Call
 
 DEFAULT_URL = "http://127.0.0.1:3000"
+URL = "KINDRED_URL"
+KEY = "KINDRED_KEY"
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 
 class ServiceError(Exception):
@@ -26,52 +36,57 @@ class ServiceError(Exception):
         self.status = status
 
 
-class Client:
-    """Talks to one service; keeps its connection until closed."""
+def _waiting(
+    build: Callable[Asked, Call[Answer]],
+) -> Callable[Concatenate["Client", Asked], Answer]:
+    """A method that asks a call, and waits for its answer."""
 
-    def __init__(self, url: str = DEFAULT_URL, timeout: float = 30.0) -> None:
+    @wraps(build)
+    def ask(self: "Client", /, *args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
+        return self._ask(build(*args, **kwargs))
+
+    return ask
+
+
+def _awaited(
+    build: Callable[Asked, Call[Answer]],
+) -> Callable[Concatenate["AsyncClient", Asked], Awaitable[Answer]]:
+    """A method that asks a call, and whose answer is awaited."""
+
+    @wraps(build)
+    async def ask(self: "AsyncClient", /, *args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
+        return await self._ask(build(*args, **kwargs))
+
+    return ask
+
+
+class Client:
+    """Talks to one service; keeps its connection until closed. `services.calls` describes it."""
+
+    def __init__(
+        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0
+    ) -> None:
         """Connect at the first request.
 
         Args:
-            url: Where the service is.
+            url: Where the service is; None for what KINDRED_URL says, else this machine.
+            key: Whose concepts are meant; None for what KINDRED_KEY says, if anything.
             timeout: Seconds to wait for an answer.
-        """
-        self._url = url
-        self._http = httpx.Client(base_url=url, timeout=timeout)
-
-    def search(
-        self,
-        query: str,
-        k: int = 10,
-        filter_: Mapping[str, Any] | None = None,
-        model: str = "champion",
-    ) -> FoundMessage:
-        """Search the catalogue; `filter_` as the service takes it (category, price, attributes).
 
         Raises:
-            ServiceError: The service refused.
-            ConnectionError: It does not answer.
-            ValueError: An argument is not what the service takes.
+            ValueError: The address is none.
         """
-        content = {"query": query, "k": k, "filter": filter_ or {}, "model": model}
-        message = SearchMessage.model_validate(content)
-        return FoundMessage.model_validate(
-            self._call("POST", "/v1/search", message.model_dump(mode="json"))
-        )
+        self._http = httpx.Client(**_settings(url, key), timeout=timeout)
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors (N, D) of texts, by the version that serves. Raises as `search`."""
-        answer = self._call("POST", "/v1/embed", {"texts": list(texts)})
-        return np.array(VectorsMessage.model_validate(answer).vectors, dtype=np.float32)
-
-    def model(self) -> dict[str, Any]:
-        """The version that serves. Raises as `search`."""
-        answer: dict[str, Any] = self._call("GET", "/v1/model")
-        return answer
-
-    def image(self, image_url: str) -> bytes:
-        """A hit's picture, JPEG. Raises as `search`."""
-        return self._send("GET", image_url).content
+    search = _waiting(calls.search)
+    embed = _waiting(calls.embed)
+    model = _waiting(calls.model)
+    image = _waiting(calls.image)
+    concepts = _waiting(calls.concepts)
+    concept = _waiting(calls.concept)
+    teach = _waiting(calls.teach)
+    add_photos = _waiting(calls.add_photos)
+    forget = _waiting(calls.forget)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -85,18 +100,84 @@ class Client:
         """Close it."""
         self.close()
 
-    def _call(self, method: str, path: str, content: Any = None) -> Any:
-        return self._send(method, path, content).json()
-
-    def _send(self, method: str, path: str, content: Any = None) -> httpx.Response:
+    def _ask(self, call: Call[Answer]) -> Answer:
         try:
-            response = self._http.request(method, path, json=content)
+            response = self._http.request(call.method, call.path, **call.content)
         except httpx.TransportError as error:
-            msg = f"no answer from {self._url} ({error}); start the service with `kindred serve`"
-            raise ConnectionError(msg) from error
-        if response.is_error:
-            raise ServiceError(response.status_code, _detail(response))
-        return response
+            raise _no_answer(self._http.base_url, error) from error
+        return _read(call, response)
+
+
+class AsyncClient:
+    """`Client` for asyncio: its calls are awaited."""
+
+    def __init__(
+        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0
+    ) -> None:
+        """Connect at the first request; arguments and errors as `Client`'s."""
+        self._http = httpx.AsyncClient(**_settings(url, key), timeout=timeout)
+
+    search = _awaited(calls.search)
+    embed = _awaited(calls.embed)
+    model = _awaited(calls.model)
+    image = _awaited(calls.image)
+    concepts = _awaited(calls.concepts)
+    concept = _awaited(calls.concept)
+    teach = _awaited(calls.teach)
+    add_photos = _awaited(calls.add_photos)
+    forget = _awaited(calls.forget)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.close()
+
+    async def _ask(self, call: Call[Answer]) -> Answer:
+        try:
+            response = await self._http.request(call.method, call.path, **call.content)
+        except httpx.TransportError as error:
+            raise _no_answer(self._http.base_url, error) from error
+        return _read(call, response)
+
+
+def _settings(url: str | None, key: str | None) -> dict[str, Any]:
+    """httpx's, for both clients."""
+    address = url or os.environ.get(URL) or DEFAULT_URL
+    try:
+        parsed = httpx.URL(address)
+    except httpx.InvalidURL as error:
+        msg = f"got the service's address {address!r}, which is none ({error}); see {URL}"
+        raise ValueError(msg) from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        msg = (
+            f"got the service's address {address!r}, expected one that begins with http:// or"
+            f" https://, like {DEFAULT_URL}; see {URL}"
+        )
+        raise ValueError(msg)
+    secret = key or os.environ.get(KEY)
+    return {
+        "base_url": parsed,
+        "headers": {"Authorization": f"Bearer {secret}"} if secret else {},
+    }
+
+
+def _no_answer(url: httpx.URL, error: httpx.TransportError) -> ConnectionError:
+    address = str(url).rstrip("/")
+    msg = f"no answer from {address} ({error}); start the service with `kindred serve`"
+    return ConnectionError(msg)
+
+
+def _read(call: Call[Answer], response: httpx.Response) -> Answer:
+    if response.is_error:
+        raise ServiceError(response.status_code, _detail(response))
+    return call.read(response)
 
 
 def _detail(response: httpx.Response) -> str:

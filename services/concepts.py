@@ -146,13 +146,8 @@ class Concepts:
         from retrieval.concepts.concept import place
 
         (reading,) = read_texts(self._live.engine.encoder.tokenize, [place(text, concepts)])
-        if reading.says_nothing:
-            unknown = f" ({', '.join(reading.unknown)})" if reading.unknown else ""
-            msg = (
-                f"the model knows nothing of this text{unknown}, so whatever it found would be"
-                " chance; use other words"
-            )
-            raise UnreadableError(msg)
+        if refusal := reading.refusal():
+            raise UnreadableError(refusal)
 
     async def _named(self, tenant: str, names: Sequence[str]) -> tuple["Concept", ...]:
         bundle = self._live.engine.version.digest

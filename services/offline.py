@@ -18,9 +18,13 @@ def search_bundle(
         The hits, and what the model cannot read of the text, in sentences.
 
     Raises:
-        ValueError: The version has no such concept, or the text holds a concept's own identifier.
+        ValueError: The version has no such concept, the text holds a concept's own identifier, or
+            nothing that the model knows.
     """
     encoder = bundle.load_encoder()
+    (reading,) = read_texts(encoder.tokenize, [text])
+    if not concepts and (refusal := reading.refusal()):
+        raise ValueError(refusal)
     learned = [bundle.load_concept(name, encoder) for name in concepts]
     query_D = (
         encode_with_concepts(encoder, text, learned) if learned else encoder.encode_texts([text])[0]
@@ -39,4 +43,4 @@ def search_bundle(
         )
         for rank, (product_id, score) in enumerate(ranked, start=1)
     ]
-    return hits, read_texts(encoder.tokenize, [text])[0].warnings()
+    return hits, reading.warnings()

@@ -1,26 +1,49 @@
-"""Search by the running service, whose address is in KINDRED_URL."""
+"""What verbs ask the running service, whose address is in KINDRED_URL."""
 
 import math
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from services.client import DEFAULT_URL, Client
+from services.client import Client, ServiceError
+from services.errors import CommandError, Exit
 from services.hits import Found, Hit
+
+
+@contextmanager
+def running_service(otherwise: str = "") -> Iterator[Client]:
+    """A client, whose errors are exit codes.
+
+    Args:
+        otherwise: What to do where it does not answer, beside starting it.
+
+    Raises:
+        CommandError: The service refused what was asked (2) or failed (1), it does not answer (4),
+            or an argument is wrong (2).
+    """
+    try:
+        with Client() as client:
+            yield client
+    except ConnectionError as error:
+        raise CommandError(f"{error}{otherwise}", Exit.UNREACHABLE) from error
+    except ServiceError as error:
+        code = Exit.USAGE if error.status < 500 else Exit.REFUSED
+        raise CommandError(str(error), code) from error
+    except ValueError as error:
+        raise CommandError(str(error), Exit.USAGE) from error
 
 
 def search_service(text: str, k: int, *, pictures: bool) -> Found:
     """The k products nearest to a text, as the service finds them.
 
     Args:
-        text: What to look for.
+        text: What to look for; `{name}` in it is a concept.
         k: How many.
         pictures: Fetch each hit's picture too.
 
     Raises:
-        ServiceError: The service refused.
-        ConnectionError: It does not answer.
-        ValueError: An argument is not what the service takes.
+        CommandError: See `running_service`.
     """
-    with Client(os.environ.get("KINDRED_URL", DEFAULT_URL)) as client:
+    with running_service(", or add --offline to search here") as client:
         found = client.search(text, k)
         hits = [
             Hit(

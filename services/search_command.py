@@ -81,19 +81,9 @@ def _search_here(request: SearchRequest) -> Found:
 
 
 def _ask_service(request: SearchRequest) -> Found:
-    from services.client import ServiceError
     from services.online import search_service
 
-    try:
-        return search_service(request.text, request.k, pictures=request.grid is not None)
-    except ConnectionError as error:
-        msg = f"{error}, or add --offline to search here"
-        raise CommandError(msg, Exit.UNREACHABLE) from error
-    except ServiceError as error:
-        code = Exit.USAGE if error.status < 500 else Exit.REFUSED
-        raise CommandError(str(error), code) from error
-    except ValueError as error:
-        raise _usage(str(error)) from error
+    return search_service(request.text, request.k, pictures=request.grid is not None)
 
 
 def _write_grid(text: str, path: Path, hits: Sequence[Hit]) -> None:

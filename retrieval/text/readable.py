@@ -34,6 +34,16 @@ class Reading:
         """Whether the tower does not read its end."""
         return self.length > self.limit
 
+    def refusal(self) -> str:
+        """Why nothing should be searched by the text; "" where something can."""
+        if not self.says_nothing:
+            return ""
+        unknown = f" ({', '.join(self.unknown[:_SHOWN])})" if self.unknown else ""
+        return (
+            f"the model knows nothing of this text{unknown}, so whatever it found would be chance;"
+            " use other words"
+        )
+
     def warnings(self) -> list[str]:
         """What to tell who wrote the text, a sentence each."""
         sentences = []

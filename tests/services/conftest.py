@@ -62,6 +62,12 @@ def row(number: int, colour: str) -> dict:
     }
 
 
+@pytest.fixture(autouse=True)
+def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test's service has a database of its own."""
+    monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/database/kindred.db")
+
+
 @pytest.fixture
 def encoder() -> object:
     """What a test's versions encode with."""

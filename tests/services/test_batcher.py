@@ -187,3 +187,27 @@ def test_an_action_between_batches_runs_when_none_is_worked_on():
 
     assert run(scenario) == list(range(40))
     assert overlaps == [0] * 5
+
+
+def test_what_was_asked_before_the_end_is_answered_and_nothing_after_it():
+    go_on = threading.Event()
+
+    def work(asked):
+        assert go_on.wait(10)
+        return list(asked)
+
+    async def scenario():
+        thread = BatchThread()
+        batcher = Batcher(thread, work, most_together=1)
+        asked = [asyncio.create_task(batcher.ask(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(asyncio.to_thread(thread.close))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        answers = await asyncio.gather(*asked)
+        await closing
+        with pytest.raises(OverloadedError, match="is ending"):
+            await batcher.ask(4)
+        return answers
+
+    assert run(scenario) == [0, 1, 2]

@@ -20,7 +20,8 @@ from services.errors import Exit
 HEAVY = ("torch", "mlflow", "pandas", "numpy", "pyarrow", "PIL", "pydantic")
 VERBS = (
     ["status"], ["promote"], ["rollback"], ["history"], ["labels"], ["labels", "cost"], ["serve"],
-    ["search"],
+    ["search"], ["concepts"], ["concepts", "add"], ["concepts", "list"], ["concepts", "show"],
+    ["concepts", "rm"],
 )  # fmt: skip
 
 
@@ -117,6 +118,19 @@ def test_without_a_service_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys) -
     (line,) = capsys.readouterr().err.splitlines()
     assert "no answer from http://127.0.0.1:9" in line
     assert "start the service with `kindred serve`, or add --offline" in line
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:3000", "localhost:3000", "ftp://x", "http://", "http://a:b"]
+)
+def test_what_is_wrong_with_the_services_address_is_told(url, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("KINDRED_URL", url)
+    for verb in (["search", "x"], ["concepts", "list"]):
+        assert main(verb) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"got the service's address {url!r}" in line
+        assert "KINDRED_URL" in line
+        assert "kindred serve" not in line
 
 
 def test_search_prints_the_best_first(registered, capsys) -> None:

@@ -92,3 +92,19 @@ def test_the_tokenizers_are_the_models(minilm):
     texts = ["a red cup", RED_CUP]
     assert minilm(texts).tolist() == encoder.tokenize(texts).tolist()
     assert isinstance(find_tokenizer("ViT-B-32", "x"), open_clip.SimpleTokenizer)
+
+
+NOTHING = ["\u200b", "\u2060\ufeff", "\x01\x02", " \t\n", "\u00ad"]
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_a_text_of_which_nothing_can_be_seen_says_nothing(minilm, clip, text):
+    for tokenize in (minilm, clip, lambda texts: np.ones((len(texts), 3), dtype=int)):
+        (read,) = read_texts(tokenize, [text])
+        assert "knows nothing of this text" in read.refusal()
+
+
+def test_a_text_of_unknown_words_alone_says_nothing(minilm):
+    some, none = read_texts(minilm, ["a ☂", "☂ ☂"])
+    assert some.refusal() == ""
+    assert none.refusal().startswith("the model knows nothing of this text (☂), so")
