@@ -1,5 +1,6 @@
 """The service's calls as requests, for the client that waits and the one that does not."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.concept_messages import ConceptMessage, ConceptsMessage, LearnedMessage
-from services.messages import FoundMessage, SearchMessage, VectorsMessage
+from services.messages import (
+    FoundMessage,
+    PictureSearchMessage,
+    SearchMessage,
+    VectorsMessage,
+    WantedMessage,
+)
 
 Answer = TypeVar("Answer")
 Photo = str | Path | bytes  # a file's path, or what is in it
@@ -29,26 +36,43 @@ class Call(Generic[Answer]):
 
 
 def search(
-    query: str,
+    query: str | None = None,
     k: int = 10,
     filter_: Mapping[str, Any] | None = None,
-    model: str = "champion",
+    **wanted: Any,
 ) -> Call[FoundMessage]:
-    """Search the catalogue; `filter_` as the service takes it (category, price, attributes).
+    """Search the catalogue.
 
-    `{name}` in the query is one of your concepts.
+    Args:
+        query: What to look for; `{name}` in it is one of your concepts.
+        k: How many products.
+        filter_: Conditions as the service takes them: category, price, attributes, exclude.
+        wanted: What else `POST /v1/search` takes: `like` (a product's id, in the query's place),
+            `offset`, `mode`, `diversify`, `model`.
 
     Raises:
         ServiceError: The service refused.
         ConnectionError: It does not answer.
         ValueError: An argument is not what the service takes.
     """
-    content = {"query": query, "k": k, "filter": filter_ or {}, "model": model}
+    content = {"query": query, "k": k, "filter": filter_ or {}, **wanted}
     message = SearchMessage.model_validate(content)
+    return _posted("/v1/search", _found, json=_said(message))
+
+
+def search_image(
+    picture: Photo, k: int = 10, filter_: Mapping[str, Any] | None = None, **wanted: Any
+) -> Call[FoundMessage]:
+    """Search the catalogue by a picture; the rest as `search` takes it.
+
+    Raises as `search`, and OSError where the picture's file cannot be read.
+    """
+    message = PictureSearchMessage.model_validate({"k": k, "filter": filter_ or {}, **wanted})
     return _posted(
-        "/v1/search",
-        lambda answer: FoundMessage.model_validate_json(answer.content),
-        json=message.model_dump(mode="json"),
+        "/v1/search/image",
+        _found,
+        data={"search": json.dumps(_said(message))},
+        files=[("picture", _file("picture", picture))],
     )
 
 
@@ -112,7 +136,9 @@ def forget(name: str) -> Call[None]:
 
 
 def _taught(path: str, photos: Sequence[Photo], fields: dict[str, str]) -> Call[LearnedMessage]:
-    files = [("photos", _file(number, photo)) for number, photo in enumerate(photos, start=1)]
+    files = [
+        ("photos", _file(f"photo {number}", photo)) for number, photo in enumerate(photos, start=1)
+    ]
     return _posted(
         path,
         lambda answer: LearnedMessage.model_validate_json(answer.content),
@@ -125,9 +151,18 @@ def _posted(path: str, read: Callable[[httpx.Response], Answer], **content: Any)
     return Call("POST", path, read, content)
 
 
-def _file(number: int, photo: Photo) -> tuple[str, bytes]:
+def _found(answer: httpx.Response) -> FoundMessage:
+    return FoundMessage.model_validate_json(answer.content)
+
+
+def _said(message: WantedMessage) -> dict[str, Any]:
+    """What of a message is not so anyway."""
+    return message.model_dump(mode="json", exclude_defaults=True)
+
+
+def _file(name: str, photo: Photo) -> tuple[str, bytes]:
     if isinstance(photo, bytes):
-        return f"photo {number}", photo
+        return name, photo
     return Path(photo).name, Path(photo).read_bytes()
 
 

@@ -72,6 +72,9 @@ Examples:
   kindred search "{my mug} on a beach"      with what `kindred concepts add` taught
   KINDRED_URL=http://127.0.0.1:8080 kindred search "a blue mug" --json
   kindred search "a gift for a mother who loves gardening" --offline
+  kindred search "a blue mug" --mode hybrid --category kitchen
+  kindred search --image photo.jpg -k 5
+  kindred search --like PRODUCT_ID
   kindred search "a blue mug" -k 5 --grid mugs.png --offline
   kindred search "{NAME} by the sea" --concept NAME --offline
   kindred search "something cosy" --version 2 --json --offline"""
@@ -258,7 +261,23 @@ def serve(**request: Any) -> None:
 
 
 @kindred.command(epilog=_SEARCH_EXAMPLES)
-@click.argument("text")
+@click.argument("text", default="")
+@click.option("--image", metavar="FILE", help="Search by a picture, in the text's place.")
+@click.option("--like", metavar="ID", help="Search for more like a product, in the text's place.")
+@click.option(
+    "--mode",
+    type=click.Choice(["vector", "keyword", "hybrid"]),
+    default="vector",
+    show_default=True,
+    help="Compare meanings, words, or both.",
+)
+@click.option(
+    "--category",
+    "categories",
+    metavar="NAME",
+    multiple=True,
+    help="Only products of this category. May be given several times.",
+)
 @_name
 @click.option("--offline", is_flag=True, help="Search here, without a service.")
 @click.option(
@@ -278,7 +297,7 @@ def serve(**request: Any) -> None:
 @click.option("--grid", metavar="PNG", help="Write the pictures found to this file.")
 @_json
 def search(**request: Any) -> None:
-    """Search a catalogue by a text.
+    """Search a catalogue by a text, a picture or a product.
 
     TEXT is what to look for, in quotes.
     """

@@ -4,6 +4,9 @@ with Client("http://127.0.0.1:3000") as client:
     client.teach("my mug", "mug", ["one.jpg", "two.jpg", "three.jpg"])
     for hit in client.search("{my mug} on a beach", k=5).hits:
         print(hit.title, hit.score)
+    client.search("a mug", filter_={"price": {"lte": 20}}, mode="hybrid", diversify=0.3)
+    client.search(like="mug-17", offset=10)
+    client.search_image("mug.jpg")
 
 async with AsyncClient("http://127.0.0.1:3000") as client:
     found = await client.search("a gift for a mother who loves gardening")
@@ -79,6 +82,7 @@ class Client:
         self._http = httpx.Client(**_settings(url, key), timeout=timeout)
 
     search = _waiting(calls.search)
+    search_image = _waiting(calls.search_image)
     embed = _waiting(calls.embed)
     model = _waiting(calls.model)
     image = _waiting(calls.image)
@@ -118,6 +122,7 @@ class AsyncClient:
         self._http = httpx.AsyncClient(**_settings(url, key), timeout=timeout)
 
     search = _awaited(calls.search)
+    search_image = _awaited(calls.search_image)
     embed = _awaited(calls.embed)
     model = _awaited(calls.model)
     image = _awaited(calls.image)

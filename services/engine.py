@@ -1,7 +1,8 @@
-"""One model version, opened for search: its model, its two collections, its products.
+"""One model version, opened for search: its model, its two collections, its products, their words.
 
-The text tower is frozen in distillation, so a text has one vector for the student and for the base
-model; only the catalogue's vectors differ. Q queries, D embedding width.
+Queries are encoded, lists of products are found by vectors and by words, fused, made diverse, and
+cut into pages. The text tower is frozen in distillation, so a text has one vector for the student
+and for the base model; only the catalogue's vectors differ. Q queries, D embedding width.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,11 @@ from registry.versions import Version
 from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
-from services.queries import Found, Model, Query, Vectors
+from services.catalogue import Catalogue
+from services.encoding import encode
+from services.keywords import Keywords
+from services.queries import Found, Model, Query, UnknownProductError, Vectors
+from services.ranking import FIRST, Ranked, diversified, fuse
 
 if TYPE_CHECKING:  # torch is imported where it is used: `kindred serve` imports this twice
     from retrieval.encoder import Encoder
@@ -48,8 +53,10 @@ class Engine:
         self.bundle = bundle
         self.private = private
         self.products = {product.product_id: product for product in bundle.read_products()}
+        self.keywords = Keywords([*self.products.values()])
         self.teaching = bundle.read_teaching()
         self.encoder: Encoder = bundle.load_encoder()
+        self._catalogues: dict[Model, Catalogue] = {}
         store = open_store(uri)
         self._collections: dict[Model, Collection] = {
             model: store.open(collection_key(version.digest, catalogue), private / catalogue)
@@ -69,31 +76,32 @@ class Engine:
         """The mean cosine of two pictures of anything, by this version."""
         from retrieval.concepts.teaching import unrelated_cosine
 
-        return unrelated_cosine(self.bundle.read_vectors("student").vectors)
+        return unrelated_cosine(self.catalogue("champion").vectors_ND)
+
+    def catalogue(self, model: Model) -> Catalogue:
+        """The products' vectors by a model, in memory from the first time on."""
+        if model not in self._catalogues:
+            self._catalogues[model] = Catalogue(self.bundle.read_vectors(_CATALOGUE[model]))
+        return self._catalogues[model]
 
     def search(self, queries: Sequence[Query]) -> list[Found]:
-        """One answer a query: all are encoded in one go, searched a call a model and filter."""
-        if not queries:
-            return []
-        vectors_QD = self._encode(queries)
-        texts = [_with_phrases(query) for query in queries]
-        readings = read_texts(self.encoder.tokenize, texts)
-        alike: dict[tuple[Model, Filter], list[int]] = {}
+        """One answer a query: all are encoded in one go, searched a call a model and filter.
+
+        Raises:
+            UnknownProductError: A query is for a product's like, and there is no such product.
+        """
+        nearest = self._nearest(queries)
+        texts = {query: _with_phrases(query) for query in queries if query.reads_text}
+        readings = dict(
+            zip(texts, read_texts(self.encoder.tokenize, [*texts.values()]), strict=True)
+        )
+        answers = []
         for row, query in enumerate(queries):
-            alike.setdefault((query.model, query.filter_), []).append(row)
-        hits: dict[int, list[tuple[str, float]]] = {}
-        for (model, filter_), rows in alike.items():
-            most = max(queries[row].k for row in rows)
-            found = self._collections[model].search(vectors_QD[rows], most, filter_)
-            hits.update(zip(rows, found, strict=True))
-        return [
-            Found(
-                self.version,
-                [(self.products[id_], score) for id_, score in hits[row][: query.k]],
-                tuple(readings[row].warnings()),
-            )
-            for row, query in enumerate(queries)
-        ]
+            ranked = self._page(query, self._rank(query, nearest.get(row, [])))
+            hits = [(self.products[id_], score) for id_, score in ranked]
+            warnings = readings[query].warnings() if query in readings else ()
+            answers.append(Found(self.version, hits, tuple(warnings)))
+        return answers
 
     def embed(self, requests: Sequence[Sequence[str]]) -> list[Vectors]:
         """Unit vectors of each request's texts; all texts are encoded in one go."""
@@ -106,33 +114,69 @@ class Engine:
         for collection in self._collections.values():
             collection.close()
 
-    def _encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """Unit vectors (Q, D): pictures by the image tower, texts by the text tower."""
-        import torch
+    def _nearest(self, queries: Sequence[Query]) -> dict[int, Ranked]:
+        """The nearest products of each query that has a vector, by its place among the queries."""
+        vectors = self._vectors(queries)
+        alike: dict[tuple[Model, Filter], list[int]] = {}
+        for row in vectors:
+            alike.setdefault((queries[row].model, queries[row].filter_), []).append(row)
+        nearest: dict[int, Ranked] = {}
+        for (model, filter_), rows in alike.items():
+            vectors_QD = np.stack([vectors[row] for row in rows])
+            most = max(_depth(queries[row]) for row in rows)
+            found = self._collections[model].search(vectors_QD, most, filter_)
+            nearest.update(zip(rows, found, strict=True))
+        return nearest
 
-        pictures = {
-            row: query.picture_3SS
+    def _vectors(self, queries: Sequence[Query]) -> dict[int, NDArray[np.float32]]:
+        """Unit vectors (D,) by the queries' places; none where words alone are looked for."""
+        vectors = {
+            row: self._vector_of(query.like, query.model)
             for row, query in enumerate(queries)
-            if query.picture_3SS is not None
+            if query.like is not None
         }
-        if not pictures:
-            return self._encode_texts(queries)
-        vectors_QD = np.empty((len(queries), self.encoder.width), dtype=np.float32)
-        vectors_QD[list(pictures)] = self.encoder.encode_pixels(torch.stack([*pictures.values()]))
-        if texts := [row for row in range(len(queries)) if row not in pictures]:
-            vectors_QD[texts] = self._encode_texts([queries[row] for row in texts])
-        return vectors_QD
+        rows = [
+            row
+            for row, query in enumerate(queries)
+            if query.like is None and query.mode != "keyword"
+        ]
+        encoded_QD = encode(self.encoder, lambda: self.tower, [queries[row] for row in rows])
+        return vectors | dict(zip(rows, encoded_QD, strict=True))
 
-    def _encode_texts(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        texts = [query.text for query in queries]
-        if any(query.concepts for query in queries):
-            from retrieval.concepts.queries import encode_queries
+    def _vector_of(self, product_id: str, model: Model) -> NDArray[np.float32]:
+        if product_id not in self.products:
+            msg = f"version {self.version.number} has no product {product_id!r}"
+            raise UnknownProductError(msg)
+        vector_D: NDArray[np.float32] = self.catalogue(model).rows([product_id])[0]
+        return vector_D
 
-            # All in one go: a text without concepts costs no more beside those with some.
-            return encode_queries(self.tower, texts, [query.concepts for query in queries])
-        distinct = list(dict.fromkeys(texts))
-        vectors = dict(zip(distinct, self.encoder.encode_texts(distinct), strict=True))
-        return np.stack([vectors[text] for text in texts])
+    def _rank(self, query: Query, nearest: Ranked) -> Ranked:
+        """The list that pages are cut from, before it is made diverse."""
+        depth = _depth(query)
+        nearest = [hit for hit in nearest[:depth] if hit[0] != query.like]
+        if query.mode == "vector":
+            return nearest
+        worded = self.keywords.search(query.words, depth, query.filter_)
+        return worded if query.mode == "keyword" else fuse([nearest, worded])
+
+    def _page(self, query: Query, ranked: Ranked) -> Ranked:
+        """The part of the list that is asked for; the first of it made diverse where asked."""
+        end = query.offset + query.k
+        if query.diversify:
+            first = ranked[:FIRST]
+            vectors_ND = self.catalogue(query.model).rows([id_ for id_, _ in first])
+            scores_N = np.array([score for _, score in first])
+            order = diversified(scores_N, vectors_ND, query.diversify, min(end, len(first)))
+            ranked = [*(first[place] for place in order), *ranked[FIRST:]]
+        return ranked[query.offset : end]
+
+
+def _depth(query: Query) -> int:
+    """How long a list has to be for a query's page; the same for each page, if it is fused."""
+    if query.mode == "hybrid":
+        return FIRST
+    end = query.offset + query.k
+    return max(end, FIRST if query.diversify else 0) + (query.like is not None)
 
 
 def _with_phrases(query: Query) -> str:

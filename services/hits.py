@@ -11,7 +11,7 @@ class Hit:
     product_id: str
     title: str
     price: float  # NaN where unknown
-    score: float  # cosine
+    score: float  # cosine; of other modes what the service says
     thumbnail: bytes  # JPEG; empty where no picture was asked for
 
 

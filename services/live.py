@@ -22,12 +22,16 @@ from registry.bundle import Product
 from registry.versions import Version
 from services.batcher import Batcher, BatchThread
 from services.engine import Engine
+from services.pictures import Picture, read_picture, see
 from services.queries import Found, Query, Vectors
 from services.teaching import Learned, Taught, learn
 
 POLL = 2.0  # seconds between two looks at the registry
 EMBEDDED_TOGETHER = 16  # texts whose vectors were asked for: searches wait behind that many
 LEARNED_TOGETHER = 16  # concepts
+OPENED_TOGETHER = 2  # pictures of any size: the largest takes 200 MB
+SEEN_TOGETHER = 4  # pictures
+MOST_UNSEEN = 128  # a picture takes some 30 ms
 RETRY = 30.0  # seconds before a version that could not be opened is tried again
 PRIVATE = Path("var/serve")  # copies of collections, a folder a process and version
 
@@ -68,6 +72,15 @@ class Live:
         self._learning = BatchThread()
         self.lessons: Batcher[Taught, Learned] = Batcher(
             self._learning, lambda lessons: learn(self.engine, lessons), LEARNED_TOGETHER
+        )
+        # So has looking at pictures: a picture takes as long as a batch of texts.
+        self._seeing = BatchThread()
+        self._opening = asyncio.Semaphore(OPENED_TOGETHER)
+        self._pictures: Batcher[Picture, Picture] = Batcher(
+            self._seeing,
+            lambda pictures: see(self.engine.encoder, pictures),
+            SEEN_TOGETHER,
+            MOST_UNSEEN,
         )
         self.prepare: Callable[[Engine], None] = lambda _: None  # for a version that takes over
         self._engine: Engine | None = None
@@ -118,6 +131,18 @@ class Live:
             if len({row.version.digest for row in rows}) == 1:  # else a swap came in between
                 return Vectors(rows[0].version, np.concatenate([row.vectors_ND for row in rows]))
 
+    async def look(self, uploaded: bytes) -> Picture:
+        """A picture that can be searched for, seen by the version that serves.
+
+        Raises:
+            PictureError: It is none that can be read.
+            OverloadedError: Too many wait.
+        """
+        encoder = self.engine.encoder
+        async with self._opening:
+            picture = await asyncio.to_thread(read_picture, uploaded, encoder)
+        return await self._pictures.ask(picture)
+
     def picture(self, product_id: str) -> bytes | None:
         """A product's picture, JPEG; None if neither this version nor the last one has it."""
         product = self.engine.products.get(product_id) or self._before.get(product_id)
@@ -149,6 +174,7 @@ class Live:
     def close(self) -> None:
         """Answer what has been asked, then let go of everything."""
         self._learning.close()
+        self._seeing.close()
         self._thread.close()
         if self._engine is not None:
             self._discard(self._engine)

@@ -1,12 +1,15 @@
 """What verbs ask the running service, whose address is in KINDRED_URL."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from services.client import Client, ServiceError
 from services.errors import CommandError, Exit
 from services.hits import Found, Hit
+from services.messages import FoundMessage
 
 
 @contextmanager
@@ -32,19 +35,19 @@ def running_service(otherwise: str = "") -> Iterator[Client]:
         raise CommandError(str(error), Exit.USAGE) from error
 
 
-def search_service(text: str, k: int, *, pictures: bool) -> Found:
-    """The k products nearest to a text, as the service finds them.
+def search_service(wanted: Mapping[str, Any], image: str | None, *, pictures: bool) -> Found:
+    """What the service finds.
 
     Args:
-        text: What to look for; `{name}` in it is a concept.
-        k: How many.
+        wanted: What `Client.search` takes.
+        image: The file of a picture, which is looked for in the query's place.
         pictures: Fetch each hit's picture too.
 
     Raises:
-        CommandError: See `running_service`.
+        CommandError: See `running_service`; or the picture's file cannot be read (2).
     """
     with running_service(", or add --offline to search here") as client:
-        found = client.search(text, k)
+        found = _by_image(client, image, wanted) if image else client.search(**wanted)
         hits = [
             Hit(
                 rank,
@@ -57,3 +60,12 @@ def search_service(text: str, k: int, *, pictures: bool) -> Found:
             for rank, hit in enumerate(found.hits, start=1)
         ]
     return Found(found.model_version, (), hits, tuple(found.warnings))
+
+
+def _by_image(client: Client, image: str, wanted: Mapping[str, Any]) -> FoundMessage:
+    try:
+        picture = Path(image).read_bytes()
+    except OSError as error:
+        msg = f"got --image {image}, which cannot be read: {error}"
+        raise CommandError(msg, Exit.USAGE) from error
+    return client.search_image(picture, **wanted)

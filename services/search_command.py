@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from services.errors import CommandError, Exit
 from services.hits import Found, Hit
@@ -16,7 +17,11 @@ from services.tables import as_text
 class SearchRequest:
     """The verb's arguments, as they were typed."""
 
-    text: str
+    text: str  # "" where a picture or a product is in its place
+    image: str | None
+    like: str | None
+    mode: str
+    categories: tuple[str, ...]
     concepts: tuple[str, ...]
     k: int
     name: str
@@ -24,6 +29,11 @@ class SearchRequest:
     grid: str | None
     offline: bool
     as_json: bool
+
+    @property
+    def subject(self) -> str:
+        """What is looked for, in a line."""
+        return self.text or self.image or f"like {self.like}"
 
 
 def run_search(request: SearchRequest) -> str:
@@ -36,20 +46,36 @@ def run_search(request: SearchRequest) -> str:
     _check(request)
     found = _search_here(request) if request.offline else _ask_service(request)
     if request.grid is not None:
-        _write_grid(request.text, Path(request.grid), found.hits)
+        _write_grid(request.subject, Path(request.grid), found.hits)
     return _json(request, found) if request.as_json else _lines(request, found)
 
 
 def _check(request: SearchRequest) -> None:
-    if not request.text.strip():
+    if request.text and not request.text.strip():
         raise _usage("got a blank text, expected what to look for, in quotes")
+    given = [bool(request.text), request.image is not None, request.like is not None]
+    if sum(given) != 1:
+        raise _usage(f"got {sum(given)} of TEXT, --image and --like, expected one of them")
     if request.k < 1:
         raise _usage(f"got -k {request.k}, expected 1 at least")
     if request.grid is not None:
         _check_grid(Path(request.grid))
+    for there, option in _misplaced(request):
+        if there and request.offline:
+            raise _usage(f"got {option} with --offline, which searches by a text alone")
     if not request.offline and (request.version or request.concepts):
         named = "--version" if request.version else "--concept"
         raise _usage(f"got {named} without --offline: the service searches with what it serves")
+
+
+def _misplaced(request: SearchRequest) -> Sequence[tuple[object, str]]:
+    """What only the service can do, as asked for, and its option."""
+    return [
+        (request.image, "--image"),
+        (request.like, "--like"),
+        (request.mode != "vector", "--mode"),
+        (request.categories, "--category"),
+    ]
 
 
 def _check_grid(path: Path) -> None:
@@ -83,7 +109,19 @@ def _search_here(request: SearchRequest) -> Found:
 def _ask_service(request: SearchRequest) -> Found:
     from services.online import search_service
 
-    return search_service(request.text, request.k, pictures=request.grid is not None)
+    return search_service(_wanted(request), request.image, pictures=bool(request.grid))
+
+
+def _wanted(request: SearchRequest) -> dict[str, Any]:
+    """What the service is asked, in its words."""
+    wanted = {
+        "query": request.text or None,
+        "like": request.like,
+        "k": request.k,
+        "mode": request.mode,
+        "filter_": {"category": list(request.categories)},
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _write_grid(text: str, path: Path, hits: Sequence[Hit]) -> None:
@@ -97,7 +135,7 @@ def _write_grid(text: str, path: Path, hits: Sequence[Hit]) -> None:
 
 def _lines(request: SearchRequest, found: Found) -> str:
     aliases = f" ({', '.join(found.aliases)})" if found.aliases else ""
-    lines = [f"{request.name} version {found.version}{aliases}: {request.text}"]
+    lines = [f"{request.name} version {found.version}{aliases}: {request.subject}"]
     lines += [f"note: {warning}" for warning in found.warnings]
     hits = found.hits
     titles = max(len(hit.title) for hit in hits) if hits else 0
@@ -124,7 +162,7 @@ def _json(request: SearchRequest, found: Found) -> str:
     ]
     return as_text(
         {
-            "query": request.text,
+            "query": request.subject,
             "concepts": list(request.concepts),
             "model_version": found.version,
             "warnings": list(found.warnings),

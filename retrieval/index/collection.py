@@ -4,12 +4,13 @@ N products, Q queries, D width. Vectors are of length 1 and are compared by inne
 then the cosine: Milvus Lite's own COSINE computes every stored norm again at each query.
 """
 
+import math
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,10 @@ _BATCH = 1_000  # rows a call: Milvus limits what a message may hold
 LONGEST = 4_096  # bytes of an id or a category
 _PATIENCE = 10.0  # seconds
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-_EF = 128  # HNSW's breadth of search, at least the k asked for
+_EF = 128  # HNSW's breadth of search, at least the limit asked for
+_MARGIN = 8  # more than is asked for: equals in the last places are seldom cut
+_MOST = 16_384  # a search's answers: Milvus' own limit
+_DIGITS = 6  # of a cosine: sums in another order differ beyond
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,26 @@ class Item:
     attributes: dict[str, str]
 
 
+class Conditioned(Protocol):
+    """What a filter can judge: an `Item`, or any product that has the same."""
+
+    @property
+    def product_id(self) -> str:
+        """As `Item`."""
+
+    @property
+    def category(self) -> str:
+        """As `Item`."""
+
+    @property
+    def price(self) -> float:
+        """As `Item`."""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """As `Item`."""
+
+
 @dataclass(frozen=True)
 class Filter:
     """Conditions that all hold. Equal filters are equal, and can be searched in one call."""
@@ -45,24 +69,46 @@ class Filter:
     categories: tuple[str, ...] = ()  # any of them; empty: all
     price_gte: float | None = None  # a product without a price is outside any range
     price_lte: float | None = None
-    attributes: tuple[tuple[str, str], ...] = ()  # (name, value)
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (name, any of these values)
+    exclude: tuple[str, ...] = ()  # ids that are left out
+
+    def admits(self, product: Conditioned) -> bool:
+        """Whether a product fulfils the conditions: what Milvus finds by `expression`."""
+        if self.categories and product.category not in self.categories:
+            return False
+        if product.product_id in self.exclude:
+            return False
+        if self._asks_price():
+            low = max(self.price_gte or 0.0, 0.0)
+            high = math.inf if self.price_lte is None else self.price_lte
+            if not low <= product.price <= high:  # NaN is in no range
+                return False
+        return all(product.attributes.get(name) in values for name, values in self.attributes)
 
     def asks_in_vain(self) -> bool:
         """Whether it names what no product can have, so that no index need be asked."""
-        texts = [*self.categories, *chain(*self.attributes)]
-        return any(text_fault(text) for text in texts)
+        if self.categories and not _storable(self.categories):
+            return True
+        return any(text_fault(name) or not _storable(values) for name, values in self.attributes)
 
     def expression(self) -> str:
         """The same in Milvus's language; "" for no condition."""
         parts = []
         if self.categories:
-            parts.append(f"category in [{', '.join(map(_quoted, self.categories))}]")
-        if self.price_gte is not None or self.price_lte is not None:
+            parts.append(f"category in {_listed(self.categories)}")
+        if self._asks_price():
             parts.append(f"price >= {max(self.price_gte or 0.0, 0.0)!r}")
         if self.price_lte is not None:
             parts.append(f"price <= {float(self.price_lte)!r}")
-        parts += [f"attributes[{_quoted(n)}] == {_quoted(value)}" for n, value in self.attributes]
+        for name, values in self.attributes:  # Lite knows `in` for plain fields alone
+            of = f"attributes[{_quoted(name)}]"
+            parts.append(" or ".join(f"{of} == {_quoted(value)}" for value in _storable(values)))
+        if _storable(self.exclude):
+            parts.append(f"id not in {_listed(self.exclude)}")
         return " and ".join(f"({part})" for part in parts)
+
+    def _asks_price(self) -> bool:
+        return self.price_gte is not None or self.price_lte is not None
 
 
 class Collection:
@@ -80,24 +126,45 @@ class Collection:
     ) -> list[list[tuple[str, float]]]:
         """The k products of highest cosine for each query, best first: (product_id, cosine).
 
-        Fewer than k where fewer fulfil the conditions.
+        Fewer than k where fewer fulfil the conditions. Cosines are rounded, and equal ones are in
+        the order of the ids; which of them are among the first k, k does not change. So the first
+        k of a longer answer are the answer for k: by FLAT always, by HNSW where it misses nothing.
 
         Raises:
             ConnectionError: Milvus does not answer.
         """
         if filter_.asks_in_vain():
             return [[] for _ in queries_QD]
+        queries_QD = np.asarray(queries_QD, dtype=np.float32)
+        answers: list[list[tuple[str, float]]] = [[]] * len(queries_QD)
+        rows, limit = list(range(len(queries_QD))), min(k + _MARGIN, _MOST)
+        while rows:
+            for row, hits in zip(
+                rows, self._nearest(queries_QD[rows], limit, filter_), strict=True
+            ):
+                answers[row] = hits
+            # Of equals at the end, those beyond the limit may come before those within it.
+            rows = [row for row in rows if _is_cut_among_equals(answers[row], k, limit)]
+            rows = rows if limit < _MOST else []
+            limit = min(2 * limit, _MOST)
+        return [sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k] for hits in answers]
+
+    def _nearest(
+        self, queries_QD: NDArray[np.float32], limit: int, filter_: Filter
+    ) -> list[list[tuple[str, float]]]:
         with reached(self._name):
             found = self._client.search(
                 self._name,
-                data=list(np.asarray(queries_QD, dtype=np.float32)),
-                limit=k,
+                data=list(queries_QD),
+                limit=limit,
                 filter=filter_.expression(),
-                search_params={"metric_type": "IP", "params": {"ef": max(_EF, k)}},
+                search_params={"metric_type": "IP", "params": {"ef": max(_EF, limit)}},
                 consistency_level="Eventually",  # nothing changes: there is nothing to wait for
                 timeout=_PATIENCE,
             )
-        return [[(hit["id"], float(hit["distance"])) for hit in hits] for hits in found]
+        return [
+            [(hit["id"], round(float(hit["distance"]), _DIGITS)) for hit in hits] for hits in found
+        ]
 
     def count(self) -> int:
         """How many products there are. Raises as `search`."""
@@ -242,6 +309,19 @@ def _row(item: Item, vector_D: NDArray[np.float32]) -> dict[str, Any]:
         "attributes": item.attributes,
         "vector": vector_D.tolist(),
     }
+
+
+def _is_cut_among_equals(hits: Sequence[tuple[str, float]], k: int, limit: int) -> bool:
+    return len(hits) == limit and hits[-1][1] == hits[k - 1][1]
+
+
+def _storable(texts: Sequence[str]) -> list[str]:
+    """Those that a collection can hold; no product has the others."""
+    return [text for text in texts if not text_fault(text)]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, _storable(texts)))}]"
 
 
 def _quoted(text: str) -> str:

@@ -9,16 +9,14 @@ from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from retrieval.images import PictureError
 from services.concept_messages import ConceptMessage, ConceptsMessage, LearnedMessage
 from services.concepts import MOST_PHOTOS, proper_name, proper_noun
 from services.problems import problems
 from services.routes.asker import Asker, Who
 from services.routes.stored_picture import stored_picture
+from services.routes.uploads import read_upload
 from services.store.concepts import ConceptStore, StoredConcept, TakenError
 from services.teaching import Taught, TeachingError
-
-MOST_BYTES = 10_000_000  # a photo
 
 Asked = ParamSpec("Asked")
 Given = TypeVar("Given")
@@ -148,16 +146,10 @@ async def _read(who: Asker, uploads: Sequence[UploadFile], before: int = 0) -> t
         beside = f" beside the {before} that are there" if before else ""
         msg = f"got {len(uploads)} photos{beside}, expected 1 to {MOST_PHOTOS} together"
         raise HTTPException(422, msg)
-    photos = []
-    for number, upload in enumerate(uploads, start=1):
-        name = f"photo {number} ({upload.filename or 'without a name'})"
-        content = await upload.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise HTTPException(422, f"{name} has over 10 MB; scale it down")
-        try:
-            photos.append(await who.concepts.photo(content))
-        except PictureError as error:
-            raise HTTPException(422, f"{name} {error}") from error
+    photos = [
+        await read_upload(upload, f"photo {number}", who.concepts.photo)
+        for number, upload in enumerate(uploads, start=1)
+    ]
     return tuple(photos)
 
 

@@ -1,10 +1,12 @@
-"""`/v1/search` and `/v1/embed`."""
+"""`/v1/search`, `/v1/search/image` and `/v1/embed`."""
 
 import math
 import time
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, File, Form, Response, UploadFile
+from pydantic import Json
 from starlette.exceptions import HTTPException
 
 from registry.bundle import Product
@@ -13,26 +15,56 @@ from services.messages import (
     EmbedMessage,
     FoundMessage,
     HitMessage,
+    PictureSearchMessage,
     SearchMessage,
     VectorsMessage,
+    WantedMessage,
 )
 from services.problems import problems
-from services.queries import Found, Query
-from services.routes.asker import Who
+from services.queries import Found, Query, UnknownProductError
+from services.routes.asker import Asker, Who
+from services.routes.uploads import read_upload
+
+_AS_IT_COMES = PictureSearchMessage()
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
 
-@router.post("/search", response_model=FoundMessage, responses=problems(400, 422, 503))
+@router.post("/search", response_model=FoundMessage, responses=problems(400, 404, 422, 503))
 async def search(message: SearchMessage, who: Who) -> Response:
-    """Search the catalogue by a text; `{name}` in it is one of your concepts."""
+    """Search the catalogue by a text, in which `{name}` is one of your concepts, or by a product.
+
+    Pages of one search are in one order; equal scores are ordered by product id.
+    """
     began = time.perf_counter()
-    query = Query(message.query, message.k, message.filter.to_filter(), message.model)
+    query = Query(message.query or "", like=message.like, **_wanted(message))
+    if message.like is not None:
+        return await _find(who, query, began)
     try:
         found, asked = await who.concepts.search(who.tenant.id, query)
     except (UnknownConceptError, ValueError) as error:
         raise HTTPException(422, str(error)) from error
     return _answer(found, asked, began)
+
+
+@router.post("/search/image", response_model=FoundMessage, responses=problems(400, 422, 503))
+async def search_image(
+    who: Who,
+    picture: Annotated[
+        UploadFile, File(description="JPEG, PNG, WebP or HEIC, up to 10 MB. It is not kept.")
+    ],
+    search: Annotated[
+        Json[PictureSearchMessage],
+        Form(
+            description="JSON: as in `/v1/search`, without `query` and `like`.",
+            json_schema_extra={"default": "{}"},
+        ),
+    ] = _AS_IT_COMES,
+) -> Response:
+    """Search the catalogue by a picture."""
+    began = time.perf_counter()
+    seen = await read_upload(picture, "picture", who.live.look)
+    return await _find(who, Query("", picture=seen, **_wanted(search)), began)
 
 
 @router.post("/embed", responses=problems(400, 422, 503))
@@ -44,6 +76,26 @@ async def embed(message: EmbedMessage, who: Who) -> VectorsMessage:
         model_version=str(answer.version.number),
         bundle_sha256=answer.version.digest,
     )
+
+
+def _wanted(message: WantedMessage) -> dict[str, Any]:
+    """The fields of a `Query` that every search has."""
+    return {
+        "k": message.k,
+        "offset": message.offset,
+        "filter_": message.filter.to_filter(),
+        "model": message.model,
+        "mode": message.mode,
+        "diversify": message.diversify,
+    }
+
+
+async def _find(who: Asker, query: Query, began: float) -> Response:
+    """Answer a query that is no text."""
+    try:
+        return _answer(await who.live.searches.ask(query), query, began)
+    except UnknownProductError as error:
+        raise HTTPException(404, str(error)) from error
 
 
 def _answer(found: Found, query: Query, began: float) -> Response:

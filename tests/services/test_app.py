@@ -4,11 +4,11 @@ import contextlib
 import dataclasses
 import math
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import schemathesis
+import torch
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -18,7 +18,7 @@ from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
 from services.live import Live
 from services.model_description import example_texts
-from services.queries import Found, Vectors
+from services.queries import Found, UnknownProductError, Vectors
 from services.store.database import open_database
 
 
@@ -55,13 +55,25 @@ class FakeTokenizer:
         return [len(word) for word in text.split() if word != "☂"]
 
 
+class FakeEncoder:
+    """Sees nothing but the first pixel's colour."""
+
+    tokenize = FakeTokenizer()
+
+    def pixels(self, image):
+        return torch.tensor(np.array(image)[0, 0]).reshape(3, 1, 1)
+
+    def encode_pixels(self, pixels_N3SS):
+        return pixels_N3SS.reshape(-1, 3).numpy() / 255
+
+
 class FakeEngine:
     """Finds the products in their order; fails for a query that says so."""
 
     def __init__(self, version, lineage, products, private):
         self.version, self.bundle, self.private = version, FakeBundle(lineage), private
         self.products = {product.product_id: product for product in products}
-        self.encoder = SimpleNamespace(tokenize=FakeTokenizer())
+        self.encoder = FakeEncoder()
         self.asked, self.closed = [], False
 
     def search(self, queries):
@@ -69,6 +81,9 @@ class FakeEngine:
         if any(query.text == "boom" for query in queries):
             msg = "the model fell over"
             raise RuntimeError(msg)
+        for query in queries:
+            if query.like is not None and query.like not in self.products:
+                raise UnknownProductError(query.like)
         scored = [(product, 0.5) for product in self.products.values()]
         lost = ("The model does not know these words: ☂.",)
         return [
@@ -139,7 +154,7 @@ def test_the_query_and_its_conditions_reach_the_engine(client, engine):
     assert (query.text, query.k, query.model) == ("x", 10, "base")
     assert query.filter_.categories == ("a", "b")
     assert (query.filter_.price_gte, query.filter_.price_lte) == (None, 30)
-    assert query.filter_.attributes == (("kind", "mug"),)
+    assert query.filter_.attributes == (("kind", ("mug",)),)
 
 
 def test_a_picture_is_kept_by_its_version_and_asked_for_again_without(client, version):
@@ -259,11 +274,11 @@ def test_without_a_text_of_fitting_length_examples_are_what_there_is(engine):
 
 
 BAD = [
-    ({}, "query"),
+    ({}, "got neither of query and like, expected one of them"),
     ({"query": "   "}, "query"),
     ({"query": "x" * 1001}, "query"),
     ({"query": "x", "k": 0}, "k"),
-    ({"query": "x", "k": 101}, "k"),
+    ({"query": "x", "k": 201}, "k"),
     ({"query": "x", "k": "5"}, "k"),
     ({"query": "x", "k": True}, "k"),
     ({"query": "x", "model": "other"}, "model"),
@@ -271,6 +286,18 @@ BAD = [
     ({"query": "x", "filter": {"price": {"lte": -1}}}, "price"),
     ({"query": "x", "filter": {"colour": "red"}}, "colour"),
     ({"query": "x", "kk": 3}, "kk"),
+    ({"query": "x", "like": "p1"}, "got both of query and like, expected one of them"),
+    ({"like": ""}, "like"),
+    ({"like": "p1", "mode": "keyword"}, 'got mode "keyword" with like, which has no words'),
+    ({"like": "p1", "mode": "hybrid"}, 'got mode "hybrid" with like'),
+    ({"query": "x", "mode": "words"}, "mode"),
+    ({"query": "x", "offset": 801}, "offset"),
+    ({"query": "x", "offset": -1}, "offset"),
+    ({"query": "x", "offset": True}, "offset"),
+    ({"query": "x", "diversify": 1.1}, "diversify"),
+    ({"query": "x", "diversify": "0.5"}, "diversify"),
+    ({"query": "x", "filter": {"attributes": {"colour": []}}}, "colour"),
+    ({"query": "x", "filter": {"exclude": "p1"}}, "exclude"),
 ]
 
 
@@ -363,7 +390,8 @@ def test_a_word_is_no_number(live, content):
 
 
 # Calls that what is inside a sound request decides about: names, pictures, what a model can read.
-INSIDE = ("POST /v1/search", "POST /v1/concepts", "PUT /v1/concepts/{name}",
+INSIDE = ("POST /v1/search", "POST /v1/search/image",
+          "POST /v1/concepts", "PUT /v1/concepts/{name}",
           "GET /v1/concepts/{name}", "DELETE /v1/concepts/{name}",
           "POST /v1/concepts/{name}/photos", "GET /v1/concepts/{name}/photos/{number}")  # fmt: skip
 REFUSED_FOR_THAT = [*PositiveDataAcceptanceConfig._DEFAULT_EXPECTED_STATUSES, "422"]
@@ -406,5 +434,10 @@ def ask(operation, mode):
 def test_what_the_description_allows_or_forbids_is_never_a_server_error(described, mode):
     operations = [result.ok() for result in described.get_all_operations()]
     asked = set().union(*(ask(operation, mode) for operation in operations))
-    assert {"POST /v1/search", "POST /v1/embed", "GET /images/{product_id}"} <= asked
+    assert {
+        "POST /v1/search",
+        "POST /v1/search/image",
+        "POST /v1/embed",
+        "GET /images/{product_id}",
+    } <= asked
     assert {"POST /v1/concepts", "POST /v1/concepts/{name}/photos"} <= asked

@@ -65,7 +65,6 @@ def test_the_version_of_the_package(capsys) -> None:
         (["--frob"], "kindred: No such option '--frob' (see kindred --help)"),
         (["labels"], "kindred labels: got nothing, expected one of cost"),
         (["labels", "price"], "kindred labels: got 'price', expected one of cost"),
-        (["search"], "kindred search: Missing argument 'TEXT'"),
         (["search", "x", "y"], "kindred search: Got unexpected extra argument (y)"),
         (["search", "x", "-k", "many"], "'-k': 'many' is not a valid integer"),
         (["promote", "--reason"], "kindred promote: Option '--reason' requires an argument"),
@@ -99,6 +98,11 @@ def test_an_interrupted_verb_ends_without_a_traceback(monkeypatch, capsys) -> No
         (["x", "--grid", "none/out.png"], 2, "none is missing or not writable"),
         (["x", "--grid", "out.jpg"], 2, "expected the name of a .png file"),
         (["x", "--concept", "tom"], 2, "got --concept 'tom', expected one of: rex"),
+        ([], 2, "got 0 of TEXT, --image and --like, expected one of them"),
+        (["x", "--like", "p1"], 2, "got 2 of TEXT, --image and --like, expected one of them"),
+        (["--image", "x.jpg"], 2, "got --image with --offline, which searches by a text alone"),
+        (["x", "--mode", "hybrid"], 2, "got --mode with --offline"),
+        (["x", "--category", "mug"], 2, "got --category with --offline"),
         (["x", "--version", "7"], 2, "got version '7' of kindred, expected one of 3, challenger"),
     ],
 )
@@ -236,6 +240,8 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, capsys) 
         (["serve", "--host", "0.0.0.0"], 2, "serves this machine only"),
         (["serve", "--port", "70000"], 2, "expected 1 to 65535"),
         (["search", "x", "--version", "3"], 2, "got --version without --offline"),
+        (["search", "--image", "none.jpg"], 2, "got --image none.jpg, which cannot be read"),
+        (["search", "--like", "p1", "--mode", "keyword"], 2, 'got mode "keyword" with like'),
     ],
 )
 def test_what_a_verb_refuses_is_one_line_with_its_code(

@@ -1,14 +1,18 @@
 """A version opened for search: five colours in Milvus Lite, an encoder that knows their names."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from registry.catalogue_index import ensure_collections
 from retrieval.index.collection import Filter
 from services.engine import Engine
-from services.queries import Query
+from services.pictures import Picture, see
+from services.queries import Query, UnknownProductError
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def engine(bundle, version, store, tmp_path):
 
 
 def test_queries_of_one_batch_get_their_own_hits(engine):
-    anything, mugs = Filter(), Filter(attributes=(("colour", "green"),))
+    anything, mugs = Filter(), Filter(attributes=(("colour", ("green",)),))
     found = engine.search(
         [
             Query("a white hat", 1, anything, "champion"),
@@ -43,7 +47,7 @@ def test_queries_of_one_batch_get_their_own_hits(engine):
 
 @pytest.mark.parametrize("odd", ["a\x01", "\x00", "a\u2028b", 'a"\\b', "x" * 9000])
 def test_a_filter_with_any_characters_finds_nothing_and_does_not_fail(engine, odd):
-    for filter_ in (Filter(categories=(odd,)), Filter(attributes=((odd, odd),))):
+    for filter_ in (Filter(categories=(odd,)), Filter(attributes=((odd, (odd,)),))):
         (found,) = engine.search([Query("white", 3, filter_, "champion")])
         assert found.hits == []
 
@@ -60,3 +64,97 @@ def test_each_request_for_vectors_gets_those_of_its_texts(engine):
     np.testing.assert_allclose(some.vectors_ND, np.eye(5)[[0, 2]], atol=1e-5)
     assert none.vectors_ND.shape == (0, 5)
     np.testing.assert_allclose(other.vectors_ND, np.eye(5)[[4]], atol=1e-5)
+
+
+def ask(engine, **wanted):
+    wanted = {"text": "", "k": 5, "filter_": Filter(), "model": "champion", **wanted}
+    (found,) = engine.search([Query(**wanted)])
+    return [(product.product_id, score) for product, score in found.hits]
+
+
+def ids(hits):
+    return [id_ for id_, _ in hits]
+
+
+def test_what_is_like_a_product_is_near_its_vector_and_not_itself(engine):
+    hits = ask(engine, like="p3", k=3)
+    assert hits == [("p0", 0), ("p1", 0), ("p2", 0)]  # each colour is across all others
+    assert ids(ask(engine, like="p3", k=200)) == ["p0", "p1", "p2", "p4"]
+    with pytest.raises(UnknownProductError, match="version 3 has no product 'p9'"):
+        ask(engine, like="p9")
+
+
+def test_words_are_found_in_titles_and_captions(engine):
+    assert ids(ask(engine, text="Blues", mode="keyword")) == ["p2"]
+    assert len(ask(engine, text="mugs", mode="keyword")) == 5
+    assert ask(engine, text="umbrella", mode="keyword") == []
+
+
+def test_both_ways_to_search_are_fused_by_their_ranks(engine):
+    nearest = ids(ask(engine, text="white, white and blue"))
+    worded = ids(ask(engine, text="white, white and blue", mode="keyword"))
+    assert (nearest[:2], worded) == (["p4", "p2"], ["p4", "p2"])
+    both = ask(engine, text="white, white and blue", mode="hybrid")
+    assert both[:2] == [("p4", pytest.approx(2 / 61)), ("p2", pytest.approx(2 / 62))]
+
+
+def test_a_concepts_place_is_its_noun_where_words_are_looked_for(engine):
+    rex = SimpleNamespace(name="rex", noun="mug")
+    query = Query("{rex} in blue", 5, Filter(), "champion", concepts=(rex,), mode="keyword")
+    assert query.words == "mug in blue"
+    (found,) = engine.search([query])
+    assert found.hits[0][0].product_id == "p2"
+
+
+def test_a_picture_is_looked_for_by_its_vector_whatever_version_saw_it_first(engine):
+    class Eye:
+        """Sees a picture as the product of its number."""
+
+        tokenize = None
+
+        def __init__(self, number):
+            self.number, self.looked = number, 0
+
+        def pixels(self, image):
+            return torch.zeros(3, 1, 1)
+
+        def encode_pixels(self, pixels_N3SS):
+            self.looked += 1
+            return np.eye(5, dtype=np.float32)[[self.number] * len(pixels_N3SS)]
+
+    old, engine.encoder = Eye(1), Eye(2)
+    picture = Picture(Image.new("RGB", (8, 8)))
+    see(old, [picture])
+    assert ids(ask(engine, picture=picture, k=1)) == ["p2"]  # the version that answers looks too
+    see(engine.encoder, [picture])
+    ask(engine, picture=picture, k=1)
+    assert (old.looked, engine.encoder.looked) == (1, 2)
+
+
+@pytest.mark.parametrize("mode", ["vector", "keyword", "hybrid"])
+@pytest.mark.parametrize("diversify", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("text", ["a red or a black mug", "green"])
+def test_pages_are_parts_of_one_list(engine, mode, diversify, text):
+    wanted = {"text": text, "mode": mode, "diversify": diversify}
+    whole = ask(engine, **wanted, k=200)
+    for k in (1, 2, 3):
+        pages = [ask(engine, **wanted, k=k, offset=offset) for offset in range(0, 6, k)]
+        assert [hit for page in pages for hit in page] == whole
+    assert ask(engine, **wanted, offset=800) == []
+
+
+def test_a_batch_may_mix_every_kind_of_query(engine):
+    wanted = [
+        {"text": "a white hat", "k": 1},
+        {"text": "blue mug", "k": 2, "mode": "keyword"},
+        {"like": "p1", "text": "", "k": 2},
+        {"text": "black", "k": 3, "mode": "hybrid", "diversify": 0.5},
+        {"text": "red", "k": 2, "offset": 1, "model": "base", "diversify": 0.9},
+        {"text": "red", "k": 5, "filter_": Filter(exclude=("p0", "p4"))},
+    ]
+    usual = {"filter_": Filter(), "model": "champion"}
+    together = engine.search([Query(**{**usual, **one}) for one in wanted])
+    for one, found in zip(wanted, together, strict=True):
+        alone = ask(engine, **one)
+        assert [(product.product_id, score) for product, score in found.hits] == alone
+    assert [len(found.hits) for found in together] == [1, 2, 2, 3, 2, 3]

@@ -100,7 +100,7 @@ def test_collections_are_written_verified_found_and_dropped(
     found = two.search(vectors.vectors[:20], 10)
     same = [len({i for i, _ in a} & {i for i, _ in b}) for a, b in zip(exact, found, strict=True)]
     assert sum(same) >= 0.95 * 200
-    condition = Filter(('say "hi"',), 100, 200, (("a b", "x"),))
+    condition = Filter(('say "hi"',), 100, 200, (("a b", ("x", "y")),), ("p100", "p102"))
     hits = two.search(vectors.vectors[:1], 100, condition)[0]
     assert {id_ for id_, _ in hits} == {
         item.product_id

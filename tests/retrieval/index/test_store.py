@@ -87,28 +87,84 @@ def test_what_is_read_back_is_what_was_written(collection, vectors):
         (Filter(price_gte=250), lambda item: item.price >= 250),
         (Filter(price_gte=50, price_lte=60.5), lambda item: 50 <= item.price <= 60.5),
         (Filter(price_gte=0), lambda item: not math.isnan(item.price)),
-        (Filter(attributes=(("colour", "red"),)), lambda item: item.attributes["colour"] == "red"),
         (
-            Filter(attributes=(('odd "name"', ODD[2]), ("colour", "red"))),
+            Filter(attributes=(("colour", ("red",)),)),
+            lambda item: item.attributes["colour"] == "red",
+        ),
+        (
+            Filter(attributes=(('odd "name"', (ODD[2],)), ("colour", ("red",)))),
             lambda item: item.attributes == {"colour": "red", 'odd "name"': ODD[2]},
         ),
-        (Filter(attributes=(("no such", "x"),)), lambda _: False),
+        (Filter(attributes=(("no such", ("x",)),)), lambda _: False),
+        (Filter(attributes=(("colour", ("red", "blue")),)), lambda _: True),
         (
-            Filter((ODD[0],), 10, 200, (("colour", "red"),)),
+            Filter(attributes=(('odd "name"', (ODD[1], "none", ODD[4])),)),
+            lambda item: item.category in (ODD[1], ODD[4]),
+        ),
+        (Filter((ODD[2], "a\x01")), lambda item: item.category == ODD[2]),
+        (
+            Filter(exclude=(f"p0/{ODD[0]}", f"p4/{ODD[4]}", "none", "\x01")),
+            lambda item: not item.product_id.startswith(("p0/", "p4/")),
+        ),
+        (
+            Filter((ODD[0],), 10, 200, (("colour", ("red",)),)),
             lambda item: item.category == ODD[0] and 10 <= item.price <= 200,
         ),
     ],
 )
 def test_conditions_hold_as_they_read(collection, vectors, items, filter_, admits):
     query = unit(1, 16, seed=2)
+    assert [filter_.admits(item) for item in items] == [admits(item) for item in items]
     found = [id_ for id_, _ in collection.search(query, 400, filter_)[0]]
     assert found == expected(vectors, items, query[0], 400, admits)
+
+
+def test_what_a_filter_admits_is_what_milvus_finds(collection, items):
+    rng = np.random.default_rng(5)
+
+    def some(of, most):
+        return tuple(rng.choice(of, rng.integers(most + 1), replace=False).tolist())
+
+    for _ in range(60):
+        values = ("red", "blue", "green")
+        chosen = [("colour", some(values, 3)), ('odd "name"', some([*ODD, "none"], 4))]
+        low, high = (float(rng.integers(-5, 320)) if rng.random() < 0.5 else None for _ in "ab")
+        filter_ = Filter(
+            some([*ODD, "none"], 4),
+            low,
+            high,
+            tuple(one for one in chosen if one[1]),
+            some([item.product_id for item in items], 150),
+        )
+        (found,) = collection.search(unit(1, 16), 400, filter_)
+        admitted = {item.product_id for item in items if filter_.admits(item)}
+        assert {id_ for id_, _ in found} == admitted, filter_
+
+
+def test_equal_products_are_in_the_order_of_their_ids_however_many_are_asked_for(tmp_path):
+    """Every seventh product has the same vector, that of the query: more than any margin."""
+    rng = np.random.default_rng(0)
+    names = rng.permutation([f"p{number:03}" for number in range(400)]).tolist()
+    rows = unit(400, 8)
+    rows[::7] = rows[0]
+    store = LiteStore(tmp_path / "milvus")
+    store.create(KEY, Vectors(names, rows), [Item(name, "", 1.0, {}) for name in names])
+    collection = store.open(KEY, tmp_path / "private")
+    queries = np.concatenate([rows[:1], unit(3, 8, seed=1)])
+    longest = collection.search(queries, 400)
+    equal = sorted(names[::7])
+    assert [id_ for id_, _ in longest[0][: len(equal)]] == equal
+    assert all(hits == sorted(hits, key=lambda hit: (-hit[1], hit[0])) for hits in longest)
+    for k in (1, 2, 10, 49, 57, 58, 59, 200):
+        assert collection.search(queries, k) == [hits[:k] for hits in longest]
+        assert collection.search(queries[:1], k) == [longest[0][:k]]
+    collection.close()
 
 
 @pytest.mark.parametrize("code", [*range(32), 127, 133, 0xAD, 0x2028, 0xD800, 0xFFFF])
 def test_a_condition_with_any_character_matches_nothing_and_does_not_fail(collection, code):
     text = f"a{chr(code)}b"
-    for filter_ in (Filter(categories=(text,)), Filter(attributes=((text, text),))):
+    for filter_ in (Filter(categories=(text,)), Filter(attributes=((text, (text,)),))):
         assert collection.search(unit(1, 16), 5, filter_) == [[]]
     if code != 0xD800:  # half a character, which JSON can carry and UTF-8 cannot
         assert collection.read_back([text]).ids == []
@@ -119,7 +175,7 @@ def test_a_product_with_any_storable_character_is_found_by_it(tmp_path, text):
     store = LiteStore(tmp_path / "milvus")
     store.create(KEY, Vectors([text], unit(1, 8)), [Item(text, text, 1.0, {text: text})])
     collection = store.open(KEY, tmp_path / "private")
-    for filter_ in (Filter(categories=(text,)), Filter(attributes=((text, text),))):
+    for filter_ in (Filter(categories=(text,)), Filter(attributes=((text, (text,)),))):
         assert collection.search(unit(1, 8), 5, filter_)[0][0][0] == text
     collection.close()
 
