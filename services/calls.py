@@ -33,6 +33,7 @@ class Call(Generic[Answer]):
     path: str
     read: Callable[[httpx.Response], Answer]
     content: dict[str, Any] = field(default_factory=dict)  # httpx's arguments: json, data, files
+    changes: bool = False  # something in the service: it is not asked twice
 
 
 def search(
@@ -83,7 +84,7 @@ def embed(texts: Sequence[str]) -> Call[NDArray[np.float32]]:
         vectors = VectorsMessage.model_validate_json(answer.content).vectors
         return np.array(vectors, dtype=np.float32)
 
-    return _posted("/v1/embed", read, json={"texts": list(texts)})
+    return Call("POST", "/v1/embed", read, {"json": {"texts": list(texts)}})
 
 
 def model() -> Call[dict[str, Any]]:
@@ -132,18 +133,19 @@ def add_photos(name: str, photos: Sequence[Photo]) -> Call[LearnedMessage]:
 
 def forget(name: str) -> Call[None]:
     """Forget a concept: its photos, and what was learned from them. Raises as `search`."""
-    return Call("DELETE", _address(name), lambda _: None)
+    return Call("DELETE", _address(name), lambda _: None, changes=True)
 
 
 def _taught(path: str, photos: Sequence[Photo], fields: dict[str, str]) -> Call[LearnedMessage]:
     files = [
         ("photos", _file(f"photo {number}", photo)) for number, photo in enumerate(photos, start=1)
     ]
-    return _posted(
+    return Call(
+        "POST",
         path,
         lambda answer: LearnedMessage.model_validate_json(answer.content),
-        data=fields,
-        files=files,
+        {"data": fields, "files": files},
+        changes=True,
     )
 
 

@@ -104,10 +104,12 @@ class Client:
         """Close it."""
         self.close()
 
-    def _ask(self, call: Call[Answer]) -> Answer:
+    def _ask(self, call: Call[Answer], *, again: bool = True) -> Answer:
         try:
             response = self._http.request(call.method, call.path, **call.content)
         except httpx.TransportError as error:
+            if again and _broke_off(call, error):
+                return self._ask(call, again=False)
             raise _no_answer(self._http.base_url, error) from error
         return _read(call, response)
 
@@ -144,10 +146,12 @@ class AsyncClient:
         """Close it."""
         await self.close()
 
-    async def _ask(self, call: Call[Answer]) -> Answer:
+    async def _ask(self, call: Call[Answer], *, again: bool = True) -> Answer:
         try:
             response = await self._http.request(call.method, call.path, **call.content)
         except httpx.TransportError as error:
+            if again and _broke_off(call, error):
+                return await self._ask(call, again=False)
             raise _no_answer(self._http.base_url, error) from error
         return _read(call, response)
 
@@ -171,6 +175,11 @@ def _settings(url: str | None, key: str | None) -> dict[str, Any]:
         "base_url": parsed,
         "headers": {"Authorization": f"Bearer {secret}"} if secret else {},
     }
+
+
+def _broke_off(call: Call[Any], error: httpx.TransportError) -> bool:
+    """Whether a worker ended before it had answered, and nothing is wrong with asking again."""
+    return isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and not call.changes
 
 
 def _no_answer(url: httpx.URL, error: httpx.TransportError) -> ConnectionError:

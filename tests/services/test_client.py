@@ -4,6 +4,7 @@ import asyncio
 import json
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pytest
 
@@ -145,3 +146,27 @@ def test_what_the_verbs_refuse_is_one_line(address, arguments, said, capsys):
     assert main(["concepts", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+def test_what_broke_off_is_asked_again_once_unless_it_changes_something(broken):
+    asked = []
+
+    def answer(request):
+        asked.append(request.url.path)
+        if len(asked) <= broken:
+            raise httpx.RemoteProtocolError("Server disconnected", request=request)
+        return httpx.Response(200, json={"version": "3"})
+
+    client = Client("http://127.0.0.1:9")
+    client._http = httpx.Client(base_url="http://x", transport=httpx.MockTransport(answer))
+    if broken == 1:
+        assert client.model() == {"version": "3"}
+    else:
+        with pytest.raises(ConnectionError, match="Server disconnected"):
+            client.model()
+    assert asked == ["/v1/model"] * 2
+    asked.clear()
+    with pytest.raises(ConnectionError):
+        client.forget("mug")
+    assert asked == ["/v1/concepts/mug"]
