@@ -42,10 +42,8 @@ def stored_photo(uploaded: bytes) -> bytes:
     Raises:
         PictureError: It is no picture that can be read.
     """
-    from retrieval.images import PictureError, decode_picture, jpeg_bytes
+    from retrieval.images import decode_picture, jpeg_bytes
 
-    if not uploaded:
-        raise PictureError("is empty (0 bytes)")
     return jpeg_bytes(decode_picture(io.BytesIO(uploaded), MAX_MEGAPIXELS), STORED_SIDE)
 
 

@@ -20,6 +20,8 @@ async def read_upload(upload: UploadFile, what: str, use: Callable[[bytes], Awai
     """
     name = f"{what} ({upload.filename or 'without a name'})"
     content = await upload.read(MOST_BYTES + 1)
+    if not content:
+        raise HTTPException(422, f"{name} is empty (0 bytes)")
     if len(content) > MOST_BYTES:
         raise HTTPException(422, f"{name} has over 10 MB; scale it down")
     try:

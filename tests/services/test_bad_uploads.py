@@ -34,7 +34,12 @@ def add(client, content):
     return client.post("/v1/concepts/mug/photos", files=[("photos", ("a.jpg", content))])
 
 
-CALLS = {"teach": teach, "replace": replace, "add": add}
+def search(client, content):
+    return client.post("/v1/search/image", files={"picture": ("a.jpg", content, "image/jpeg")})
+
+
+KEEPING = {"teach": teach, "replace": replace, "add": add}
+CALLS = {**KEEPING, "search": search}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +74,7 @@ def test_what_is_no_photo_is_told_and_nothing_is_kept(client, call, kind):
 
 
 @pytest.mark.parametrize("kind", bad_uploads.CLEANED)
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", KEEPING)
 def test_of_what_is_more_than_a_photo_the_photo_is_kept(client, call, kind):
     assert CALLS[call](client, bad_uploads.CLEANED[kind]).is_success
     kept = photos_kept(client)[-1]
@@ -81,6 +86,12 @@ def test_of_what_is_more_than_a_photo_the_photo_is_kept(client, call, kind):
     assert picture.mode == "RGB"
     assert not picture.getexif()
     assert "comment" not in picture.info
+
+
+@pytest.mark.parametrize("kind", bad_uploads.CLEANED)
+def test_what_is_more_than_a_picture_can_be_searched_by_and_is_not_kept(client, kind):
+    assert search(client, bad_uploads.CLEANED[kind]).json()["hits"]
+    assert photos_kept(client) == []
 
 
 @pytest.mark.parametrize(("orientation", "left"), [(1, "red"), (3, "blue"), (6, None), (8, None)])
