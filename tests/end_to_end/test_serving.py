@@ -311,3 +311,30 @@ def test_a_killed_service_takes_its_worker_along_and_the_next_one_sweeps_up(proj
     assert len(list(private.iterdir())) == 1
     assert not list(private.glob(f"{worker.pid}.*"))
     assert again.stop(signal.SIGINT) == 0
+
+
+def test_a_killed_worker_is_noticed_at_once_and_its_clients_get_their_answers(project):
+    service = Service(project)
+    (worker,) = psutil.Process(service.process.pid).children()
+    with concurrent.futures.ThreadPoolExecutor(4) as clients:
+
+        def ask(_):
+            with Client(service.url, timeout=PATIENCE) as client:
+                for _ in range(20):
+                    client.search(QUERIES[0])
+
+        asking = [clients.submit(ask, number) for number in range(4)]
+        time.sleep(0.2)
+        worker.kill()
+        killed = time.monotonic()
+        while not _workers_but(service, worker):
+            assert time.monotonic() - killed < 5, "BentoML's own ten seconds"
+            time.sleep(0.05)
+        for one in asking:
+            one.result(PATIENCE)
+    assert service.stop(signal.SIGINT) == 0
+
+
+def _workers_but(service, worker):
+    children = psutil.Process(service.process.pid).children()
+    return [child for child in children if child.pid != worker.pid]
