@@ -1,0 +1,73 @@
+"""What the service says of its calls is so: every call, with what is allowed and what is not."""
+
+import contextlib
+from functools import partial
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.config import PositiveDataAcceptanceConfig
+
+from services.app import create_app
+from services.live import Live
+from services.store.database import open_database
+from tests.services.test_app import FakeEngine, make_product
+
+# Calls that what is inside a sound request decides about: names, pictures, what a model can read.
+INSIDE = ("POST /v1/search", "POST /v1/search/image",
+          "POST /v1/concepts", "PUT /v1/concepts/{name}",
+          "GET /v1/concepts/{name}", "DELETE /v1/concepts/{name}",
+          "POST /v1/concepts/{name}/photos", "GET /v1/concepts/{name}/photos/{number}")  # fmt: skip
+REFUSED_FOR_THAT = [*PositiveDataAcceptanceConfig._DEFAULT_EXPECTED_STATUSES, "422"]
+
+
+@pytest.fixture
+def described(version, bundle, monkeypatch, tmp_path):
+    products = [make_product(number) for number in range(5)]
+    live = Live("kindred", "champion")
+    live._engine = FakeEngine(version, bundle.lineage, products, tmp_path / "private")
+    monkeypatch.setattr(live, "_find_wanted", lambda: version)
+    app = create_app(live, partial(open_database, f"sqlite:///{tmp_path}/kindred.db"))
+    check = {"positive_data_acceptance": {"expected-statuses": REFUSED_FOR_THAT}}
+    of_those = [{"include-name": name, "checks": check} for name in INSIDE]
+    config = schemathesis.Config.from_dict({"operations": of_those})
+    with TestClient(app):
+        yield schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+
+
+def ask(operation, mode):
+    """Ask a call whatever the description allows, or forbids; its name, if anything could be."""
+    asked = set()
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.filter_too_much],  # much of what is wrong cannot be sent
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case):
+        asked.add(operation.label)
+        answer = case.call()
+        assert answer.status_code < 500, answer.content
+        case.validate_response(answer)
+
+    with contextlib.suppress(Unsatisfiable):  # nothing about GET /v1/model can be wrong
+        check()
+    return asked
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+def test_what_the_description_allows_or_forbids_is_never_a_server_error(described, mode):
+    operations = [result.ok() for result in described.get_all_operations()]
+    asked = set().union(*(ask(operation, mode) for operation in operations))
+    assert {
+        "POST /v1/search",
+        "POST /v1/search/image",
+        "POST /v1/embed",
+        "GET /images/{product_id}",
+    } <= asked
+    assert {"POST /v1/concepts", "POST /v1/concepts/{name}/photos"} <= asked
