@@ -20,6 +20,8 @@ from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
 from services.catalogue import Catalogue
 from services.encoding import encode
+from services.explainer import Explainer
+from services.explanation import Why
 from services.keywords import Keywords
 from services.queries import Found, Model, Query, UnknownProductError, Vectors
 from services.ranking import FIRST, Ranked, diversified, fuse
@@ -108,6 +110,14 @@ class Engine:
         vectors_ND = self.encoder.encode_texts([text for texts in requests for text in texts])
         ends = np.cumsum([len(texts) for texts in requests])
         return [Vectors(self.version, own) for own in np.split(vectors_ND, ends[:-1])]
+
+    def explain(self, query: Query, found: Found) -> list[Why]:
+        """Why each of a text's hits was found."""
+        return self._explainer.explain(query, [product.product_id for product, _ in found.hits])
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self)
 
     def close(self) -> None:
         """Let go of the collections."""
