@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
 
 MOST_WORDS = 40  # of a query that are told
+# Words that all variants of a query have together, about: reading them takes as long as a search.
+MOST_READ = 120
 MOST_WISHES = 3  # of a hit
 _PART = re.compile(r"\{[^{}]*\}|[^\s{}]+")  # a concept's place, or a word
 _SPACE = re.compile(r"\s+")
@@ -27,7 +29,7 @@ class Variant:
     """A query without one of its parts."""
 
     kind: Literal["word", "concept"]
-    name: str  # the word without its punctuation, or the concept's name
+    name: str  # the word without its punctuation, or words; or the concept's name
     text: str
     concepts: tuple["Concept", ...]
 
@@ -36,7 +38,8 @@ class Variant:
 class Why:
     """Why one hit was found."""
 
-    words: list[tuple[str, float]]  # in the query's order: a word, and what it adds to the score
+    # In the query's order: a word, or neighbours of a long text, and what it adds to the score.
+    words: list[tuple[str, float]]
     concepts: list[tuple[str, float]]  # likewise
     wishes: list[tuple[str, float]]  # texts of training wishes, nearest first
 
@@ -45,24 +48,42 @@ def variants(text: str, concepts: Sequence["Concept"]) -> list[Variant]:
     """A query without each of its words, and with its noun in each concept's place.
 
     The first `MOST_WORDS` words are left out, one at a time; signs without a letter or digit are
-    none.
+    none. Of a long text neighbours are left out together, so that all variants have about
+    `MOST_READ` words: a text of ten words is told word by word, one of 23 in four pieces.
 
     Args:
         text: The query, `{name}` in it a concept's place.
         concepts: The query's.
     """
     found: list[Variant] = []
-    for part in _PART.finditer(text):
-        word = part[0].strip("".join(sign for sign in part[0] if not sign.isalnum()))
-        if part[0].startswith("{") or not word or len(found) == MOST_WORDS:
-            continue
-        rest = _SPACE.sub(" ", f"{text[: part.start()]} {text[part.end() :]}").strip()
-        found.append(Variant("word", word, rest, tuple(concepts)))
+    for start, end in _pieces(text):
+        rest = _SPACE.sub(" ", f"{text[:start]} {text[end:]}").strip()
+        found.append(Variant("word", _bare(text[start:end]), rest, tuple(concepts)))
     for concept in concepts:
         others = tuple(other for other in concepts if other is not concept)
         plain = text.replace(f"{{{concept.name}}}", concept.noun)
         found.append(Variant("concept", concept.name, plain, others))
     return found
+
+
+def _pieces(text: str) -> list[tuple[int, int]]:
+    """Where the words stand that are left out together: no piece spans a concept's place."""
+    parts = [part for part in _PART.finditer(text) if part[0].startswith("{") or _bare(part[0])]
+    words = [place for place, part in enumerate(parts) if _bare(part[0])][:MOST_WORDS]
+    runs = np.split(words, np.flatnonzero(np.diff(words) > 1) + 1) if words else []
+    most = max(MOST_READ // (len(parts) + 2), 1)  # a text tower adds a beginning and an end
+    together = -(-len(words) // most)
+    return [
+        (parts[piece[0]].start(), parts[piece[-1]].end())
+        for run in runs
+        for piece in np.array_split(run, -(-len(run) // together))
+    ]
+
+
+def _bare(words: str) -> str:
+    """Words without the signs around them; "" for a concept's place."""
+    signs = "".join({sign for sign in words if not sign.isalnum()})
+    return "" if words.startswith("{") else words.strip(signs)
 
 
 def shares(query_D: Vectors, variants_VD: Vectors, hits_HD: Vectors) -> Vectors:

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from services.explanation import mean_directions, nearest_wishes, shares, variants
+from services.explanation import MOST_READ, mean_directions, nearest_wishes, shares, variants
 from tests.services.conftest import FakeEncoder
 
 MUG = SimpleNamespace(name="my mug", noun="mug")
@@ -39,9 +39,32 @@ def test_a_single_word_leaves_an_empty_text():
     assert [one.text for one in variants("mug", [])] == [""]
 
 
-def test_no_more_than_forty_words_and_every_concept():
-    found = variants("{rex} " + "word " * 50, [REX])
-    assert [one.kind for one in found] == ["word"] * 40 + ["concept"]
+def test_ten_words_are_told_one_by_one_and_neighbours_of_longer_texts_together():
+    ten = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    twelve = [*ten, "eleven", "twelve"]
+    assert [one.name for one in variants(" ".join(ten), [])] == ten
+    assert [one.name for one in variants(" ".join(twelve), [])] == [
+        "one two", "three four", "five six", "seven eight", "nine ten", "eleven twelve"
+    ]  # fmt: skip
+    assert variants(" ".join(twelve), [])[2].text == (
+        "one two three four seven eight nine ten eleven twelve"
+    )
+
+
+def test_words_around_a_concept_are_not_told_together():
+    found = variants("one two three four {rex} five six seven eight nine ten eleven", [REX])
+    assert [one.name for one in found] == [
+        "one two", "three four", "five six", "seven eight", "nine ten", "eleven", "rex"
+    ]  # fmt: skip
+    assert found[2].text == "one two three four {rex} seven eight nine ten eleven"
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10, 11, 23, 40, 60, 300])
+def test_however_long_a_text_its_variants_take_as_long_as_a_search(count):
+    found = variants(" - ".join(f"w{number}" for number in range(count)), [])
+    told = [word for one in found for word in one.name.split(" - ")]
+    assert told == [f"w{number}" for number in range(min(count, 40))]
+    assert len(found) * (count + 2) <= max(MOST_READ, count + 2)
 
 
 def test_a_words_share_is_the_score_minus_the_score_without_it():
