@@ -19,6 +19,7 @@ from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
 from services.catalogue import Catalogue
+from services.drift import DriftWatch
 from services.encoding import encode
 from services.explainer import Explainer
 from services.explanation import Why
@@ -64,7 +65,9 @@ class Engine:
             model: store.open(collection_key(version.digest, catalogue), private / catalogue)
             for model, catalogue in _CATALOGUE.items()
         }
+        self.drift = DriftWatch(bundle)
         self.search([Query("warm up", 1, Filter(), model) for model in self._collections])
+        self.drift.clear()  # nobody asked for that
 
     @cached_property
     def tower(self) -> "TextTower":
@@ -151,6 +154,9 @@ class Engine:
             if query.like is None and query.mode != "keyword"
         ]
         encoded_QD = encode(self.encoder, lambda: self.tower, [queries[row] for row in rows])
+        for row, vector_D in zip(rows, encoded_QD, strict=True):
+            if queries[row].is_new_text:
+                self.drift.see(vector_D)
         return vectors | dict(zip(rows, encoded_QD, strict=True))
 
     def _vector_of(self, product_id: str, model: Model) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from schemathesis.config import PositiveDataAcceptanceConfig
 
 from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
+from services.drift import DriftWatch
 from services.explanation import Why
 from services.live import Live
 from services.model_description import example_texts
@@ -41,6 +42,9 @@ def make_product(number, **changes):
 class FakeBundle:
     def __init__(self, lineage):
         self.lineage = lineage
+
+    def read_text_vectors(self, texts):
+        return None
 
     def read_queries(self):
         texts = ["short", "a present for an aunt who keeps the borders in bloom", "x" * 200]
@@ -73,6 +77,7 @@ class FakeEngine:
 
     def __init__(self, version, lineage, products, private):
         self.version, self.bundle, self.private = version, FakeBundle(lineage), private
+        self.drift = DriftWatch(self.bundle)
         self.products = {product.product_id: product for product in products}
         self.encoder = FakeEncoder()
         self.asked, self.closed = [], False

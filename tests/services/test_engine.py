@@ -184,3 +184,14 @@ def test_a_version_without_wishes_explains_by_words_alone(engine, monkeypatch):
     (why,) = engine.explain(query, found)
     assert why.wishes == []
     assert why.words == [("blue", pytest.approx(1 - 5**-0.5, abs=1e-5))]  # "" is a fifth of each
+
+
+def test_texts_that_were_searched_for_are_watched_for_drift(engine):
+    assert not engine.drift._seen  # the warm-up does not count
+    seen = []
+    engine.drift.see = lambda vector_D: seen.append(vector_D.argmax())
+    ask(engine, text="blue")
+    ask(engine, text="blue", offset=1)
+    ask(engine, like="p1")
+    ask(engine, text="red", mode="hybrid")
+    assert seen == [2, 0]
