@@ -97,11 +97,14 @@ def groups_from_file(
     personas, products = catalogue
     people = {persona["persona_id"] for persona in personas}
     shown = {product["product_id"] for product in products}
+    groups = teacher.known_groups()
     known = [
         group
-        for group in teacher.known_groups()
+        for group in groups
         if group.persona_id in people and shown.issuperset(group.presented)
     ]
+    if apart := len(groups) - len(known):
+        say(f"{apart} of the file's {len(groups)} groups are not for training: held-out ones")
     sizes = Counter(len(group.presented) for group in known)
     if len(sizes) > 1:
         [(size, count)] = sizes.most_common(1)

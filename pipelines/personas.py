@@ -1,6 +1,7 @@
 """Stage `personas`: whose wishes are served; given, sampled from a file, or written by a model.
 
-data/found/personas.parquet, data/catalog/products.parquet; personas.path for kind: file
+data/found/personas.parquet, data/catalog/products.parquet; personas.path for kind: file;
+teacher.file.path for teacher.kind: file, where it names wishes by their text
     -> data/personas.parquet (with splits), data/personas_ledger.json (what was dropped, and why),
        reports/texts.csv (captions and personas that the base model cannot read)
 
@@ -16,6 +17,7 @@ from typing import Any
 from pipelines.ingest.text_report import REPORT as TEXTS
 from pipelines.ingest.text_report import report_texts
 from pipelines.ingest.wishes import read_texts, split_personas
+from pipelines.labelling.file_personas import personas_of_labels
 from pipelines.run.params import Params, load_params
 from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, PERSONAS_LEDGER, PRODUCTS_FILE
 from pipelines.run.stage import derive_seed, run_stage, say, stage_lock
@@ -69,6 +71,9 @@ def main() -> None:
         personas, ledger = bring(params, found)
         seed = derive_seed(params.seed, "catalog", "split")
         personas = split_personas(personas, params.catalog, seed, read_texts)
+        if params.teacher.kind == "file":
+            new = personas_of_labels(params.teacher.file.path, personas)
+            personas, ledger["labels"] = [*personas, *new], len(new)
         products = read_rows(PRODUCTS_FILE, PRODUCTS)
         report_texts(TEXTS, _tokenizer(params), products, personas)
         write_rows(PERSONAS_FILE, personas, PERSONAS)

@@ -15,9 +15,10 @@ from services.head import HeadAsGet
 from services.headers import ContentPolicy
 from services.live import Live
 from services.problems import install_problems
-from services.routes import catalogue, concepts, search
+from services.routes import catalogue, concepts, feedback, search
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
+from services.store.feedback import FeedbackStore
 
 PAGE = Path(__file__).with_name("page")
 
@@ -34,6 +35,7 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         opened = await asyncio.to_thread(database)
         app.state.concepts = Concepts(live, ConceptStore(opened))
+        app.state.feedback = FeedbackStore(opened)
         watching = asyncio.create_task(live.watch())
         try:
             yield
@@ -54,7 +56,7 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
     app.add_middleware(ContentPolicy)
     app.add_middleware(HeadAsGet)
     install_problems(app)
-    for routes in (search, concepts, catalogue):
+    for routes in (search, concepts, feedback, catalogue):
         app.include_router(routes.router)
     app.get("/", include_in_schema=False)(page)
     app.get("/favicon.ico", include_in_schema=False)(icon)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -60,6 +61,9 @@ _COST_EXAMPLES = """\b
 Examples:
   kindred labels cost         calls, tokens and money by stage, cycle and teacher
   kindred labels cost --json  the same for a program"""
+_FEEDBACK_EXAMPLES = """\b
+Examples:
+  kindred feedback photos/feedback.csv    what users chose, for teacher.kind: file"""
 _SERVE_EXAMPLES = """\b
 Examples:
   kindred serve                        the champion at http://127.0.0.1:3000, and the next one
@@ -246,6 +250,18 @@ def cost(as_json: bool) -> None:
     from services.labels_command import read_cost
 
     click.echo(read_cost(as_json=as_json))
+
+
+@kindred.command(epilog=_FEEDBACK_EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path))
+def feedback(file: Path) -> None:
+    """Write what users chose as a file of labels.
+
+    FILE is a CSV file; it is written anew.
+    """
+    from services.feedback_command import write_feedback
+
+    click.echo(write_feedback(file))
 
 
 @kindred.command(epilog=_SERVE_EXAMPLES)

@@ -19,7 +19,10 @@ from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
 from services.catalogue import Catalogue
+from services.drift import DriftWatch
 from services.encoding import encode
+from services.explainer import Explainer
+from services.explanation import Why
 from services.keywords import Keywords
 from services.queries import Found, Model, Query, UnknownProductError, Vectors
 from services.ranking import FIRST, Ranked, diversified, fuse
@@ -62,7 +65,9 @@ class Engine:
             model: store.open(collection_key(version.digest, catalogue), private / catalogue)
             for model, catalogue in _CATALOGUE.items()
         }
+        self.drift = DriftWatch(bundle)
         self.search([Query("warm up", 1, Filter(), model) for model in self._collections])
+        self.drift.clear()  # nobody asked for that
 
     @cached_property
     def tower(self) -> "TextTower":
@@ -109,6 +114,14 @@ class Engine:
         ends = np.cumsum([len(texts) for texts in requests])
         return [Vectors(self.version, own) for own in np.split(vectors_ND, ends[:-1])]
 
+    def explain(self, query: Query, found: Found) -> list[Why]:
+        """Why each of a text's hits was found."""
+        return self._explainer.explain(query, [product.product_id for product, _ in found.hits])
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self)
+
     def close(self) -> None:
         """Let go of the collections."""
         for collection in self._collections.values():
@@ -141,6 +154,9 @@ class Engine:
             if query.like is None and query.mode != "keyword"
         ]
         encoded_QD = encode(self.encoder, lambda: self.tower, [queries[row] for row in rows])
+        for row, vector_D in zip(rows, encoded_QD, strict=True):
+            if queries[row].is_new_text:
+                self.drift.see(vector_D)
         return vectors | dict(zip(rows, encoded_QD, strict=True))
 
     def _vector_of(self, product_id: str, model: Model) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from registry.bundle import Product
 from registry.versions import Version
 from services.batcher import Batcher, BatchThread
 from services.engine import Engine
+from services.explanation import Why
 from services.pictures import Picture, read_picture, see
 from services.queries import Found, Query, Vectors
 from services.teaching import Learned, Taught, learn
@@ -67,6 +68,10 @@ class Live:
         )
         self._embeddings: Batcher[Sequence[str], Vectors] = Batcher(
             self._thread, lambda requests: self.engine.embed(requests), EMBEDDED_TOGETHER
+        )
+        # One at a time, each a batch of texts: searches get in between.
+        self._explanations: Batcher[tuple[Engine, Query, Found], list[Why]] = Batcher(
+            self._thread, lambda asked: [one[0].explain(one[1], one[2]) for one in asked], 1
         )
         # Learning takes a second: it has a thread of its own, and searches go on beside it.
         self._learning = BatchThread()
@@ -142,6 +147,17 @@ class Live:
         async with self._opening:
             picture = await asyncio.to_thread(read_picture, uploaded, encoder)
         return await self._pictures.ask(picture)
+
+    async def explain(self, query: Query, found: Found) -> list[Why] | None:
+        """Why each hit was found; None where another version has taken over since.
+
+        Raises:
+            OverloadedError: Too many requests wait.
+        """
+        engine = self.engine
+        if engine.version.digest != found.version.digest:
+            return None
+        return await self._explanations.ask((engine, query, found))
 
     def picture(self, product_id: str) -> bytes | None:
         """A product's picture, JPEG; None if neither this version nor the last one has it."""

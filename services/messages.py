@@ -13,6 +13,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from retrieval.index.collection import LONGEST, Filter
+from services.explanation_messages import WhyMessage
 
 _INK = r"[^\s\u0085]"  # `strip` takes U+0085 for a space, as not every reader of the pattern does
 Text = Annotated[
@@ -140,6 +141,14 @@ class SearchMessage(WantedMessage):
         Id | SkipJsonSchema[None],
         Field(description="In the query's place: a product's id, for more like it, without it."),
     ] = None
+    explain: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Whether to say of each hit why it was found: where a `query` is read for"
+            " its meaning, so not in mode `keyword`.",
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -184,6 +193,7 @@ class HitMessage(Message):
         ),
     ]
     image_url: str
+    why: Annotated[WhyMessage | None, Field(description="Where `explain` asked; else null.")] = None
 
 
 class FoundMessage(Message):

@@ -31,6 +31,12 @@ def describe(live: Live) -> dict[str, Any]:
     }
 
 
+def drift_of(engine: Engine) -> dict[str, Any] | None:
+    """How queries differ from what the version was evaluated on; not for an event loop."""
+    found = engine.drift.report()
+    return asdict(found) if found else None
+
+
 def example_texts(bundle: Bundle) -> list[str]:
     """A few held-out personas' texts that are short enough to show."""
     texts = [query.text for query in bundle.read_queries()]

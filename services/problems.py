@@ -29,6 +29,7 @@ def problem(
 
 _WORDS = {
     400: "The body is not what it should be.",
+    403: "You may not.",
     404: "There is no such thing.",
     409: "It is there already, or was changed meanwhile.",
     413: "The body is too large.",

@@ -43,6 +43,11 @@ class Query:
         return self.picture is None and self.like is None and self.mode != "keyword"
 
     @property
+    def is_new_text(self) -> bool:
+        """Whether somebody asks for something in words of their own, and not for more of it."""
+        return self.reads_text and not (self.concepts or self.offset) and self.model == "champion"
+
+    @property
     def words(self) -> str:
         """The text for who looks for words: a concept's place is taken by its noun."""
         text = self.text

@@ -11,6 +11,7 @@ class Tenant:
 
     id: str
     name: str
+    feedback: bool = False
 
 
 LOCAL = Tenant("local", "local")  # who asks where there are no keys

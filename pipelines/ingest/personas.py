@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.ingest.rejects import Checked
 from pipelines.tables.reader import read_table
+from pipelines.tables.values import fold
 from retrieval.storage.schema import PersonaRow, ProductRow
 
 REQUIRED = ("persona_id", "text")
@@ -50,7 +51,7 @@ def read_personas(path: Path) -> Checked[PersonaRow]:
             "facets": cells.facets(),
         }
         cells.claim("persona_id", persona["persona_id"], ids)
-        folded = " ".join(persona["text"].casefold().split())
+        folded = fold(persona["text"])
         if folded in texts:
             cells.reasons.append(f"text is that of row {texts[folded]}")
         if checked.keep_or_reject(cells, persona["persona_id"], persona):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.ingest.splits import assign_splits
 from pipelines.run.params import Catalog, WishShares
+from pipelines.tables.values import fold
 from retrieval.minilm import load_minilm
 from retrieval.slices import WISHES, named_wishes
 from retrieval.storage.schema import PersonaRow
@@ -50,7 +51,7 @@ def split_personas(
         ValueError: Equal texts have two splits.
     """
     grouped = hold_out_wishes(name_by_text(personas, read), settings.held_out_wishes, seed)
-    texts = [" ".join(row["text"].casefold().split()) for row in grouped]
+    texts = [fold(row["text"]) for row in grouped]
     return assign_splits(grouped, texts, settings.split, seed)
 
 

@@ -24,6 +24,11 @@ def is_missing(text: str) -> bool:
     return text.casefold() in _NOTHING
 
 
+def fold(text: str) -> str:
+    """What two texts share that differ in case and spacing alone."""
+    return " ".join(text.casefold().split())
+
+
 def as_text(value: Any) -> str:
     """A cell as text: integers and whole floats alike without a point, nothing as "".
 

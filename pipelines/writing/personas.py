@@ -11,7 +11,7 @@ from pipelines.labelling.teachers.factory import open_asker
 from pipelines.labelling.teachers.protocol import Request
 from pipelines.run.params import Params, Personas
 from pipelines.run.stage import derive_seed, say
-from pipelines.writing.texts import fold
+from pipelines.tables.values import fold
 from pipelines.writing.wish_writer import Glimpse, WishWriter, read_words
 from pipelines.writing.wishes import Wish, persona_rows, sift, spread, unlike
 from retrieval.storage.schema import PersonaRow, ProductRow

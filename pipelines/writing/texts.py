@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.run.params import Personas
 from pipelines.tables.reader import READERS, Table, read_table
-from pipelines.tables.values import as_text
+from pipelines.tables.values import as_text, fold
 from pipelines.writing.languages import is_in
 from retrieval.storage.schema import PersonaRow
 
@@ -93,11 +93,6 @@ def misfit(text: str, settings: Personas) -> str:
     if settings.language and not is_in(text, settings.language):
         return "another language"
     return ""
-
-
-def fold(text: str) -> str:
-    """What two texts share that differ in case and spacing alone."""
-    return " ".join(text.casefold().split())
 
 
 def _read(value: object, settings: Personas) -> tuple[str, str]:

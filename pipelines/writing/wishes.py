@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pipelines.labelling.teachers.replies import FENCE, without_thoughts
 from pipelines.run.params import Personas
-from pipelines.tables.values import as_text
+from pipelines.tables.values import as_text, fold
 from pipelines.writing.languages import latin_share
-from pipelines.writing.texts import fold, misfit
+from pipelines.writing.texts import misfit
 from retrieval.storage.schema import PersonaRow
 from retrieval.titles import Titles
 

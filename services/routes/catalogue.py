@@ -3,20 +3,27 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from services.feedback import is_allowed
 from services.live import Live
-from services.model_description import describe
+from services.model_description import describe, drift_of
 from services.problems import problems
+from services.routes.asker import Who
 from services.routes.stored_picture import stored_picture
 
 router = APIRouter(tags=["catalogue"])
 
 
 @router.get("/v1/model")
-async def model(request: Request) -> dict[str, Any]:
-    """The version that serves: lineage, metrics, catalogue, and the state of a swap."""
-    return describe(request.app.state.live)
+async def model(who: Who) -> dict[str, Any]:
+    """The version that serves: lineage, metrics, catalogue, and the state of a swap.
+
+    `feedback` says whether yours is kept, `drift` how queries differ from held-out wishes.
+    """
+    drift = await run_in_threadpool(drift_of, who.live.engine)
+    return {**describe(who.live), "feedback": is_allowed(who.tenant), "drift": drift}
 
 
 @router.get(

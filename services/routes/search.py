@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -11,6 +12,8 @@ from starlette.exceptions import HTTPException
 
 from registry.bundle import Product
 from services.concepts import UnknownConceptError
+from services.explanation import Why
+from services.explanation_messages import WhyMessage, why_message
 from services.messages import (
     EmbedMessage,
     FoundMessage,
@@ -44,7 +47,12 @@ async def search(message: SearchMessage, who: Who) -> Response:
         found, asked = await who.concepts.search(who.tenant.id, query)
     except (UnknownConceptError, ValueError) as error:
         raise HTTPException(422, str(error)) from error
-    return _answer(found, asked, began)
+    whys = None
+    if message.explain and asked.reads_text:
+        whys = await who.live.explain(asked, found)
+        if whys is None:  # what was found is the last version's: once more, by the new one
+            return await search(message, who)
+    return _answer(found, asked, began, whys)
 
 
 @router.post("/search/image", response_model=FoundMessage, responses=problems(400, 422, 503))
@@ -98,10 +106,16 @@ async def _find(who: Asker, query: Query, began: float) -> Response:
         raise HTTPException(404, str(error)) from error
 
 
-def _answer(found: Found, query: Query, began: float) -> Response:
+def _answer(
+    found: Found, query: Query, began: float, whys: Sequence[Why] | None = None
+) -> Response:
     digest = found.version.digest
+    told = [why_message(why) for why in whys] if whys else [None] * len(found.hits)
     answer = FoundMessage(
-        hits=[_hit(product, score, digest) for product, score in found.hits],
+        hits=[
+            _hit(product, score, digest, why)
+            for (product, score), why in zip(found.hits, told, strict=True)
+        ],
         model_version=str(found.version.number),
         bundle_sha256=digest,
         model=query.model,
@@ -113,7 +127,7 @@ def _answer(found: Found, query: Query, began: float) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _hit(product: Product, score: float, digest: str) -> HitMessage:
+def _hit(product: Product, score: float, digest: str, why: WhyMessage | None) -> HitMessage:
     return HitMessage(
         product_id=product.product_id,
         title=product.title,
@@ -121,4 +135,5 @@ def _hit(product: Product, score: float, digest: str) -> HitMessage:
         price=None if math.isnan(product.price) else product.price,
         score=score,
         image_url=f"/images/{quote(product.product_id, safe='')}?v={digest[:16]}",
+        why=why,
     )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, DateTime, ForeignKey, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 LONGEST_NAME = 200  # characters
@@ -63,3 +63,18 @@ class FactorsRow(Table):
     a: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32 (rank, d)
     b: Mapped[bytes] = mapped_column(LargeBinary)
     problem: Mapped[str] = mapped_column(String(1000))  # "" where it was learned
+
+
+class FeedbackRow(Table):
+    """One answer to one search."""
+
+    __tablename__ = "feedback"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # a random UUID, hexadecimal
+    tenant: Mapped[str] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    bundle: Mapped[str] = mapped_column(String(64))  # the digest of the version that served
+    text: Mapped[str] = mapped_column(Text)
+    shown: Mapped[list[str]] = mapped_column(JSON)
+    chosen: Mapped[str | None] = mapped_column(Text)
+    rejected: Mapped[list[str]] = mapped_column(JSON)

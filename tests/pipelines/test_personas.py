@@ -112,6 +112,31 @@ def test_a_file_brings_them_beside_the_given_ones_or_in_their_place(capsys):
     assert read_json(PERSONAS_LEDGER)["counts"] == {"read": 9}
 
 
+def test_a_file_of_labels_brings_the_wishes_that_it_names_by_text_all_for_training():
+    given(20)
+    shares = {"split": SPLIT, "held_out_wishes": {"val": 0.0, "test": 0.0}}
+    write_params(catalog=shares)
+    personas.main()
+    before = table()
+    lines = [
+        "Somebody who likes  the number 3",
+        "a lamp for night trains",
+        "A lamp for night trains",
+    ]
+    Path("clicks.csv").write_text(
+        "text,winner,loser\n" + "".join(f"{line},a,b\n" for line in lines)
+    )
+    teacher = {"kind": "file", "file": {"path": "clicks.csv"}}
+    write_params(catalog=shares, teacher=teacher)
+    personas.main()
+    *same, new = table()
+    assert same == before
+    assert (new["text"], new["split"], new["wants"]) == ("a lamp for night trains", "train", {})
+    assert read_json(PERSONAS_LEDGER)["labels"] == 1
+    personas.main()
+    assert table() == [*before, new]
+
+
 def test_a_model_writes_wishes_spread_over_interests_of_which_some_stay_unseen():
     with ChatServer(write_words) as server:
         write_params(server.url, catalog={"split": SPLIT}, personas=OPENAI)

@@ -26,6 +26,8 @@ from retrieval.storage.schema import (
 )
 from retrieval.storage.vectors import write_vectors
 
+# Training wishes: persona, text, what was chosen (p2 is blue, p4 white).
+WISHES = (("u1", "red or blue", "p2"), ("u2", "all white", "p4"))
 COLOURS = ("red", "green", "blue", "black", "white")
 
 
@@ -68,6 +70,17 @@ def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/database/kindred.db")
 
 
+def wish(persona_id: str, text: str, _: str) -> dict:
+    return {"persona_id": persona_id, "text": text, "split": "train", "wants": {},
+            "paraphrase": "", "facets": {}}  # fmt: skip
+
+
+def label(persona_id: str, _: str, winner: str) -> dict:
+    pair = [winner, "p0"]
+    return {"group_id": f"c1-{persona_id}", "persona_id": persona_id, "presented": pair,
+            "ranking": pair, "teacher": "file", "request_sha256": "0" * 64}  # fmt: skip
+
+
 @pytest.fixture
 def encoder() -> object:
     """What a test's versions encode with."""
@@ -85,8 +98,8 @@ def bundle_folder(tmp_path: Path, pictures_ND: np.ndarray) -> Path:
     root = tmp_path / "made"
     rows = [row(number, colour) for number, colour in enumerate(COLOURS)]
     write_rows(root / "products.parquet", rows, PRODUCTS)
-    write_rows(root / "personas.parquet", [], PERSONAS)
-    write_rows(root / "rankings.parquet", [], RANKINGS)
+    write_rows(root / "personas.parquet", [wish(*one) for one in WISHES], PERSONAS)
+    write_rows(root / "rankings.parquet", [label(*one) for one in WISHES], RANKINGS)
     write_rows(root / "tournaments.parquet", [], TOURNAMENTS)
     write_rows(root / "queries.parquet", [], QUERIES)
     write_rows(root / "concept_queries.parquet", [], CONCEPT_QUERIES)
@@ -94,7 +107,8 @@ def bundle_folder(tmp_path: Path, pictures_ND: np.ndarray) -> Path:
         Image.new("RGB", (60, 40), colour).save(root / f"{colour}.png")
     vectors = root / "vectors.parquet"
     write_vectors(vectors, [r["product_id"] for r in rows], pictures_ND)
-    write_vectors(root / "texts.parquet", [], pictures_ND[:0])
+    read = FakeEncoder().encode_texts([text for _, text, _ in WISHES])
+    write_vectors(root / "texts.parquet", [id_ for id_, _, _ in WISHES], read)
     for name in ("model/weights", "concepts/rex/adapter"):
         (root / name).parent.mkdir(parents=True)
         (root / name).touch()

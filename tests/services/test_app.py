@@ -11,6 +11,8 @@ from fastapi.testclient import TestClient
 
 from registry.bundle import HeldOutQuery, Product
 from services.app import create_app
+from services.drift import DriftWatch
+from services.explanation import Why
 from services.live import Live
 from services.model_description import example_texts
 from services.queries import Found, UnknownProductError, Vectors
@@ -35,6 +37,9 @@ def make_product(number, **changes):
 class FakeBundle:
     def __init__(self, lineage):
         self.lineage = lineage
+
+    def read_text_vectors(self, texts):
+        return None
 
     def read_queries(self):
         texts = ["short", "a present for an aunt who keeps the borders in bloom", "x" * 200]
@@ -67,6 +72,7 @@ class FakeEngine:
 
     def __init__(self, version, lineage, products, private):
         self.version, self.bundle, self.private = version, FakeBundle(lineage), private
+        self.drift = DriftWatch(self.bundle)
         self.products = {product.product_id: product for product in products}
         self.encoder = FakeEncoder()
         self.asked, self.closed = [], False
@@ -89,6 +95,10 @@ class FakeEngine:
     def embed(self, requests):
         lengths = [[len(text) % 4 for text in texts] for texts in requests]
         return [Vectors(self.version, np.eye(4, dtype=np.float32)[row]) for row in lengths]
+
+    def explain(self, query, found):
+        wish = [(f"like {query.text}", 0.25)]
+        return [Why([("mugs", score)], [], wish) for _, score in found.hits]
 
     def close(self):
         self.closed = True
@@ -130,8 +140,38 @@ def test_a_search_gives_hits_with_everything_that_a_page_shows(client, version):
         "price": None,
         "score": 0.5,
         "image_url": f"/images/p0?v={version.digest[:16]}",
+        "why": None,
     }
     assert [hit["price"] for hit in body["hits"]] == [None, 10.0]
+
+
+def test_a_search_says_why_where_it_is_asked(client):
+    body = client.post("/v1/search", json={"query": "mugs", "k": 2, "explain": True}).json()
+    assert [hit["why"] for hit in body["hits"]] == 2 * [
+        {
+            "words": [{"word": "mugs", "share": 0.5}],
+            "wishes": [{"text": "like mugs", "similarity": 0.25}],
+            "concepts": [],
+        }
+    ]
+
+
+def test_what_is_found_and_why_are_by_one_version(client, live, engine, version, tmp_path):
+    """A version takes over between the two: both are asked for anew."""
+    later = FakeEngine(
+        dataclasses.replace(version, number=4, digest="e" * 64),
+        engine.bundle.lineage, [make_product(7)], tmp_path,
+    )  # fmt: skip
+    explain = live.explain
+
+    async def after_a_swap(query, found):
+        live._engine = later
+        return await explain(query, found)
+
+    live.explain = after_a_swap
+    body = client.post("/v1/search", json={"query": "mugs", "explain": True}).json()
+    assert (body["model_version"], len(body["hits"])) == ("4", 1)
+    assert body["hits"][0]["why"]["words"]
 
 
 def test_what_the_model_cannot_read_of_a_query_is_in_the_answer(client):

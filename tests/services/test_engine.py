@@ -158,3 +158,40 @@ def test_a_batch_may_mix_every_kind_of_query(engine):
         alone = ask(engine, **one)
         assert [(product.product_id, score) for product, score in found.hits] == alone
     assert [len(found.hits) for found in together] == [1, 2, 2, 3, 2, 3]
+
+
+def test_hits_are_explained_by_words_and_wishes(engine):
+    """Red blue: cosine 1 / sqrt 2 with blue; blue alone has 1, red alone 0."""
+    query = Query("red, blue", 5, Filter(), "champion")
+    (found,) = engine.search([query])
+    whys = dict(zip((product.product_id for product, _ in found.hits),
+                    engine.explain(query, found), strict=True))  # fmt: skip
+    half = 2**-0.5
+    assert whys["p2"].words == [
+        ("red", pytest.approx(half - 1, abs=1e-5)),
+        ("blue", pytest.approx(half, abs=1e-5)),
+    ]
+    assert whys["p2"].wishes[0] == ("red or blue", pytest.approx(1, abs=1e-5))  # it chose p2
+    assert [text for text, _ in whys["p0"].wishes] == []  # nobody chose what is like red
+    assert whys["p2"].concepts == []
+
+
+def test_a_version_without_wishes_explains_by_words_alone(engine, monkeypatch):
+    monkeypatch.setattr(type(engine.bundle), "read_wishes", lambda self: [])
+    monkeypatch.setattr(type(engine.bundle), "read_text_vectors", lambda self, texts: None)
+    query = Query("blue", 1, Filter(), "base")
+    (found,) = engine.search([query])
+    (why,) = engine.explain(query, found)
+    assert why.wishes == []
+    assert why.words == [("blue", pytest.approx(1 - 5**-0.5, abs=1e-5))]  # "" is a fifth of each
+
+
+def test_texts_that_were_searched_for_are_watched_for_drift(engine):
+    assert not engine.drift._seen  # the warm-up does not count
+    seen = []
+    engine.drift.see = lambda vector_D: seen.append(vector_D.argmax())
+    ask(engine, text="blue")
+    ask(engine, text="blue", offset=1)
+    ask(engine, like="p1")
+    ask(engine, text="red", mode="hybrid")
+    assert seen == [2, 0]

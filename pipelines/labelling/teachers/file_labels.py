@@ -8,17 +8,20 @@ The file is CSV or Parquet, and has one of three forms:
 - verdicts, as labelling tools export them: `persona_id`, `left`, `right` (product ids), `choice`
   (`CHOICES` has its words).
 
+In place of `persona_id` a file may have `text`: the wish itself, case and spacing aside.
+
 Other columns are not read, so the pipeline's own table of rankings is such a file.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.tables.reader import Table, read_table
 from pipelines.tables.rows import Cells, Row
+from pipelines.tables.values import fold, is_missing
 
 RANKINGS_FORM = ("persona_id", "presented", "ranking")
 CHOICES_FORM = ("persona_id", "winner", "loser")
@@ -52,6 +55,7 @@ class Labels:
     """What a file holds, row by row."""
 
     form: tuple[str, ...]
+    by_text: bool = False  # who wishes is named by the text, until `name_personas`
     orders: list[Order] = field(default_factory=list)
     no_label: Counter[str] = field(default_factory=Counter)  # rows, by what they are instead
 
@@ -80,7 +84,7 @@ def read_labels(path: Path) -> Labels:
         msg = f"teacher.file.path is {path}; expected a .csv or .parquet file"
         raise SystemExit(msg)
     table = read_table(path)
-    labels = Labels(_form_of(path, table.columns))
+    labels = Labels(_form_of(path, table.columns), by_text="persona_id" not in table.columns)
     faults = _read_rows(table, labels, in_csv=path.suffix == ".csv")
     if faults:
         lines = "\n  ".join(_first(faults))
@@ -90,6 +94,21 @@ def read_labels(path: Path) -> Labels:
         why = f": {labels}" if labels.no_label else ""
         raise SystemExit(f"{path} holds no order{why}; expected one row at least with a label")
     return labels
+
+
+def name_personas(labels: Labels, ids: Mapping[str, str]) -> list[Order]:
+    """The orders by persona id; a text that nobody has stays as it is.
+
+    Args:
+        labels: Of `read_labels`.
+        ids: Persona ids by their texts, as `fold` has those.
+    """
+    if not labels.by_text:
+        return labels.orders
+    return [
+        replace(order, persona_id=ids.get(fold(order.persona_id), order.persona_id))
+        for order in labels.orders
+    ]
 
 
 def check_known_ids(
@@ -119,7 +138,9 @@ def check_known_ids(
 
 
 def _form_of(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
-    forms = [form for form in FORMS if set(form) <= set(columns)]
+    named = {*columns, "persona_id"} if "text" in columns else set(columns)
+    # A text may stand for a persona's id.
+    forms = [form for form in FORMS if set(form) <= named]
     if len(forms) != 1:
         msg = (
             f"{path} has columns {', '.join(columns) or 'none'}; expected one of"
@@ -135,6 +156,11 @@ def _read_rows(table: Table, labels: Labels, in_csv: bool) -> list[str]:
     read = _READERS[labels.form]
     faults: list[str] = []
     for row in table.rows:
+        if labels.by_text:
+            if not row.fault and _has_no_text(row):
+                labels.no_label["without a text"] += 1
+                continue
+            row = Row(row.number, {**row.values, "persona_id": row.values.get("text")}, row.fault)
         cells = Cells(row if labels.are_choices or not in_csv else _split_lists(row))
         order = read(cells)
         reasons = [row.fault] if row.fault else cells.reasons
@@ -146,6 +172,12 @@ def _read_rows(table: Table, labels: Labels, in_csv: bool) -> list[str]:
         else:
             labels.no_label[order] += 1
     return faults
+
+
+def _has_no_text(row: Row) -> bool:
+    """Whether nothing is wished; somebody may well have searched for "none"."""
+    text = row.values.get("text")
+    return text is None or (isinstance(text, str) and is_missing(text.strip()))
 
 
 def _split_lists(row: Row) -> Row:

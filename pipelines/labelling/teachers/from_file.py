@@ -15,11 +15,17 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, permutations
 from typing import Any
 
-from pipelines.labelling.teachers.file_labels import Order, check_known_ids, read_labels
+from pipelines.labelling.teachers.file_labels import (
+    Order,
+    check_known_ids,
+    name_personas,
+    read_labels,
+)
 from pipelines.labelling.teachers.protocol import Answer, Batches, Question, Request, Session
 from pipelines.labelling.teachers.replies import write_reply
 from pipelines.run.params import Teacher as TeacherParams
 from pipelines.run.stage import say
+from pipelines.tables.values import fold
 from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import PersonaRow, ProductRow
 
@@ -53,7 +59,8 @@ class FileTeacher:
         labels = read_labels(path)
         if labels.no_label:
             say(f"{path}: {labels}")
-        self._orders, self._choices = labels.orders, labels.are_choices
+        ids = {fold(row["text"]): row["persona_id"] for row in personas} if labels.by_text else {}
+        self._orders, self._choices = name_personas(labels, ids), labels.are_choices
         check_known_ids(
             path,
             self._orders,

@@ -13,7 +13,7 @@ from pipelines.run.params import load_params
 from retrieval.storage.schema import RANKINGS, write_rows
 from tests.pipelines.labelling.teachers.answers import answers_to
 
-PERSONAS = [{"persona_id": persona} for persona in ("ann", "bob")]
+PERSONAS = [{"persona_id": persona, "text": f"A gift for {persona}"} for persona in ("ann", "bob")]
 PRODUCTS = [{"product_id": product} for product in "abcde"]
 RANKED = "persona_id,presented,ranking\n"
 CHOSEN = "persona_id,winner,loser\n"
@@ -273,3 +273,29 @@ def test_unknown_ids_are_counted_and_the_first_five_named(teacher):
     )
     with pytest.raises(SystemExit, match=message):
         teacher(CHOSEN + "\n".join(rows))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text,presented,ranking\na gift for  ANN,a|b|c,b|c|a\n",
+        "text,winner,loser\nA gift for ann,b,c\na gift for Ann,c,a\n",
+        'text,left,right,choice\n"a gift\nfor ann",b,c,left\na gift for ann,a,c,right\n',
+    ],
+)
+def test_a_wish_may_be_named_by_its_text(teacher, text):
+    file = teacher(text)
+    assert _ask(file, "ann", "abc") == "bca"
+    assert {group.persona_id for group in file.known_groups()} == {"ann"}
+
+
+def test_who_has_both_is_named_by_the_id(teacher):
+    file = teacher("text,persona_id,winner,loser\na gift for ann,bob,b,c\n")
+    assert _ask(file, "bob", "cb") == "bc"
+
+
+def test_a_text_that_nobody_has_is_named_and_a_blank_one_is_no_label(teacher, capsys):
+    with pytest.raises(SystemExit, match=r"unknown personas \(1: a gift for eve\)"):
+        teacher("text,winner,loser\na gift for eve,b,c\n")
+    teacher("text,winner,loser\nnone,a,b\n,a,b\na gift for ann,b,c\n")
+    assert "2 of 3 rows are no label (2 without a text)" in capsys.readouterr().out
