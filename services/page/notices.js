@@ -3,14 +3,14 @@
 
 import { byId, element, fill } from "./dom.js";
 
-const A_WHILE = 6_000; // milliseconds
+const A_WHILE = 5_000; // milliseconds, and as long again for each 100 characters
 let fading = 0;
 
 export function say(words) {
   clearTimeout(fading);
   const toast = byId("said");
   toast.replaceChildren(element("p", {}, words));
-  fading = setTimeout(() => toast.replaceChildren(), A_WHILE);
+  fading = setTimeout(() => toast.replaceChildren(), A_WHILE * (1 + words.length / 100));
 }
 
 export function showSwap({ swap, version }) {

@@ -5,6 +5,7 @@ import { byId, element, icon, unseen } from "./dom.js";
 import { openMine, watchMine } from "./mine.js";
 import { say } from "./notices.js";
 import { openTeach, watchTeach } from "./teach.js";
+import { sentence } from "./words.js";
 
 const shelf = byId("concepts");
 let concepts = [];
@@ -30,7 +31,7 @@ export function watchShelf(use) {
   watchTeach(async ({ name, warnings = [] }) => {
     await loadShelf();
     chipOf(name)?.focus();
-    say([`“${name}” is learned: write {${name}} in a query.`, ...warnings].join(" "));
+    say([`“${name}” is learned: write {${name}} in a query.`, ...warnings.map(sentence)].join(" "));
   });
 }
 

@@ -12,4 +12,5 @@ export const money = (price) => MONEY.format(price); // in the catalogue's own c
 export const day = (iso) => DAY.format(new Date(iso));
 export const duration = (ms) => (ms < 1 ? "under 1 ms" : `${COUNT.format(Math.round(ms))} ms`);
 export const change = (number) => CHANGE.format(number);
+export const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;

@@ -25,6 +25,7 @@ EXAMPLE = "a present for an aunt who keeps the borders in bloom"
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script> & mug'
 PRODUCTS, SHOWN = 30, 24
 SCENE = "p/7"  # what is found first for whoever names a concept
+WARNINGS = ("3 to 5 photos are better",)
 STRANGERS = "photos 2 and 5 do not belong together"
 # Notes each state of the screen that names versions: the one in the headline, those of pictures.
 WATCH_VERSIONS = """
@@ -112,7 +113,7 @@ def learn(engine, lessons):
         raise TeachingError(STRANGERS)
     factor = torch.ones(1, 2)
     return [
-        Learned(engine.version.digest, Concept(lesson.name, lesson.noun, "zzq", factor, factor), ())
+        Learned(engine.version.digest, Concept(lesson.name, lesson.noun, "zzq", factor, factor), WARNINGS)
         for lesson in lessons
     ]
 

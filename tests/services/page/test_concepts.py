@@ -27,7 +27,8 @@ def test_a_concept_is_taught_used_found_in_a_scene_and_forgotten(page, engine):
     expect(dialog).to_be_hidden()
     chip = shelf(page).get_by_role("button", name="my mug", exact=True)
     expect(chip).to_be_focused()
-    expect(page.get_by_text("“my mug” is learned: write {my mug} in a query.")).to_be_visible()
+    said = "“my mug” is learned: write {my mug} in a query. 3 to 5 photos are better."
+    expect(page.get_by_text(said)).to_be_visible()
     expect(chip.locator("img")).to_have_js_property("naturalWidth", 64)
 
     query(page).fill("on a beach")

@@ -1,5 +1,7 @@
 """What one can do with hits in the page: more of them, alike ones, reasons, feedback."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -77,7 +79,7 @@ def test_a_picture_is_searched_by_whether_chosen_dropped_or_pasted(page, calls):
     assert picture(5) in calls.pictures[-1]
     drop(page, "main", picture(6))
     expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
-    page.wait_for_function("location.search.includes('picture=2')")
+    expect(page).to_have_url(re.compile("picture=2"))
     page.evaluate(
         """bytes => {
           const clipboardData = new DataTransfer();
@@ -87,13 +89,13 @@ def test_a_picture_is_searched_by_whether_chosen_dropped_or_pasted(page, calls):
         }""",
         list(picture(7)),
     )
-    page.wait_for_function("location.search.includes('picture=3')")
+    expect(page).to_have_url(re.compile("picture=3"))
     expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
     assert [number in calls.pictures[at] for at, number in enumerate(map(picture, (5, 6, 7)))] == [
         True
     ] * 3
     page.go_back()
-    page.wait_for_function("location.search.includes('picture=2')")
+    expect(page).to_have_url(re.compile("picture=2"))
     expect(page.get_by_role("img", name="Your picture")).to_be_visible()
     page.reload()  # nothing is kept of it
     expect(query(page)).to_have_value("mugs")
