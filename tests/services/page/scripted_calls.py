@@ -2,6 +2,8 @@
 
 import json
 
+from services.messages import PictureSearchMessage, SearchMessage
+
 WHY = {
     "words": [{"word": "mugs", "share": 0.08}, {"word": "<b>two</b>", "share": -0.02}],
     "wishes": [{"text": "something warm for early mornings", "similarity": 0.61}],
@@ -30,12 +32,14 @@ class ScriptedCalls:
             return
         asked = route.request.post_data_json
         self.searches.append(asked)
-        self._answer(route, asked, route.request.post_data_json.get("query", "alike"))
+        SearchMessage.model_validate({key: asked[key] for key in asked if key != "explain"})
+        self._answer(route, asked, asked.get("query", "alike"))
 
     def _search_picture(self, route):
         body = route.request.post_data_buffer
         self.pictures.append(body)
         text = body.split(b'name="search"\r\n\r\n')[1].split(b"\r\n")[0].decode()
+        PictureSearchMessage.model_validate_json(text)
         self._answer(route, json.loads(text), "a picture")
 
     def _answer(self, route, asked, query):

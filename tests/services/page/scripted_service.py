@@ -113,7 +113,11 @@ def learn(engine, lessons):
         raise TeachingError(STRANGERS)
     factor = torch.ones(1, 2)
     return [
-        Learned(engine.version.digest, Concept(lesson.name, lesson.noun, "zzq", factor, factor), WARNINGS)
+        Learned(
+            engine.version.digest,
+            Concept(lesson.name, lesson.noun, "zzq", factor, factor),
+            WARNINGS,
+        )
         for lesson in lessons
     ]
 
