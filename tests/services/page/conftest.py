@@ -8,7 +8,7 @@ from playwright.sync_api import sync_playwright
 
 from services.live import Live
 from tests.services.page.scripted_calls import ScriptedCalls
-from tests.services.page.scripted_service import (
+from tests.services.scripted_service import (
     BROWSERS,
     WATCH_VERSIONS,
     FakeEngine,

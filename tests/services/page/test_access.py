@@ -5,8 +5,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.services.page.scripted_calls import KEY
-from tests.services.page.scripted_service import SHOWN, picture
 from tests.services.page.steps import cards, shelf, teach, visit
+from tests.services.scripted_service import SHOWN, picture
 
 pytestmark = pytest.mark.slow
 

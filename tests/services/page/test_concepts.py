@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.services.page.scripted_service import SHOWN, STRANGERS, picture
 from tests.services.page.steps import ask, cards, shelf, teach, visit
+from tests.services.scripted_service import SHOWN, STRANGERS, picture
 
 pytestmark = pytest.mark.slow
 

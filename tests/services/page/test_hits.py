@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.services.page.scripted_service import PRODUCTS, SHOWN, picture
 from tests.services.page.steps import asked, cards, visit
 from tests.services.page.test_concepts import drop, query
+from tests.services.scripted_service import PRODUCTS, SHOWN, picture
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from playwright.sync_api import Error, expect
 
 from registry.bundle import HeldOutQuery
 from services.live import Swap
-from tests.services.page.scripted_service import EXAMPLE, HOSTILE, SHOWN, make_product
 from tests.services.page.steps import ask, asked, cards, visit
+from tests.services.scripted_service import EXAMPLE, HOSTILE, SHOWN, make_product
 
 pytestmark = pytest.mark.slow
 
