@@ -1,20 +1,29 @@
 // What answers here: the version, how good it is in plain words, and whether it passed its gates.
 
-import { byId, element, fill } from "./dom.js";
+import { bar } from "./bars.js";
+import { byId, element, fill, unseen } from "./dom.js";
 import { count, day, percent } from "./words.js";
 
 const SIGNS = { passed: "✓", failed: "✗", missing: "–" };
 const GATES = { labels: "Teacher's labels", retrieval: "Retrieval" };
 
 export function showAbout(model) {
-  const { metrics, version } = model;
-  fill(byId("headline"), element("strong", {}, `Version ${version}`), headline(metrics));
+  const { metrics, version, drift } = model;
+  const warning = drift?.warning;
   fill(
-    byId("about"),
-    element("h2", { id: "about-title" }, `Version ${version} answers here`),
+    byId("headline"),
+    warning ? element("span", { class: "dot" }, unseen("A warning: ")) : null,
+    element("strong", {}, `Version ${version}`),
+    headline(metrics),
+  );
+  byId("about-title").textContent = `Version ${version} answers here`;
+  fill(
+    byId("about-body"),
+    warning ? element("p", { class: "notice" }, warning) : null,
     element("p", { class: "lead" }, story(model)),
     element("dl", { class: "metrics" }, ...measures(metrics)),
     element("ul", { class: "verdicts", "aria-label": "Quality gates" }, ...verdicts(model.verdicts)),
+    ...lineagePart(model),
   );
 }
 
@@ -33,7 +42,7 @@ function story({ name, follows, registered, lineage, catalogue }) {
 function headline({ persona_percentile: own, base_persona_percentile: base }) {
   if (own == null) return null;
   const beside = base == null ? "" : ` (base ${percent(base)})`;
-  return element("span", {}, `finds what an unseen person means: ${percent(own)}${beside}`);
+  return element("span", { class: "says" }, `finds what an unseen person means: ${percent(own)}${beside}`);
 }
 
 function* measures(metrics) {
@@ -76,20 +85,8 @@ function measure(title, share, rest, bars = []) {
       {},
       element("strong", {}, percent(share)),
       ` ${rest}`,
-      known.length ? element("ul", { class: "bars" }, ...known.map(bar)) : null,
+      known.length ? element("ul", { class: "bars" }, ...known.map(([name, share, kind]) => bar(name, share, percent(share), kind))) : null,
     ),
-  );
-}
-
-function bar([name, share, kind]) {
-  const length = element("span", { class: "length" });
-  length.style.width = percent(share).replace(" ", ""); // by script: the policy forbids style=""
-  return element(
-    "li",
-    { class: kind },
-    element("span", {}, name),
-    element("span", { class: "bar", "aria-hidden": "true" }, length),
-    element("span", { class: "number" }, percent(share)),
   );
 }
 
@@ -102,4 +99,24 @@ function verdicts(all) {
       `${GATES[gate] ?? gate} ${verdict}`,
     ),
   );
+}
+
+// Where it comes from, as far as it is known.
+function lineagePart({ lineage, bundle_sha256 }) {
+  const { git, parent, prompts, stages, packages, python } = lineage ?? {};
+  const changed = git?.clean === false ? ", with changes" : "";
+  const facts = {
+    Bundle: bundle_sha256.slice(0, 12),
+    Commit: git?.commit && `${git.commit.slice(0, 12)}${changed}`,
+    "Champion before": parent && `version ${parent}`,
+    Prompts: prompts && Object.keys(prompts).join(", "),
+    Stages: stages && Object.keys(stages).join(", "),
+    Packages: packages && Object.entries(packages).map((one) => one.join(" ")).join(", "),
+    Python: python,
+  };
+  const known = Object.entries(facts).filter(([, fact]) => fact);
+  const rows = known.map(([name, fact]) =>
+    element("div", {}, element("dt", {}, name), element("dd", {}, fact)),
+  );
+  return [element("h3", {}, "Where it comes from"), element("dl", { class: "lineage" }, ...rows)];
 }

@@ -1,29 +1,30 @@
-// The service, over HTTP. Whatever goes wrong is a Problem whose message can be shown.
+// The calls of the service that the page makes.
 
-const K = 24;
-const LONGEST_WAIT = 5; // seconds
+import { ask, askOnce, askPatiently, json } from "./http.js";
+import { keptPicture } from "./pictures.js";
 
-export class Problem extends Error {
-  constructor(message, status = 0) {
-    super(message);
-    this.status = status; // 0: there was no answer at all
-  }
-}
+export const PAGE = 24; // hits that come at a time
+const VARIED = 0.5; // of what `diversify` can be, 0 to 1
 
 export const getModel = (signal) => ask("/v1/model", { signal });
 
-export async function search(state, model, signal) {
-  const body = JSON.stringify({ query: state.query, k: K, filter: conditions(state), model });
-  const headers = { "Content-Type": "application/json" };
-  const request = { method: "POST", headers, body, signal };
-  try {
-    return await ask("/v1/search", request);
-  } catch (problem) {
-    // A service that is busy says when to come back; one more try spares a person the button.
-    if (problem.status !== 503 || !(problem.retryAfter <= LONGEST_WAIT)) throw problem;
-    await pause(1000 * problem.retryAfter, signal);
-    return ask("/v1/search", request);
+// `model` is "champion" or "base". A field that is not wanted is not sent.
+export function search(state, { model, k = PAGE, offset = 0, explain = false }, signal) {
+  const wanted = { k, filter: conditions(state), model };
+  if (offset) wanted.offset = offset;
+  if (explain) wanted.explain = true;
+  if (state.varied) wanted.diversify = VARIED;
+  const picture = keptPicture(state.picture);
+  if (picture) {
+    const body = new FormData();
+    body.set("picture", picture);
+    body.set("search", JSON.stringify(wanted));
+    return askPatiently("/v1/search/image", { method: "POST", body, signal });
   }
+  if (state.like) wanted.like = state.like;
+  else wanted.query = state.query;
+  if (state.mode && !state.like) wanted.mode = state.mode;
+  return askPatiently("/v1/search", json("POST", wanted, signal));
 }
 
 function conditions({ categories, min, max }) {
@@ -33,30 +34,32 @@ function conditions({ categories, min, max }) {
   return { category: categories, price };
 }
 
-async function ask(url, request) {
-  let answer;
-  try {
-    answer = await fetch(url, { cache: "no-store", ...request });
-    if (answer.ok) return await answer.json();
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem("The service does not answer. It may be restarting, or the network is down.");
-  }
-  const { detail } = await answer.json().catch(() => ({})); // a proxy's error need not be JSON
-  const problem = new Problem(
-    detail || `The service answered ${answer.status} ${answer.statusText}.`,
-    answer.status,
-  );
-  problem.retryAfter = Number(answer.headers.get("Retry-After") ?? NaN);
-  throw problem;
+export const listConcepts = async () => (await ask("/v1/concepts")).concepts;
+
+export function teach(name, noun, photos, signal) {
+  const body = withPhotos(photos);
+  body.set("name", name);
+  body.set("noun", noun);
+  return askPatiently("/v1/concepts", { method: "POST", body, signal });
 }
 
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
-  });
+export function addPhotos(name, photos, signal) {
+  const request = { method: "POST", body: withPhotos(photos), signal };
+  return askPatiently(`${concept(name)}/photos`, request);
 }
+
+export const forget = (name) => ask(concept(name), { method: "DELETE" });
+
+const concept = (name) => `/v1/concepts/${encodeURIComponent(name)}`;
+
+function withPhotos(photos) {
+  const body = new FormData();
+  for (const photo of photos) body.append("photos", photo);
+  return body;
+}
+
+// What a person meant: `chosen` is a product's id or null, `rejected` a list of them.
+export const giveFeedback = (said) => ask("/v1/feedback", json("POST", said));
+
+export const signIn = (key) => askOnce("/v1/session", json("POST", { key }));
+export const signOut = () => askOnce("/v1/session", { method: "DELETE" });

@@ -1,6 +1,8 @@
 // Elements are only ever made here, and texts only ever become text nodes: a title that looks like
 // markup stays a title.
 
+const SVG = "http://www.w3.org/2000/svg";
+
 export const byId = (id) => document.getElementById(id);
 
 // element("a", {href: "/"}, "text", otherElement); null and undefined are left out, so that callers
@@ -24,3 +26,15 @@ export function fill(target, ...children) {
 }
 
 export const unseen = (text) => element("span", { class: "unseen" }, text);
+
+// What somebody else wrote, in its own direction, set apart from the words around it.
+export const own = (text) => element("bdi", { class: "own-words" }, text);
+
+export function icon(name) {
+  const [drawn, use] = ["svg", "use"].map((one) => document.createElementNS(SVG, one));
+  drawn.setAttribute("class", "icon");
+  drawn.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `/page/icons.svg#${name}`);
+  drawn.append(use);
+  return drawn;
+}

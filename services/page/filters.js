@@ -1,13 +1,15 @@
-// Category chips, the price range and the switch that compares: shows a state, reports changes.
+// Category chips, the price range, and how hits are found and shown: shows a state, reports changes.
 
 import { byId, element } from "./dom.js";
+import { byWords } from "./state.js";
 import { count, money } from "./words.js";
 
 const categories = byId("categories");
-const compare = byId("compare");
+const mode = byId("mode");
+const switches = { varied: byId("varied"), compare: byId("compare") };
 const ends = { min: byId("min"), max: byId("max") };
 
-// `change` gets what is different: {categories}, {min}, {max} or {compare}.
+// `change` gets what is different: {categories}, {min}, {max}, {mode}, {varied} or {compare}.
 export function watchFilters(change) {
   categories.addEventListener("click", ({ target }) => {
     const chip = target.closest("button");
@@ -21,7 +23,10 @@ export function watchFilters(change) {
       if (input.reportValidity()) change({ [end]: input.value === "" ? null : input.valueAsNumber });
     });
   }
-  compare.addEventListener("change", () => change({ compare: compare.checked }));
+  mode.addEventListener("change", () => change({ mode: mode.value }));
+  for (const [name, input] of Object.entries(switches)) {
+    input.addEventListener("change", () => change({ [name]: input.checked }));
+  }
 }
 
 export function showFilters(state, catalogue) {
@@ -32,7 +37,9 @@ export function showFilters(state, catalogue) {
     if (input !== document.activeElement) input.value = state[end] ?? "";
     input.placeholder = range[end] == null ? "" : money(range[end]);
   }
-  compare.checked = state.compare;
+  mode.value = state.mode;
+  mode.disabled = !byWords(state); // there are no words to look for
+  for (const [name, input] of Object.entries(switches)) input.checked = state[name];
   byId("filters").hidden = false;
 }
 

@@ -1,6 +1,17 @@
-// What a person should know about versions: one is on its way, could not be opened, or took over.
+// What a person should know: a version that is on its way, could not be opened or took over; and
+// what came of a click, for a while.
 
 import { byId, element, fill } from "./dom.js";
+
+const A_WHILE = 5_000; // milliseconds, and as long again for each 100 characters
+let fading = 0;
+
+export function say(words) {
+  clearTimeout(fading);
+  const toast = byId("said");
+  toast.replaceChildren(element("p", {}, words));
+  fading = setTimeout(() => toast.replaceChildren(), A_WHILE * (1 + words.length / 100));
+}
 
 export function showSwap({ swap, version }) {
   const coming = swap.version ? `Version ${swap.version}` : "The next version";

@@ -1,6 +1,7 @@
 // The pictures: one column, or the base model beside the champion; and what is said instead of them.
 
-import { byId, element, fill, unseen } from "./dom.js";
+import { card, markOwn } from "./card.js";
+import { byId, element, fill, own } from "./dom.js";
 import { isFiltered } from "./state.js";
 import { count, duration, money } from "./words.js";
 
@@ -24,21 +25,36 @@ export function showLoading() {
   status.textContent = "Searching…";
 }
 
-export function showAnswers(state, answers, clearFilters) {
+// `can` makes what one can do with an answer's hits (card.js).
+export function showAnswers(state, answers, can, clearFilters) {
   done();
   const empty = answers.every((answer) => answer.hits.length === 0);
   fill(problem, ...(empty ? nothingFound(state, clearFilters) : []));
-  status.textContent = empty ? "Nothing found" : summary(answers);
   const words = answers[0].warnings.join(" ");
   fill(warnings, words ? element("p", {}, words) : null);
+  showUsed(answers[0].concepts ?? []);
   columns.classList.toggle("both", answers.length > 1);
-  columns.replaceChildren(...(empty ? [] : answers.map((answer) => column(answer, answers))));
+  columns.replaceChildren(...(empty ? [] : answers.map((answer) => column(answer, answers.length))));
+  status.textContent = "Nothing found";
+  if (!empty) showHits(answers, can);
+}
+
+// Adds the cards of hits that have none yet.
+export function showHits(answers, can) {
+  for (const [at, answer] of answers.entries()) {
+    const list = columns.querySelectorAll(".grid")[at];
+    const known = list.children.length;
+    list.append(...answer.hits.slice(known).map((hit) => card(hit, can(answer))));
+  }
+  if (answers.length > 1) compare(answers);
+  status.textContent = summary(answers);
 }
 
 export function showProblem(error, retry) {
   done();
   status.textContent = "";
   fill(warnings);
+  showUsed([]);
   columns.replaceChildren();
   fill(
     problem,
@@ -53,11 +69,17 @@ export function showInvitation() {
   status.textContent = "Type what you are looking for, and press Enter.";
   fill(warnings);
   fill(problem);
+  showUsed([]);
   columns.replaceChildren();
 }
 
 function done() {
   results.removeAttribute("aria-busy");
+}
+
+function showUsed(names) {
+  const chips = names.map((name) => element("li", {}, own(name)));
+  fill(byId("used"), ...(names.length ? ["With yours:", element("ul", {}, ...chips)] : []));
 }
 
 function summary(answers) {
@@ -79,44 +101,30 @@ function nothingFound(state, clearFilters) {
   return [heading, element("p", {}, advice), clear];
 }
 
-function column(answer, answers) {
-  const { name, says } = MODELS[answer.model];
-  const other = answers.find((one) => one !== answer);
-  const others = other && new Set(other.hits.map((hit) => hit.product_id));
-  const isOwn = (hit) => others && !others.has(hit.product_id);
-  const cards = answer.hits.map((hit) => card(hit, isOwn(hit) && name));
-  const list = element("ol", { class: "grid" }, ...cards);
-  if (!other) return list;
-  const heading = `heading-${answer.model}`;
-  const own = answer.hits.filter(isOwn).length;
-  return element(
-    "section",
-    { class: `column ${answer.model}`, "aria-labelledby": heading },
-    element(
-      "header",
-      {},
-      element("h2", { id: heading }, name),
-      element("p", {}, says(answer.model_version)),
-      element("p", { class: "own-count" }, `${own} of ${answer.hits.length} found only here`),
-    ),
-    list,
+function column({ model, model_version }, number) {
+  const list = element("ol", { class: "grid" });
+  if (number === 1) return list;
+  const { name, says } = MODELS[model];
+  const heading = `heading-${model}`;
+  const header = element(
+    "header",
+    {},
+    element("h2", { id: heading }, name),
+    element("p", {}, says(model_version)),
+    element("p", { class: "own-count" }),
   );
+  const attributes = { class: `column ${model}`, "aria-labelledby": heading };
+  return element("section", attributes, header, list);
 }
 
-// `onlyBy` names the model if no other one found this product.
-function card(hit, onlyBy) {
-  const picture = { src: hit.image_url, alt: hit.title, width: 256, height: 256, decoding: "async" };
-  return element(
-    "li",
-    { class: onlyBy ? "card own" : "card" },
-    element("img", picture),
-    element("p", { class: "title", title: hit.title }, hit.title),
-    element(
-      "p",
-      { class: "facts" },
-      element("span", {}, hit.category),
-      hit.price == null ? null : element("span", { class: "amount" }, money(hit.price)),
-    ),
-    onlyBy ? unseen(`Found only by ${onlyBy}`) : null,
-  );
+function compare(answers) {
+  const ids = answers.map(({ hits }) => new Set(hits.map((hit) => hit.product_id)));
+  for (const [at, { model, hits }] of answers.entries()) {
+    const section = columns.children[at];
+    const lone = (made) => !ids[1 - at].has(made.dataset.product);
+    const made = [...section.querySelectorAll(".card")];
+    for (const one of made) markOwn(one, lone(one) ? MODELS[model].name : "");
+    const words = `${made.filter(lone).length} of ${hits.length} found only here`;
+    section.querySelector(".own-count").textContent = words;
+  }
 }

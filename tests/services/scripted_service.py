@@ -5,20 +5,28 @@ import dataclasses
 import io
 import math
 import threading
+from functools import partial
 from types import SimpleNamespace
 
+import torch
 import uvicorn
 from PIL import Image
 
 from registry.bundle import HeldOutQuery, Product
+from retrieval.concepts.concept import Concept
 from services.app import create_app
 from services.queries import Found
+from services.store.database import open_database
+from services.teaching import Learned, TeachingError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CATEGORIES = ("garden", "kitchen", "music")
 EXAMPLE = "a present for an aunt who keeps the borders in bloom"
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script> & mug'
 PRODUCTS, SHOWN = 30, 24
+SCENE = "p/7"  # what is found first for whoever names a concept
+WARNINGS = ("3 to 5 photos are better",)
+STRANGERS = "photos 2 and 5 do not belong together"
 # Notes each state of the screen that names versions: the one in the headline, those of pictures.
 WATCH_VERSIONS = """
 window.screens = [];
@@ -62,6 +70,9 @@ class FakeEngine:
 
     def __init__(self, version, private):
         self.version, self.private, self.broken = version, private, False
+        self.fails = ""  # why nothing can be learned
+        self.may_learn = threading.Event()  # a test may hold it up
+        self.may_learn.set()
         self.products = {p.product_id: p for p in map(make_product, range(PRODUCTS))}
         lineage = SimpleNamespace(model_dump=lambda mode: {"teacher": {"kind": "simulated"}})
         queries = [HeldOutQuery("a", EXAMPLE, "p/1")]
@@ -85,19 +96,40 @@ class FakeEngine:
             and (not bounded or low <= product.price <= high)
         ]
         ordered = fitting[::-1] if query.model == "base" else fitting
+        if query.concepts:
+            ordered = sorted(ordered, key=lambda product: product.product_id != SCENE)
         return [(product, 0.5) for product in ordered[: query.k]]
 
     def close(self):
         pass
 
 
+def learn(engine, lessons):
+    """In `learn`'s place: a thing of the kind "stranger" cannot be learned."""
+    engine.may_learn.wait(10)
+    if engine.fails:
+        raise TeachingError(engine.fails)
+    if any(lesson.noun == "stranger" for lesson in lessons):
+        raise TeachingError(STRANGERS)
+    factor = torch.ones(1, 2)
+    return [
+        Learned(
+            engine.version.digest,
+            Concept(lesson.name, lesson.noun, "zzq", factor, factor),
+            WARNINGS,
+        )
+        for lesson in lessons
+    ]
+
+
 class Service:
     """The application on a port of its own, in a thread."""
 
-    def __init__(self, live):
+    def __init__(self, live, folder):
         self.live = live
         self._loop = asyncio.new_event_loop()
-        config = uvicorn.Config(create_app(live), host="127.0.0.1", port=0, log_level="critical")
+        app = create_app(live, partial(open_database, f"sqlite:///{folder}/kindred.db"))
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -120,10 +152,16 @@ class Service:
         self._thread.join(10)
         assert not self._thread.is_alive()
 
-    def swap(self):
-        """Let version 4 take over."""
+    def swap(self, fails=""):
+        """Let version 4 take over; `fails` says why it can learn nothing."""
         newer = dataclasses.replace(self.live.engine.version, number=4, digest="4" * 64)
         self.live._find_wanted = lambda: newer
-        self.live._open = lambda version: FakeEngine(version, self.live.engine.private)
+        self.live._open = lambda version: self._open(version, fails)
         asyncio.run_coroutine_threadsafe(self.live.follow(), self._loop).result(10)
         assert self.live.engine.version is newer
+
+    def _open(self, version, fails):
+        engine = FakeEngine(version, self.live.engine.private)
+        engine.fails = fails
+        self.live.prepare(engine)
+        return engine

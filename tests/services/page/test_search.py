@@ -1,94 +1,18 @@
-"""The page, in a browser, over the real application and a version that the test scripts."""
+"""Searching in the page: words, filters, columns, versions, problems."""
 
 import contextlib
 import dataclasses
 import re
-import shutil
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Error, expect, sync_playwright
+from playwright.sync_api import Error, expect
 
 from registry.bundle import HeldOutQuery
-from services.live import Live, Swap
-from tests.services.scripted_service import (
-    BROWSERS,
-    EXAMPLE,
-    HOSTILE,
-    SHOWN,
-    WATCH_VERSIONS,
-    FakeEngine,
-    Service,
-    make_product,
-)
+from services.live import Swap
+from tests.services.page.steps import ask, asked, cards, visit
+from tests.services.scripted_service import EXAMPLE, HOSTILE, SHOWN, make_product
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.fail(f"none of {', '.join(BROWSERS)} is installed: `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-
-
-@pytest.fixture
-def service(version, tmp_path, monkeypatch):
-    monkeypatch.setattr("services.live.POLL", 3600)  # a test says when to swap
-    metrics = {"persona_percentile": 0.9213, "base_persona_percentile": 0.779}
-    version = dataclasses.replace(version, number=3, digest="3" * 64, metrics=metrics)
-    live = Live("kindred", "champion")
-    live._engine = FakeEngine(version, tmp_path / "private")
-    with Service(live) as service:
-        yield service
-
-
-@pytest.fixture
-def engine(service):
-    return service.live.engine
-
-
-@pytest.fixture
-def expected_errors():
-    """Words that the browser may complain with in a test that breaks something."""
-    return []
-
-
-@pytest.fixture
-def page(browser, service, expected_errors):
-    """A fresh visitor; whatever the test, nothing is complained of or asked of anybody else."""
-    context = browser.new_context(base_url=service.address, reduced_motion="reduce")
-    context.add_init_script(WATCH_VERSIONS)
-    page = context.new_page()
-    page.set_default_timeout(8000)
-    complaints, strangers = [], []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: strangers.append(request.url))
-    yield page
-    context.close()
-    assert [said for said in complaints if not any(e in said for e in expected_errors)] == []
-    assert [url for url in strangers if not url.startswith(f"{service.address}/")] == []
-
-
-def visit(page, address="/"):
-    page.goto(address)
-    expect(page.locator("#status")).to_contain_text(re.compile("product|found"))
-
-
-def ask(page, text):
-    page.get_by_label("What are you looking for?").fill(text)
-    page.keyboard.press("Enter")
-
-
-def cards(page, within="#columns"):
-    return page.locator(f"{within} .card")
-
-
-def asked(page):
-    return parse_qs(urlsplit(page.url).query)
 
 
 def test_a_first_visit_shows_what_an_example_finds(page):
@@ -125,7 +49,8 @@ def test_what_the_model_cannot_read_is_said_until_the_next_query(page):
 
 def test_the_model_is_described_in_plain_words(page):
     visit(page)
-    about = page.get_by_role("region", name="Version 3 answers here")
+    page.get_by_role("button", name="Version 3").click()
+    about = page.get_by_role("dialog", name="Version 3 answers here")
     expect(about).to_contain_text("searches 30 products")
     expect(about).to_contain_text("simulated teacher")
     expect(about).to_contain_text("Retrieval failed")
@@ -303,13 +228,7 @@ def test_what_looks_like_markup_is_shown_as_text(page, engine):
     engine.bundle.read_queries = lambda: [HeldOutQuery("a", HOSTILE, "p/0")]
     visit(page, "/?q=%3Cscript%3E&category=%3Ci%3E")
     expect(cards(page).locator(".title")).to_have_text(HOSTILE)
-    expect(page.get_by_role("button", name=HOSTILE)).to_be_visible()
+    expect(page.get_by_role("button", name=HOSTILE, exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="<b>bold</b>, 1 product")).to_be_visible()
     expect(page.get_by_role("button", name="<i>, 0 products")).to_be_visible()
     expect(page).to_have_title("<script> · Kindred")
-
-
-def test_a_narrow_screen_does_not_scroll_sideways(page):
-    page.set_viewport_size({"width": 360, "height": 740})
-    visit(page, "/?q=mugs&compare=1")
-    assert page.evaluate("document.documentElement.scrollWidth") == 360

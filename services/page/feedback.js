@@ -1,0 +1,35 @@
+// "This one" and "not this": what a person meant, for those who train the next version.
+
+import { giveFeedback } from "./api.js";
+import { element, icon, unseen } from "./dom.js";
+import { say } from "./notices.js";
+
+// `asked` has the query and, as a function, the products shown for it.
+export function feedbackButtons(hit, asked) {
+  const yes = button("yes", "This one", `${hit.title} is what I meant`);
+  const no = button("no", "Not this", `${hit.title} is not what I meant`);
+  yes.addEventListener("click", () => give([yes, no], { chosen: hit.product_id, rejected: [] }));
+  no.addEventListener("click", () => give([no, yes], { chosen: null, rejected: [hit.product_id] }));
+  return [yes, no];
+
+  async function give([pressed, other], said) {
+    if (pressed.ariaPressed === "true" || pressed.ariaDisabled === "true") return;
+    pressed.ariaDisabled = other.ariaDisabled = "true"; // stays focusable
+    try {
+      await giveFeedback({ query: asked.query, shown: asked.shown(), ...said });
+    } catch (problem) {
+      say(problem.message);
+      return;
+    } finally {
+      pressed.ariaDisabled = other.ariaDisabled = "false";
+    }
+    pressed.ariaPressed = "true";
+    other.ariaPressed = "false";
+    say("Noted. The next version may learn from it.");
+  }
+}
+
+function button(name, words, forEars) {
+  const attributes = { type: "button", title: words, class: name, "aria-pressed": "false" };
+  return element("button", attributes, icon(name), unseen(forEars));
+}
