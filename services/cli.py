@@ -69,7 +69,15 @@ Examples:
   kindred serve                        the champion at http://127.0.0.1:3000, and the next one
   kindred serve --version challenger   look at a version before it is promoted
   kindred serve --port 8080
+  kindred serve --host 0.0.0.0 --workers 2    for others; needs keys: kindred keys add NAME
   MILVUS_URI=http://127.0.0.1:19530 kindred serve"""
+_KEYS_EXAMPLES = """\b
+Examples:
+  kindred keys add anna                            prints the key, once
+  kindred keys add anna-phone --tenant anna        another key to the same concepts
+  kindred keys add mine --tenant local             to what was taught before there were keys
+  kindred keys list
+  kindred keys revoke anna"""
 _SEARCH_EXAMPLES = """\b
 Examples:
   kindred search "a gift for a mother who loves gardening"
@@ -267,13 +275,58 @@ def feedback(file: Path) -> None:
 @kindred.command(epilog=_SERVE_EXAMPLES)
 @_name
 @click.option("--version", metavar="V", help="Number or alias.  [default: champion, followed]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Without keys loopback.")
 @click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes, a model each.")
 def serve(**request: Any) -> None:
     """Serve search over HTTP."""
     from services.serve_command import ServeRequest, run_serve
 
     run_serve(ServeRequest(**request))
+
+
+@kindred.group(cls=_Verbs, epilog=_KEYS_EXAMPLES, subcommand_metavar="VERB ...")
+def keys() -> None:
+    """Say who may use the service."""
+
+
+_quota = click.IntRange(0, 1_000_000_000)
+
+
+@keys.command("add", epilog=_KEYS_EXAMPLES)
+@click.argument("name")
+@click.option("--tenant", metavar="T", help="Whose concepts and quotas.  [default: NAME]")
+@click.option("--feedback", is_flag=True, help="Let it say what was right and what was not.")
+@click.option("--concepts", type=_quota, default=100, show_default=True, help="At most.")
+@click.option("--requests-a-minute", type=_quota, default=600, show_default=True, help="At most.")
+@click.option("--photo-mb", type=_quota, default=250, show_default=True, help="Photos, at most.")
+def add_key(name: str, tenant: str | None, *, feedback: bool, **quotas: int) -> None:
+    """Make a key, and print it once.
+
+    NAME is what it is listed and revoked by.
+    """
+    from services.keys_command import add_key
+    from services.tenants import Quotas
+
+    click.echo(add_key(name, tenant, Quotas(**quotas), feedback=feedback))
+
+
+@keys.command("list", epilog=_KEYS_EXAMPLES)
+@_json
+def list_keys(as_json: bool) -> None:
+    """List keys, without the keys themselves."""
+    from services.keys_command import list_keys
+
+    click.echo(list_keys(as_json=as_json))
+
+
+@keys.command("revoke", epilog=_KEYS_EXAMPLES)
+@click.argument("name")
+def revoke_key(name: str) -> None:
+    """Revoke a key."""
+    from services.keys_command import revoke_key
+
+    click.echo(revoke_key(name))
 
 
 @kindred.command(epilog=_SEARCH_EXAMPLES)
