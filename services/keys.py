@@ -1,7 +1,7 @@
-"""The keys that count now, as a request meets them: in memory, read again twice a second.
+"""The keys that count now, as a request meets them: in memory, read again four times a second.
 
 So no request waits for the database to be let in, and a key that was added or revoked counts in
-every worker half a second later.
+every worker a moment later.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.store.keys import Key, KeyStore, digest_of
 from services.tenants import LOCAL, Tenant
 
-REFRESH = 0.5  # seconds
+REFRESH = 0.25  # seconds
 SETTING = "KINDRED_KEYS"  # "required": without keys nobody gets in (`kindred serve` sets it)
 REQUIRED = "required"
 

@@ -4,12 +4,21 @@
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
-CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"  # set by BentoML: workers count in files, one reads them all
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TOGETHER = (1, 2, 4, 8, 16, 32, 64)
@@ -91,15 +100,26 @@ class Metrics:
             digest: Its digest.
             concepts: How many all tenants have taught.
         """
+        info = GaugeMetricFamily(
+            "kindred_version_info", "What serves.", labels=["version", "digest"]
+        )
+        info.add_metric([str(version), digest], 1)
+        taught = GaugeMetricFamily("kindred_concepts", "Concepts of all tenants.", concepts)
         now = CollectorRegistry()
-        info = Gauge("kindred_version_info", "What serves.", ["version", "digest"], registry=None)
-        taught = Gauge("kindred_concepts", "Concepts of all tenants.", registry=None)
-        for gauge in (info, taught):
-            now.register(gauge)
-        info.labels(str(version), digest).set(1)
-        taught.set(concepts)
-        if self._folder is None:
-            return generate_latest(self._registry) + generate_latest(now)
-        counted = CollectorRegistry()
-        MultiProcessCollector(counted, str(self._folder.absolute()))  # type: ignore[no-untyped-call]
+        now.register(_Given((info, taught)))
+        counted = self._registry
+        if self._folder is not None:
+            counted = CollectorRegistry()
+            MultiProcessCollector(counted, str(self._folder.absolute()))  # type: ignore[no-untyped-call]
         return generate_latest(counted) + generate_latest(now)
+
+
+class _Given(Collector):
+    """Numbers that are known already."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Them."""
+        return self._metrics

@@ -81,10 +81,8 @@ def _id_of(scope: Scope) -> str:
 
 def _template(scope: Scope) -> str:
     """The route as the description names it: as many series as there are routes."""
-    if "route" in scope:
-        path: str = scope["route"].path
-        return path
-    return "/page" if scope["path"].startswith("/page/") else "other"
+    path: str = getattr(scope.get("route"), "path", "")  # of what this is mounted in, it is empty
+    return path or ("/page" if scope["path"].startswith("/page/") else "other")
 
 
 def _method(scope: Scope) -> str:

@@ -52,6 +52,7 @@ def run_serve(request: ServeRequest) -> None:
     if not 0 < request.port < 65536:
         msg = f"got --port {request.port}, expected 1 to 65535"
         raise CommandError(msg, Exit.USAGE)
+    os.environ[WORKERS] = str(request.workers)  # before the service is imported
     keys = any_key()
     if not keys and request.host not in LOOPBACK:
         msg = (
@@ -66,7 +67,6 @@ def run_serve(request: ServeRequest) -> None:
         NAME: request.name,
         VERSION: request.version or CHAMPION,
         FOUND: found,
-        WORKERS: str(request.workers),
         KEYS: REQUIRED if keys else "",  # a worker that starts later finds them revoked, perhaps
         # Milvus Lite's products of small matrices gain nothing from threads, and OpenBLAS's would
         # take the cores from torch's: 56 instead of 33 ms a search on two cores.
