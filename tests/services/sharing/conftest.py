@@ -67,12 +67,12 @@ def bearer(key):
 
 @pytest.fixture
 def ann(store):
-    return bearer(make_key(store, "ann"))
+    return bearer(make_key(store, "ann", feedback=True))
 
 
 @pytest.fixture
 def bob(store):
-    return bearer(make_key(store, "bob"))
+    return bearer(make_key(store, "bob", feedback=True))
 
 
 @pytest.fixture

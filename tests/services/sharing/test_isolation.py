@@ -19,13 +19,15 @@ BY_NAME = {
     ("put", "/v1/concepts/{name}"): {"files": FILES, "data": {"noun": "jug"}},
     ("post", "/v1/concepts"): {"files": FILES, "data": {"name": "{name}", "noun": "jug"}},
     ("get", "/v1/concepts"): {},
+    ("post", "/v1/feedback"): {
+        "json": {"query": "{{name}}", "shown": ["p1"], "chosen": "p1", "rejected": []}
+    },
     ("post", "/v1/search"): {"json": {"query": "{{name}} on a beach"}},
 }
 # Calls that know no concepts: the catalogue's, and those of what a request itself brings.
 OTHERS = {
     ("post", "/v1/embed"), ("get", "/v1/model"), ("get", "/images/{product_id}"),
     ("post", "/v1/session"), ("delete", "/v1/session"), ("post", "/v1/search/image"),
-    ("post", "/v1/feedback"),
 }  # fmt: skip
 VARYING = ("x-request-id", "date")
 
