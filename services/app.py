@@ -5,20 +5,29 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.engine import Engine as Database
 
+from services.bodies import BodyLimits
 from services.concepts import Concepts
+from services.deadlines import Deadlines
+from services.gate import Gate
 from services.head import HeadAsGet
 from services.headers import ContentPolicy
-from services.live import Live
-from services.problems import install_problems
-from services.routes import catalogue, concepts, feedback, search
+from services.keys import Keys
+from services.live import Live, of_service
+from services.meter import Meter
+from services.metrics import CONTENT_TYPE, Metrics
+from services.openapi import KEY, install_openapi
+from services.problems import install_problems, problems
+from services.requests import Requests
+from services.routes import catalogue, concepts, feedback, search, session
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
 from services.store.feedback import FeedbackStore
+from services.store.keys import KeyStore
 
 PAGE = Path(__file__).with_name("page")
 
@@ -34,13 +43,22 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         opened = await asyncio.to_thread(database)
+        store = KeyStore(opened)
+        keys, meter = Keys(store), Meter(store)
+        await asyncio.to_thread(keys.refresh)
+        app.state.keys, app.state.meter = keys, meter
+        app.state.metrics = live.watcher = Metrics.of_worker(of_service("metrics"))
         app.state.concepts = Concepts(live, ConceptStore(opened))
         app.state.feedback = FeedbackStore(opened)
-        watching = asyncio.create_task(live.watch())
+        watching = [
+            asyncio.create_task(watch)
+            for watch in (live.watch(), keys.watch(), meter.watch(lambda: keys.required))
+        ]
         try:
             yield
         finally:
-            watching.cancel()
+            for task in watching:
+                task.cancel()
             await asyncio.to_thread(live.close)
             opened.dispose()
 
@@ -53,11 +71,18 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
         redoc_url=None,
     )
     app.state.live = live
-    app.add_middleware(ContentPolicy)
-    app.add_middleware(HeadAsGet)
+    for middleware in (BodyLimits, Deadlines, Gate, Requests, ContentPolicy, HeadAsGet):
+        app.add_middleware(middleware)  # the last one is the first that a request meets
     install_problems(app)
+    install_openapi(app)
     for routes in (search, concepts, feedback, catalogue):
-        app.include_router(routes.router)
+        app.include_router(
+            routes.router,
+            dependencies=[KEY],
+            responses=problems(400, 401, 408, 413, 429, 504),
+        )
+    app.include_router(session.router)
+    app.get("/metrics", include_in_schema=False)(metrics)
     app.get("/", include_in_schema=False)(page)
     app.get("/favicon.ico", include_in_schema=False)(icon)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
@@ -72,3 +97,12 @@ async def page() -> FileResponse:
 async def icon() -> FileResponse:
     """The page's icon, for who asks for it where browsers look by default."""
     return FileResponse(PAGE / "icon.svg", media_type="image/svg+xml")
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus's numbers."""
+    state = request.app.state
+    version = state.live.engine.version
+    concepts = await asyncio.to_thread(state.concepts.store.count)
+    text = await asyncio.to_thread(state.metrics.text, version.number, version.digest, concepts)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE})

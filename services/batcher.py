@@ -6,6 +6,7 @@ While one batch is worked on, the next one queues; a lone request never waits fo
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,10 @@ MOST_WAITING = 2_048
 
 class OverloadedError(Exception):
     """More requests wait than will be answered in reasonable time."""
+
+
+class EndingError(OverloadedError):
+    """The service ends, and answers no more."""
 
 
 class BatchThread:
@@ -59,6 +64,7 @@ class Batcher(Generic[Question, Answer]):
         answer: Callable[[Sequence[Question]], Sequence[Answer]],
         most_together: int = MOST_TOGETHER,
         most_waiting: int = MOST_WAITING,
+        waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Remember what answers a batch.
 
@@ -68,12 +74,14 @@ class Batcher(Generic[Question, Answer]):
                 question of the batch is asked again alone, and its asker gets what that raises.
             most_together: Questions a batch at most.
             most_waiting: Questions in the queue at most.
+            waited: Hears for each question how long it was in the queue, in seconds.
         """
         self._thread = thread
         self._answer = answer
         self._most_together = most_together
         self._most_waiting = most_waiting
-        self._waiting: deque[tuple[Question, Future[Answer]]] = deque()
+        self._waited = waited
+        self._waiting: deque[tuple[Question, Future[Answer], float]] = deque()
         self._taken_up = False  # whether a batch is worked on, or asked for
         self._turn = threading.Lock()
 
@@ -88,14 +96,15 @@ class Batcher(Generic[Question, Answer]):
             msg = f"{len(self._waiting)} requests are waiting; try again in a second"
             raise OverloadedError(msg)
         future: Future[Answer] = Future()
+        asked = time.perf_counter()
         with self._turn:
-            self._waiting.append((question, future))
+            self._waiting.append((question, future, asked))
             if not self._taken_up:
                 self._taken_up = self._thread.run(self._next_batch)
             if not self._taken_up:
                 self._waiting.clear()
                 msg = "the service is ending; ask again in a few seconds"
-                raise OverloadedError(msg)
+                raise EndingError(msg)
         return await asyncio.wrap_future(future)
 
     def _next_batch(self) -> None:
@@ -105,10 +114,21 @@ class Batcher(Generic[Question, Answer]):
             with self._turn:
                 together = min(len(self._waiting), self._most_together)
                 batch = [self._waiting.popleft() for _ in range(together)]
-            self._answer_batch([one for one in batch if one[1].set_running_or_notify_cancel()])
+            self._answer_batch(self._wanted(batch))
             with self._turn:
                 self._taken_up = bool(self._waiting)
                 later = not self._taken_up or self._thread.run(self._next_batch)
+
+    def _wanted(
+        self, batch: Sequence[tuple[Question, Future[Answer], float]]
+    ) -> list[tuple[Question, Future[Answer]]]:
+        """The questions whose askers still wait."""
+        now, wanted = time.perf_counter(), []
+        for question, future, asked in batch:
+            if future.set_running_or_notify_cancel():
+                self._waited(now - asked)
+                wanted.append((question, future))
+        return wanted
 
     def _answer_batch(self, batch: Sequence[tuple[Question, Future[Answer]]]) -> None:
         if not batch:

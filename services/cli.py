@@ -3,21 +3,21 @@
 Libraries are imported by the verb that needs them, so that `kindred --help` answers at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from retrieval.startup import without_garbage_collection
-from services.errors import CommandError, Exit
+from services.errors import Exit
+from services.keys_verbs import keys
+from services.verbs import Verb, Verbs, as_json, one_line
 
 BROUGHT = "kindred.commands"  # entry points of verbs that other packages bring
 INTERRUPTED = 130
-NOBODY_READS = 141  # what a shell says of a program that SIGPIPE ended
 
 _EXAMPLES = """\b
 Examples:
@@ -69,6 +69,7 @@ Examples:
   kindred serve                        the champion at http://127.0.0.1:3000, and the next one
   kindred serve --version challenger   look at a version before it is promoted
   kindred serve --port 8080
+  kindred serve --host 0.0.0.0 --workers 2    for others; needs keys: kindred keys add NAME
   MILVUS_URI=http://127.0.0.1:19530 kindred serve"""
 _SEARCH_EXAMPLES = """\b
 Examples:
@@ -105,50 +106,7 @@ Examples:
   kindred concepts rm "my mug"    forget it, its photos, and what was learned from them"""
 
 
-class _Verb(click.Command):
-    """A command that ends in an exit code: what it refuses is one line on standard error."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # click leaves it out where an option lacks its value
-            raise
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except CommandError as error:
-            click.echo(f"{ctx.command_path}: {_one_line(error)}", err=True)
-            ctx.exit(error.code)
-        except BrokenPipeError:  # as in `kindred status | head -1`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(NOBODY_READS)
-
-
-class _Verbs(click.Group):
-    """Verbs in the order of a model's life; a wrong one is answered with those that there are."""
-
-    command_class = _Verb
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        return list(self.commands)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args) if args else self._fail(ctx, "nothing")
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.list_commands(ctx):
-            self._fail(ctx, repr(args[0]))
-        return super().resolve_command(ctx, args)
-
-    def _fail(self, ctx: click.Context, got: str) -> NoReturn:
-        ctx.fail(f"got {got}, expected one of {', '.join(self.list_commands(ctx))}")
-
-
-class _Program(_Verbs):
+class _Program(Verbs):
     """Verbs of this package, after those that other packages bring: one comes before a model."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -168,8 +126,8 @@ def _brought() -> dict[str, metadata.EntryPoint]:
     return {entry.name: entry for entry in found}
 
 
-def _as_verb(command: click.Command) -> _Verb:
-    return _Verb(
+def _as_verb(command: click.Command) -> Verb:
+    return Verb(
         command.name,
         callback=command.callback,
         params=command.params,
@@ -179,7 +137,6 @@ def _as_verb(command: click.Command) -> _Verb:
 
 
 _name = click.option("--name", default="kindred", show_default=True, help="The registered model.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(
@@ -195,7 +152,7 @@ def kindred() -> None:
 
 @kindred.command(epilog=_STATUS_EXAMPLES)
 @_name
-@_json
+@as_json
 def status(name: str, as_json: bool) -> None:
     """List the registered versions."""
     from services.status import read_status
@@ -230,7 +187,7 @@ def rollback(name: str) -> None:
 
 @kindred.command(epilog=_HISTORY_EXAMPLES)
 @_name
-@_json
+@as_json
 def history(name: str, as_json: bool) -> None:
     """List promotions and rollbacks."""
     from services.history_command import read_changes
@@ -238,13 +195,13 @@ def history(name: str, as_json: bool) -> None:
     click.echo(read_changes(name, as_json=as_json))
 
 
-@kindred.group(cls=_Verbs, epilog=_LABELS_EXAMPLES, subcommand_metavar="VERB ...")
+@kindred.group(cls=Verbs, epilog=_LABELS_EXAMPLES, subcommand_metavar="VERB ...")
 def labels() -> None:
     """Look at what labelling did."""
 
 
 @labels.command(epilog=_COST_EXAMPLES)
-@_json
+@as_json
 def cost(as_json: bool) -> None:
     """Show the ledger of the teacher's calls."""
     from services.labels_command import read_cost
@@ -267,13 +224,17 @@ def feedback(file: Path) -> None:
 @kindred.command(epilog=_SERVE_EXAMPLES)
 @_name
 @click.option("--version", metavar="V", help="Number or alias.  [default: champion, followed]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Without keys loopback.")
 @click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes, a model each.")
 def serve(**request: Any) -> None:
     """Serve search over HTTP."""
     from services.serve_command import ServeRequest, run_serve
 
     run_serve(ServeRequest(**request))
+
+
+kindred.add_command(keys)
 
 
 @kindred.command(epilog=_SEARCH_EXAMPLES)
@@ -311,7 +272,7 @@ def serve(**request: Any) -> None:
     help="Number or alias.  [default: champion, or challenger where there is no champion]",
 )
 @click.option("--grid", metavar="PNG", help="Write the pictures found to this file.")
-@_json
+@as_json
 def search(**request: Any) -> None:
     """Search a catalogue by a text, a picture or a product.
 
@@ -322,7 +283,7 @@ def search(**request: Any) -> None:
     click.echo(run_search(SearchRequest(**request)))
 
 
-@kindred.group(cls=_Verbs, epilog=_CONCEPTS_EXAMPLES, subcommand_metavar="VERB ...")
+@kindred.group(cls=Verbs, epilog=_CONCEPTS_EXAMPLES, subcommand_metavar="VERB ...")
 def concepts() -> None:
     """Teach the running service what is yours."""
 
@@ -331,7 +292,7 @@ def concepts() -> None:
 @click.argument("name")
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True)
 @click.option("--noun", metavar="NOUN", required=True, help='What kind of thing it is: "mug".')
-@_json
+@as_json
 def add(name: str, photos: tuple[str, ...], noun: str, as_json: bool) -> None:
     """Teach a concept from 1 to 10 photos.
 
@@ -343,7 +304,7 @@ def add(name: str, photos: tuple[str, ...], noun: str, as_json: bool) -> None:
 
 
 @concepts.command("list", epilog=_LIST_EXAMPLES)
-@_json
+@as_json
 def list_(as_json: bool) -> None:
     """List what you taught."""
     from services.concepts_command import list_concepts
@@ -353,7 +314,7 @@ def list_(as_json: bool) -> None:
 
 @concepts.command(epilog=_SHOW_EXAMPLES)
 @click.argument("name")
-@_json
+@as_json
 def show(name: str, as_json: bool) -> None:
     """Show one."""
     from services.concepts_command import show_concept
@@ -377,16 +338,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = kindred.main(arguments, prog_name="kindred", standalone_mode=False)
     except click.UsageError as error:
         program = error.ctx.command_path if error.ctx else "kindred"
-        message = _one_line(error.format_message()).removesuffix(".")
+        message = one_line(error.format_message()).removesuffix(".")
         click.echo(f"{program}: {message} (see {program} --help)", err=True)
         return Exit.USAGE
     except click.Abort:  # Ctrl-C
         return INTERRUPTED
     return int(code or Exit.DONE)  # click's own exits are its result
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
 
 
 if __name__ == "__main__":

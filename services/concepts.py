@@ -5,22 +5,27 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
 from starlette.concurrency import run_in_threadpool
 
 from retrieval.index.collection import text_fault
 from retrieval.text.readable import read_texts
 from services.engine import Engine
 from services.live import Live
+from services.logs import note_query
 from services.queries import Found, Query
 from services.store.concepts import ConceptStore, StoredConcept
 from services.store.tables import LONGEST_NAME
 from services.teaching import Learned, Taught, TeachingError, learn, stored_photo
+from services.tenants import Tenant
 
 if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
 
+LOCKS = Path("var/locks")
 TOGETHER = 32  # concepts that the next version learns at once
 OPENED_TOGETHER = 2  # photos of any size: the largest takes 200 MB
 MOST_PHOTOS = 10
@@ -84,17 +89,28 @@ class Concepts:
             return await run_in_threadpool(stored_photo, uploaded)
 
     async def teach(
-        self, tenant: str, taught: Taught, replaced: StoredConcept | None = None
+        self, tenant: Tenant, taught: Taught, replaced: StoredConcept | None = None
     ) -> tuple[StoredConcept, Learned]:
         """Learn a concept and keep it; it can be used when this returns.
 
         Raises:
+            QuotaError: The tenant would have more than its key allows.
             TeachingError: Nothing can be learned from it; nothing is stored.
             TakenError: See `ConceptStore.put`.
         """
+        if tenant.quotas is not None:
+            await run_in_threadpool(
+                self.store.hold, tenant.id, tenant.quotas, taught.name, taught.photos
+            )
         learned = await self._live.lessons.ask(taught)
         stored = await run_in_threadpool(
-            self.store.put, tenant, learned.concept, taught.photos, learned.bundle, replaced
+            self.store.put,
+            tenant.id,
+            learned.concept,
+            taught.photos,
+            learned.bundle,
+            replaced,
+            tenant.quotas,
         )
         return stored, learned
 
@@ -132,6 +148,7 @@ class Concepts:
             UnreadableError: The model knows nothing of the text.
             ValueError: A query names too many, or holds the word that stands for concepts.
         """
+        note_query(text)
         names = list(dict.fromkeys(proper_name(found) for found in _PLACE.findall(text)))
         if len(names) > MOST_IN_A_QUERY:
             msg = f"got {len(names)} concepts in a query, expected {MOST_IN_A_QUERY} at most"
@@ -180,8 +197,16 @@ class Concepts:
         return learned
 
     def learn_all(self, engine: Engine) -> None:
-        """Learn for a version what it lacks, in batches; what cannot be learned is marked."""
+        """Learn for a version what it lacks, in batches; what cannot be learned is marked.
+
+        One worker does, the others wait and find it done.
+        """
         digest = engine.version.digest
+        LOCKS.mkdir(parents=True, exist_ok=True)
+        with FileLock(LOCKS / f"learning.{digest[:16]}.lock"):
+            self._learn_lacking(engine, digest)
+
+    def _learn_lacking(self, engine: Engine, digest: str) -> None:
         while lacking := self.store.lacking(digest, TOGETHER):
             lessons = [Taught(one.concept.name, one.concept.noun, one.photos) for one in lacking]
             for one, answer in zip(lacking, _each(engine, lessons), strict=True):

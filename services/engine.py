@@ -24,6 +24,7 @@ from services.encoding import encode
 from services.explainer import Explainer
 from services.explanation import Why
 from services.keywords import Keywords
+from services.phases import phase
 from services.queries import Found, Model, Query, UnknownProductError, Vectors
 from services.ranking import FIRST, Ranked, diversified, fuse
 
@@ -137,7 +138,8 @@ class Engine:
         for (model, filter_), rows in alike.items():
             vectors_QD = np.stack([vectors[row] for row in rows])
             most = max(_depth(queries[row]) for row in rows)
-            found = self._collections[model].search(vectors_QD, most, filter_)
+            with phase("search"):
+                found = self._collections[model].search(vectors_QD, most, filter_)
             nearest.update(zip(rows, found, strict=True))
         return nearest
 
@@ -153,7 +155,8 @@ class Engine:
             for row, query in enumerate(queries)
             if query.like is None and query.mode != "keyword"
         ]
-        encoded_QD = encode(self.encoder, lambda: self.tower, [queries[row] for row in rows])
+        with phase("encode"):
+            encoded_QD = encode(self.encoder, lambda: self.tower, [queries[row] for row in rows])
         for row, vector_D in zip(rows, encoded_QD, strict=True):
             if queries[row].is_new_text:
                 self.drift.see(vector_D)

@@ -8,22 +8,25 @@ import asyncio
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
-import psutil
 
 from registry.bundle import Product
 from registry.versions import Version
 from services.batcher import Batcher, BatchThread
 from services.engine import Engine
 from services.explanation import Why
+from services.peers import Peers, State
+from services.phases import watched
 from services.pictures import Picture, read_picture, see
+from services.processes import sweep
 from services.queries import Found, Query, Vectors
 from services.teaching import Learned, Taught, learn
 
@@ -48,6 +51,32 @@ class Swap:
     detail: str = ""
 
 
+class Watcher(Protocol):
+    """Who counts what happens here (`services.metrics`)."""
+
+    def phase(self, name: str, seconds: float) -> None:
+        """A search's phase has ended."""
+
+    def batch(self, kind: str, size: int) -> None:
+        """A batch begins."""
+
+    def swap(self, *, done: bool) -> None:
+        """A version took over, or could not be opened."""
+
+
+class NoWatcher:
+    """Nobody counts."""
+
+    def phase(self, name: str, seconds: float) -> None:
+        """As `Watcher`."""
+
+    def batch(self, kind: str, size: int) -> None:
+        """As `Watcher`."""
+
+    def swap(self, *, done: bool) -> None:
+        """As `Watcher`."""
+
+
 class Live:
     """Serves one version of a model, and follows an alias."""
 
@@ -61,10 +90,12 @@ class Live:
         self.name = name
         self.wanted = wanted
         self.swap = Swap("idle")
+        self.watcher: Watcher = NoWatcher()
+        self._peers: Peers | None = None
         self._thread = BatchThread()
         # Each batch is answered by the version that serves when its turn comes.
         self.searches: Batcher[Query, Found] = Batcher(
-            self._thread, lambda queries: self.engine.search(queries)
+            self._thread, self._search, waited=lambda seconds: self.watcher.phase("queue", seconds)
         )
         self._embeddings: Batcher[Sequence[str], Vectors] = Batcher(
             self._thread, lambda requests: self.engine.embed(requests), EMBEDDED_TOGETHER
@@ -119,8 +150,11 @@ class Live:
             ConnectionError: The vector database does not answer.
             ValueError: The version is damaged.
         """
-        _sweep(PRIVATE)
+        sweep(PRIVATE)
+        looked = time.time()
         self._engine = self._open_aside(version or self._find_wanted())
+        self._peers = Peers(of_service("peers"))
+        self._announce(self._engine.version, "ready", looked)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts, all by one version; searches get in between its slices.
@@ -172,20 +206,28 @@ class Live:
 
     async def follow(self) -> None:
         """Look at the registry once, and swap if the alias has moved; what fails is remembered."""
-        number = None
+        version, looked = None, time.time()
         try:
             version = await asyncio.to_thread(self._find_wanted)
             if version.digest == self.engine.version.digest:
                 self.swap = Swap("idle")
                 return
-            number = str(version.number)
-            self.swap = Swap("loading", number)
+            self.swap = Swap("loading", str(version.number))
+            self._announce(version, "opening", looked)
             engine = await asyncio.to_thread(self._open_aside, version)
-            await self._thread.between_batches(lambda: self._swap_in(engine))
+            self._announce(version, "ready", looked)
+            if await asyncio.to_thread(self._all_ready, version, looked):
+                await self._thread.between_batches(lambda: self._swap_in(engine))
+                self.watcher.swap(done=True)
+            else:
+                self._discard(engine)
             self.swap = Swap("idle")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the old version serves on
             _LOG.exception("version %s goes on serving", self.engine.version.number)
-            self.swap = Swap("failed", number, str(error))
+            self.swap = Swap("failed", str(version.number) if version else None, str(error))
+            self.watcher.swap(done=False)
+            if version:
+                self._announce(version, "failed", looked)
 
     def close(self) -> None:
         """Answer what has been asked, then let go of everything."""
@@ -194,6 +236,21 @@ class Live:
         self._thread.close()
         if self._engine is not None:
             self._discard(self._engine)
+        if self._peers is not None:
+            self._peers.leave()
+
+    def _search(self, queries: Sequence[Query]) -> list[Found]:
+        self.watcher.batch("search", len(queries))
+        with watched(self.watcher.phase):
+            return self.engine.search(queries)
+
+    def _announce(self, version: Version, state: State, looked: float) -> None:
+        if self._peers is not None:
+            self._peers.announce(version.digest, state, looked)
+
+    def _all_ready(self, version: Version, looked: float) -> bool:
+        """Wait for the other workers; whether to swap."""
+        return self._peers is None or self._peers.wait_for(version.digest, looked)
 
     def _find_wanted(self) -> Version:
         from registry.versions import find_version
@@ -232,15 +289,6 @@ class Live:
         rmtree(engine.private, ignore_errors=True)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what processes that are no more have left."""
-    for left in folder.glob("[0-9]*.*"):
-        if not _runs(int(left.name.partition(".")[0])):
-            rmtree(left, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+def of_service(what: str) -> Path:
+    """A folder that the workers of one service share; it goes some time after the service."""
+    return PRIVATE / f"{os.getppid()}.{what}"

@@ -1,6 +1,5 @@
 """Errors over HTTP: `application/problem+json` (RFC 9457), in words that say what to do."""
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -9,9 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from services.batcher import OverloadedError
-
-_LOG = logging.getLogger(__name__)
+from services.batcher import EndingError, OverloadedError
 
 
 def problem(
@@ -28,14 +25,18 @@ def problem(
 
 
 _WORDS = {
-    400: "The body is not what it should be.",
+    400: "The body, or a header, is not what it should be.",
+    401: "There is no key that counts.",
     403: "You may not.",
     404: "There is no such thing.",
+    408: "The body came too slowly.",
     409: "It is there already, or was changed meanwhile.",
     413: "The body is too large.",
     416: "The picture has no such part.",
     422: "A field is wrong.",
-    503: "Too many requests wait.",
+    429: "Too many requests wait, or more was asked for than the key allows.",
+    503: "The service starts or ends.",
+    504: "The time for an answer is over.",
 }
 
 
@@ -50,7 +51,6 @@ def install_problems(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_refused)
     app.exception_handler(OverloadedError)(_overloaded)
-    app.exception_handler(Exception)(_failed)
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -68,9 +68,6 @@ async def _refused(_: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _overloaded(_: Request, error: OverloadedError) -> JSONResponse:
-    return problem(503, str(error), {"Retry-After": "1"})
-
-
-async def _failed(request: Request, error: Exception) -> JSONResponse:
-    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "something went wrong in the service; its log says what")
+    if isinstance(error, EndingError):
+        return problem(503, str(error), {"Retry-After": "2"})
+    return problem(429, str(error), {"Retry-After": "1"})

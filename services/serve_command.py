@@ -13,6 +13,9 @@ from pathlib import Path
 import click
 
 from services.errors import CommandError, Exit
+from services.keys import REQUIRED
+from services.keys import SETTING as KEYS
+from services.keys_command import any_key
 from services.registry_access import registry_access
 
 # How `services.service` hears of the arguments: BentoML starts processes that know nothing of them.
@@ -20,6 +23,8 @@ NAME = "KINDRED_NAME"
 VERSION = "KINDRED_VERSION"
 FOUND = "KINDRED_FOUND"  # the version as JSON: to ask MLflow again would cost three seconds
 LOOK_EVERY = 1.0  # seconds between two looks at the workers
+WORKERS = "KINDRED_WORKERS"
+MOST_WORKERS = 64
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -31,6 +36,7 @@ class ServeRequest:
     version: str | None
     host: str
     port: int
+    workers: int
 
 
 def run_serve(request: ServeRequest) -> None:
@@ -38,16 +44,21 @@ def run_serve(request: ServeRequest) -> None:
 
     Raises:
         CommandError: There is nothing to serve (1), no such version (2), a host that others reach
-            (2), or the registry does not answer (4).
+            without keys (2), or the registry or the database does not answer (4).
     """
-    if request.host not in LOOPBACK:
-        msg = (
-            f"got --host {request.host}, expected one of {', '.join(LOOPBACK)}: this release knows"
-            " no keys, so it serves this machine only; put a proxy that checks who asks before it"
-        )
+    if not 1 <= request.workers <= MOST_WORKERS:
+        msg = f"got --workers {request.workers}, expected 1 to {MOST_WORKERS}"
         raise CommandError(msg, Exit.USAGE)
     if not 0 < request.port < 65536:
         msg = f"got --port {request.port}, expected 1 to 65535"
+        raise CommandError(msg, Exit.USAGE)
+    os.environ[WORKERS] = str(request.workers)  # before the service is imported
+    keys = any_key()
+    if not keys and request.host not in LOOPBACK:
+        msg = (
+            f"got --host {request.host}, expected one of {', '.join(LOOPBACK)}: without keys"
+            " anybody who reaches it could ask; make one with `kindred keys add NAME`"
+        )
         raise CommandError(msg, Exit.USAGE)
     found = _prepare(request)
     from registry.versions import CHAMPION
@@ -56,11 +67,15 @@ def run_serve(request: ServeRequest) -> None:
         NAME: request.name,
         VERSION: request.version or CHAMPION,
         FOUND: found,
+        KEYS: REQUIRED if keys else "",  # a worker that starts later finds them revoked, perhaps
         # Milvus Lite's products of small matrices gain nothing from threads, and OpenBLAS's would
         # take the cores from torch's: 56 instead of 33 ms a search on two cores.
         "OPENBLAS_NUM_THREADS": "1",
     }
     _look_often()
+    if request.workers > 1:  # each has torch's threads: together no more than there are cores
+        threads = max(1, len(os.sched_getaffinity(0)) // request.workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     click.echo(f"serving {request.name} at http://{request.host}:{request.port}")
     gc.enable()  # from here on this process stays
     sys.argv = [

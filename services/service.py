@@ -14,16 +14,19 @@ from pydantic import TypeAdapter
 from registry.versions import CHAMPION, Version
 from retrieval.startup import without_garbage_collection
 from services.app import create_app
+from services.deadlines import LONGEST
 from services.live import Live
-from services.serve_command import FOUND, NAME, VERSION
+from services.logs import configure_logs
+from services.serve_command import FOUND, NAME, VERSION, WORKERS
 
 _live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, CHAMPION))
 
 
 @bentoml.service(
     name="kindred",
-    workers=1,
-    traffic={"timeout": 60},
+    workers=int(os.environ.get(WORKERS, "1")),
+    traffic={"timeout": 2 * int(LONGEST)},  # BentoML's own 504 says nothing: ours comes first
+    metrics={"enabled": False},  # ours are at /metrics; BentoML's label every path
     logging={"access": {"enabled": False}},  # a line a request costs more than a search in it
 )
 @bentoml.asgi_app(create_app(_live), path="/")
@@ -32,6 +35,7 @@ class Kindred:
 
     def __init__(self) -> None:
         """Open it; seconds."""
+        configure_logs()
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         found = os.environ.get(FOUND)
         with without_garbage_collection():

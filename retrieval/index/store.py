@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copytree, rmtree
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ _K = 10
 _ROUNDING = 1e-5  # between two ways to sum the same products
 _HNSW_RECALL = 0.95
 _PATIENCE = 10.0  # seconds
+# pymilvus pings its server every 10 s. Lite's takes that for an attack, closes the connection and
+# says "too_many_pings"; a server in one's own process needs none.
+_NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.keepalive_permit_without_calls": 0}
 
 
 class VectorStore(Protocol):
@@ -256,14 +259,14 @@ class ServerStore:
 
 def _open_lite(path: Path) -> "MilvusClient":
     with reached(str(path)):
-        return _client_of(str(path.absolute()))
+        return _client_of(str(path.absolute()), grpc_options=_NO_PINGS)
 
 
-def _client_of(uri: str) -> "MilvusClient":
+def _client_of(uri: str, **more: Any) -> "MilvusClient":
     from pymilvus import MilvusClient
 
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised too
-    return MilvusClient(uri, timeout=_PATIENCE)
+    return MilvusClient(uri, timeout=_PATIENCE, **more)
 
 
 def _close_lite(client: "MilvusClient", path: Path) -> None:

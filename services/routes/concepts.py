@@ -15,7 +15,7 @@ from services.problems import problems
 from services.routes.asker import Asker, Who
 from services.routes.stored_picture import stored_picture
 from services.routes.uploads import read_upload
-from services.store.concepts import ConceptStore, StoredConcept, TakenError
+from services.store.concepts import ConceptStore, QuotaError, StoredConcept, TakenError
 from services.teaching import Taught, TeachingError
 
 Asked = ParamSpec("Asked")
@@ -122,11 +122,13 @@ async def forget(who: Who, name: str) -> None:
 async def _teach(who: Asker, taught: Taught, replaced: StoredConcept | None) -> LearnedMessage:
     began = time.perf_counter()
     try:
-        stored, learned = await who.concepts.teach(who.tenant.id, taught, replaced)
+        stored, learned = await who.concepts.teach(who.tenant, taught, replaced)
     except TeachingError as error:
         raise HTTPException(422, str(error)) from error
     except TakenError as error:
         raise (_changed() if replaced else _taken(taught.name)) from error
+    except QuotaError as error:
+        raise HTTPException(429, str(error)) from error
     return LearnedMessage(
         **_message(stored, "").model_dump(),
         model_version=str(who.live.engine.version.number),

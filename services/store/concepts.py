@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, selectinload, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
 from services.store.tables import ConceptRow, FactorsRow, PhotoRow
+from services.tenants import Quotas
 
 if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
@@ -27,6 +28,10 @@ _LITTLE_ENDIAN = "<f4"
 
 class TakenError(Exception):
     """A tenant has a concept of that name already."""
+
+
+class QuotaError(Exception):
+    """A tenant has as much as its key allows; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +93,14 @@ class ConceptStore:
         with self._session() as session:
             return session.scalar(query)
 
-    def put(
+    def put(  # noqa: PLR0913 -- a transaction needs it all
         self,
         tenant: str,
         concept: "Concept",
         photos: Sequence[bytes],
         bundle: str,
         replace: StoredConcept | None = None,
+        quotas: Quotas | None = None,
     ) -> StoredConcept:
         """Store a concept that was learned, whole or not at all.
 
@@ -104,8 +110,10 @@ class ConceptStore:
             photos: What it was learned from, JPEG.
             bundle: The digest of the version that it was learned for.
             replace: What it takes the place of.
+            quotas: The most that the tenant may have.
 
         Raises:
+            QuotaError: It would have more.
             TakenError: There is a concept of that name, and another than `replace`; or what was to
                 be replaced has changed meanwhile.
         """
@@ -116,11 +124,22 @@ class ConceptStore:
                     raise TakenError(concept.name)
                 stored = _write(session, row or _new(session, tenant, concept), concept, photos)
                 session.add(_factors(stored.id, stored.taught, bundle, concept))
+                _hold(session, tenant, quotas, concept.name, photos)
         except (sa.exc.IntegrityError, StaleDataError) as error:  # another request was faster
             raise TakenError(concept.name) from error
         if replace:
             self._wipe()
         return stored
+
+    def hold(self, tenant: str, quotas: Quotas, name: str, photos: Sequence[bytes]) -> None:
+        """Find out before anything is learned. Raises QuotaError as `put` would."""
+        with self._session() as session:
+            _hold(session, tenant, quotas, name, photos)
+
+    def count(self) -> int:
+        """How many concepts all tenants have."""
+        with self._session() as session:
+            return session.scalar(sa.select(sa.func.count()).select_from(ConceptRow)) or 0
 
     def forget(self, tenant: str, name: str) -> bool:
         """Delete a concept with photos and factors; whether there was one."""
@@ -207,6 +226,30 @@ def _write(
     row.photos = [PhotoRow(position=at, jpeg=jpeg) for at, jpeg in enumerate(photos)]
     session.flush()
     return _stored(session, row)
+
+
+def _hold(
+    session: Session, tenant: str, quotas: Quotas | None, name: str, photos: Sequence[bytes]
+) -> None:
+    """Raise QuotaError where a tenant would have too much with this concept."""
+    if quotas is None:
+        return
+    if session.get_bind().dialect.name == "postgresql":  # in SQLite one writes at a time anyway
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(tenant))))
+    others = (ConceptRow.tenant == tenant, ConceptRow.name != name)
+    had = session.scalar(sa.select(sa.func.count()).select_from(ConceptRow).where(*others)) or 0
+    if had + 1 > quotas.concepts:
+        msg = f"got one more than the {quotas.concepts:,} concepts of this key; forget another"
+        raise QuotaError(msg)
+    size = sa.select(sa.func.sum(sa.func.length(PhotoRow.jpeg)))
+    size = size.join(ConceptRow, ConceptRow.id == PhotoRow.concept).where(*others)
+    total = (session.scalar(size) or 0) + sum(map(len, photos))
+    if total > quotas.photo_mb * 1_000_000:
+        msg = (
+            f"got {total / 1e6:,.1f} MB of photos with these, expected the {quotas.photo_mb:,} MB"
+            " of this key at most; forget a concept, or teach with fewer photos"
+        )
+        raise QuotaError(msg)
 
 
 def _stored(session: Session, row: ConceptRow) -> StoredConcept:

@@ -78,3 +78,28 @@ class FeedbackRow(Table):
     shown: Mapped[list[str]] = mapped_column(JSON)
     chosen: Mapped[str | None] = mapped_column(Text)
     rejected: Mapped[list[str]] = mapped_column(JSON)
+
+
+class KeyRow(Table):
+    """An API key: who holds it, and what that allows. The key itself is nowhere."""
+
+    __tablename__ = "keys"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256, hexadecimal
+    tenant: Mapped[str] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    feedback: Mapped[bool]
+    concepts: Mapped[int]
+    requests_a_minute: Mapped[int]
+    photo_mb: Mapped[int]
+
+
+class UsageRow(Table):
+    """The requests of a tenant in a minute, counted by all workers together."""
+
+    __tablename__ = "usage"
+
+    tenant: Mapped[str] = mapped_column(String(64), primary_key=True)
+    minute: Mapped[int] = mapped_column(primary_key=True)  # since 1970
+    requests: Mapped[int]

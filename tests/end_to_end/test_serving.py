@@ -196,7 +196,9 @@ def test_health_metrics_page_and_description_are_there(service):
         answer = httpx.get(service.url + path)
         assert answer.status_code == 200, path
     assert "/v1/search" in httpx.get(f"{service.url}/openapi.json").json()["paths"]
-    assert "bentoml_service" in httpx.get(f"{service.url}/metrics").text
+    numbers = httpx.get(f"{service.url}/metrics").text
+    assert "kindred_request_seconds_bucket" in numbers
+    assert "bentoml_service" not in numbers
 
 
 def test_many_clients_at_once_each_get_their_own_answer(service):

@@ -237,7 +237,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, capsys) 
         (["rollback"], 1, "run `kindred promote`"),
         (["serve"], 1, "run `kindred promote`"),
         (["serve", "--version", "7"], 2, "expected one of 3, challenger"),
-        (["serve", "--host", "0.0.0.0"], 2, "serves this machine only"),
+        (["serve", "--host", "0.0.0.0"], 2, "kindred keys add"),
         (["serve", "--port", "70000"], 2, "expected 1 to 65535"),
         (["search", "x", "--version", "3"], 2, "got --version without --offline"),
         (["search", "--image", "none.jpg"], 2, "got --image none.jpg, which cannot be read"),

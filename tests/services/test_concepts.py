@@ -17,6 +17,7 @@ from services.queries import Query
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
 from services.teaching import Taught, TeachingError, learn
+from services.tenants import Tenant
 from tests.services.test_app import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo
 
@@ -341,7 +342,7 @@ def test_no_answer_mixes_a_concept_of_one_version_with_another(live, engine, tmp
         return found
 
     async def scenario():
-        await concepts.teach("ann", Taught("mug", "mug", (RED,)))
+        await concepts.teach(Tenant("ann", "ann"), Taught("mug", "mug", (RED,)))
         store.learned = swapped_meanwhile
         return await concepts.search("ann", Query("{mug}", 1, None, "champion"))
 

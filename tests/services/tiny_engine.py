@@ -43,6 +43,7 @@ class TinyEngine:
         self.products = {product.product_id: product}
         lineage = SimpleNamespace(model_dump=lambda mode: {})
         self.bundle = SimpleNamespace(lineage=lineage, read_queries=list)
+        self.drift = SimpleNamespace(report=lambda: None)
         self.asked = []
 
     def search(self, queries):

@@ -276,3 +276,36 @@ def test_names_are_such_as_milvus_takes():
     keys = {collection_key(d * 64, model) for d, model in product("ab", ("student", "base"))}
     assert len(keys) == 4
     assert all(key.isidentifier() for key in keys)
+
+
+def test_lite_is_not_pinged(store, tmp_path, monkeypatch):
+    """Its server answers pings with "too_many_pings" on standard error, after two idle minutes."""
+    import grpc
+
+    opened, connect = [], grpc.insecure_channel
+    monkeypatch.setattr(
+        grpc,
+        "insecure_channel",
+        lambda address, options=(), **more: (
+            opened.append(dict(options)) or connect(address, options=options, **more)
+        ),
+    )
+    store.open(KEY, tmp_path / "private").close()
+    assert opened
+    for options in opened:
+        assert options["grpc.keepalive_time_ms"] == 2**31 - 1  # gRPC's word for never
+        assert not options["grpc.keepalive_permit_without_calls"]
+
+
+@pytest.mark.slow
+def test_lite_says_nothing_while_it_is_idle(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from retrieval.index import store\n"
+        "client = store._open_lite(Path(sys.argv[1]))\n"
+        "client.list_collections(); time.sleep(170); client.list_collections()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "idle.db")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "too_many_pings" not in done.stderr

@@ -1,0 +1,99 @@
+"""The application over a real, tiny model, with a database and two tenants' keys."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from services.app import create_app
+from services.live import Live
+from services.store.database import open_database
+from services.store.keys import KeyStore
+from services.tenants import Quotas, Tenant
+from tests.services.test_app import make_product
+from tests.services.tiny_engine import TinyEngine, make_tower, photo
+
+
+@pytest.fixture(scope="session")
+def tower():
+    return make_tower()
+
+
+@pytest.fixture
+def engine(version, tower, tmp_path):
+    return TinyEngine(version, tower, make_product(1), tmp_path / "private")
+
+
+@pytest.fixture
+def live(engine, monkeypatch):
+    live = Live("kindred", "champion")
+    live._engine = engine
+    monkeypatch.setattr(live, "_find_wanted", lambda: engine.version)
+    return live
+
+
+@pytest.fixture
+def address(tmp_path):
+    return f"sqlite:///{tmp_path}/kindred.db"
+
+
+@pytest.fixture
+def store(address):
+    database = open_database(address)
+    yield KeyStore(database)
+    database.dispose()
+
+
+@pytest.fixture
+def app(live, address):
+    return create_app(live, lambda: open_database(address))
+
+
+@pytest.fixture
+def open_client(app):
+    """The service where there is no key."""
+    with TestClient(app) as client:
+        yield client
+
+
+def make_key(store, name, tenant=None, *, feedback=False, **quotas):
+    return store.add(name, Tenant(tenant or name, name, feedback, Quotas(**quotas)))
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def ann(store):
+    return bearer(make_key(store, "ann", feedback=True))
+
+
+@pytest.fixture
+def bob(store):
+    return bearer(make_key(store, "bob", feedback=True))
+
+
+@pytest.fixture
+def client(ann, bob, app):
+    """The service where two keys count."""
+    with TestClient(app) as client:
+        yield client
+
+
+def teach(client, who, name="mug", photos=("red", "darkred")):
+    files = [("photos", (f"{at}.jpg", photo(one), "image/jpeg")) for at, one in enumerate(photos)]
+    data = {"name": name, "noun": "jug"}
+    return client.post("/v1/concepts", data=data, files=files, headers=who)
+
+
+def together(app, ask):
+    """What an async function makes of a client without a network."""
+
+    async def run():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await ask(client)
+
+    return asyncio.run(run())
