@@ -39,24 +39,22 @@ def test_a_single_word_leaves_an_empty_text():
     assert [one.text for one in variants("mug", [])] == [""]
 
 
-def test_ten_words_are_told_one_by_one_and_neighbours_of_longer_texts_together():
-    ten = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-    twelve = [*ten, "eleven", "twelve"]
-    assert [one.name for one in variants(" ".join(ten), [])] == ten
-    assert [one.name for one in variants(" ".join(twelve), [])] == [
-        "one two", "three four", "five six", "seven eight", "nine ten", "eleven twelve"
+def test_eight_words_are_told_one_by_one_and_neighbours_of_longer_texts_together():
+    eight = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    twelve = " ".join([*eight, "nine", "ten", "eleven", "twelve"])
+    assert [one.name for one in variants(" ".join(eight), [])] == eight
+    assert [one.name for one in variants(twelve, [])] == [
+        "one two three", "four five six", "seven eight nine", "ten eleven twelve"
     ]  # fmt: skip
-    assert variants(" ".join(twelve), [])[2].text == (
-        "one two three four seven eight nine ten eleven twelve"
-    )
+    assert variants(twelve, [])[1].text == "one two three seven eight nine ten eleven twelve"
 
 
 def test_words_around_a_concept_are_not_told_together():
     found = variants("one two three four {rex} five six seven eight nine ten eleven", [REX])
     assert [one.name for one in found] == [
-        "one two", "three four", "five six", "seven eight", "nine ten", "eleven", "rex"
+        "one two", "three four", "five six seven", "eight nine", "ten eleven", "rex"
     ]  # fmt: skip
-    assert found[2].text == "one two three four {rex} seven eight nine ten eleven"
+    assert found[2].text == "one two three four {rex} eight nine ten eleven"
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 10, 11, 23, 40, 60, 300])
