@@ -4,6 +4,8 @@ import { giveFeedback } from "./api.js";
 import { element, icon, unseen } from "./dom.js";
 import { say } from "./notices.js";
 
+const MOST = 200;
+
 // `asked` has the query and, as a function, the products shown for it.
 export function feedbackButtons(hit, asked) {
   const yes = button("yes", "This one", `${hit.title} is what I meant`);
@@ -16,7 +18,7 @@ export function feedbackButtons(hit, asked) {
     if (pressed.ariaPressed === "true" || pressed.ariaDisabled === "true") return;
     pressed.ariaDisabled = other.ariaDisabled = "true"; // stays focusable
     try {
-      await giveFeedback({ query: asked.query, shown: asked.shown(), ...said });
+      await giveFeedback({ query: asked.query, shown: around(hit, asked.shown()), ...said });
     } catch (problem) {
       say(problem.message);
       return;
@@ -27,6 +29,12 @@ export function feedbackButtons(hit, asked) {
     other.ariaPressed = "false";
     say("Noted. The next version may learn from it.");
   }
+}
+
+// As many as the service takes, in their order, with those before and after the hit.
+function around({ product_id }, shown) {
+  const end = Math.max(MOST, shown.indexOf(product_id) + 2);
+  return shown.slice(0, end).slice(-MOST);
 }
 
 function button(name, words, forEars) {

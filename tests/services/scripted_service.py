@@ -5,7 +5,6 @@ import dataclasses
 import io
 import math
 import threading
-from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -16,7 +15,6 @@ from registry.bundle import HeldOutQuery, Product
 from retrieval.concepts.concept import Concept
 from services.app import create_app
 from services.queries import Found
-from services.store.database import open_database
 from services.teaching import Learned, TeachingError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -112,24 +110,17 @@ def learn(engine, lessons):
     if any(lesson.noun == "stranger" for lesson in lessons):
         raise TeachingError(STRANGERS)
     factor = torch.ones(1, 2)
-    return [
-        Learned(
-            engine.version.digest,
-            Concept(lesson.name, lesson.noun, "zzq", factor, factor),
-            WARNINGS,
-        )
-        for lesson in lessons
-    ]
+    concepts = [Concept(one.name, one.noun, "zzq", factor, factor) for one in lessons]
+    return [Learned(engine.version.digest, concept, WARNINGS) for concept in concepts]
 
 
 class Service:
     """The application on a port of its own, in a thread."""
 
-    def __init__(self, live, folder):
+    def __init__(self, live):
         self.live = live
         self._loop = asyncio.new_event_loop()
-        app = create_app(live, partial(open_database, f"sqlite:///{folder}/kindred.db"))
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
+        config = uvicorn.Config(create_app(live), host="127.0.0.1", port=0, log_level="critical")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 

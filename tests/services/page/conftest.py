@@ -37,7 +37,7 @@ def service(version, tmp_path, monkeypatch):
     version = dataclasses.replace(version, number=3, digest="3" * 64, metrics=metrics)
     live = Live("kindred", "champion")
     live._engine = FakeEngine(version, tmp_path / "private")
-    with Service(live, tmp_path) as service:
+    with Service(live) as service:
         yield service
 
 
