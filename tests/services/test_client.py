@@ -26,7 +26,8 @@ def address(version, tower, tmp_path, monkeypatch):
     live = Live("kindred", "champion")
     live._engine = TinyEngine(version, tower, make_product(1), tmp_path / "private")
     monkeypatch.setattr(live, "_find_wanted", lambda: version)
-    with Service(live, tmp_path) as service:
+    monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/kindred.db")
+    with Service(live) as service:
         monkeypatch.setenv("KINDRED_URL", service.address)
         yield service.address
 
