@@ -67,9 +67,7 @@ def photos_kept(client):
 def test_what_is_no_photo_is_told_and_nothing_is_kept(client, call, kind):
     content, word = bad_uploads.REFUSED[kind]
     answer = CALLS[call](client, content)
-    # One picture beyond the limit is beyond the limit of the body too, and is not read at all.
-    too_large = (call, kind) == ("search", "11 MB")
-    assert answer.status_code == (413 if too_large else 422)
+    assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert word in answer.json()["detail"]
     assert len(photos_kept(client)) == (call == "add")
