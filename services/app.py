@@ -104,5 +104,8 @@ async def metrics(request: Request) -> Response:
     state = request.app.state
     version = state.live.engine.version
     concepts = await asyncio.to_thread(state.concepts.store.count)
-    text = await asyncio.to_thread(state.metrics.text, version.number, version.digest, concepts)
+    drift = await asyncio.to_thread(state.live.engine.drift.report)
+    text = await asyncio.to_thread(
+        state.metrics.text, version.number, version.digest, concepts, drift
+    )
     return Response(text, headers={"Content-Type": CONTENT_TYPE})

@@ -18,6 +18,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from services.drift import Drift
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"  # set by BentoML: workers count in files, one reads them all
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -92,13 +94,14 @@ class Metrics:
         """A version took over, or could not be opened."""
         self._swaps.labels("yes" if done else "no").inc()
 
-    def text(self, version: int, digest: str, concepts: int) -> bytes:
+    def text(self, version: int, digest: str, concepts: int, drift: Drift | None = None) -> bytes:
         """Everything, as Prometheus reads it.
 
         Args:
             version: What this worker serves.
             digest: Its digest.
             concepts: How many all tenants have taught.
+            drift: Of the queries that this worker served; None: nothing is known.
         """
         info = GaugeMetricFamily(
             "kindred_version_info", "What serves.", labels=["version", "digest"]
@@ -106,7 +109,12 @@ class Metrics:
         info.add_metric([str(version), digest], 1)
         taught = GaugeMetricFamily("kindred_concepts", "Concepts of all tenants.", concepts)
         now = CollectorRegistry()
-        now.register(_Given((info, taught)))
+        apart = GaugeMetricFamily(
+            "kindred_query_drift",
+            "How far this worker's queries are from held-out wishes: 0 not at all, 1 wholly.",
+            drift.statistic if drift else float("nan"),
+        )
+        now.register(_Given((info, taught, apart)))
         counted = self._registry
         if self._folder is not None:
             counted = CollectorRegistry()

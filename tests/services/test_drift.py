@@ -7,6 +7,7 @@ from retrieval.minilm import load_minilm
 from retrieval.storage.vectors import Vectors
 from services import drift
 from services.drift import FEWEST, WINDOW, DriftWatch, compare, nearest
+from services.metrics import Metrics
 from services.model_description import drift_of
 from services.queries import Query
 
@@ -138,3 +139,9 @@ def test_the_model_says_it():
     found = drift_of(engine)
     assert (found["n"], found["statistic"], found["warning"]) == (1, 1.0, "")
     assert 0 < found["p_value"] < 1
+
+
+def test_prometheus_reads_it():
+    text = Metrics().text(3, "d" * 64, 0, compare(np.full(100, 0.1), KNOWN)).decode()
+    assert "kindred_query_drift 1.0" in text
+    assert "kindred_query_drift NaN" in Metrics().text(3, "d" * 64, 0).decode()
