@@ -110,7 +110,8 @@ class _Program(Verbs):
     """Verbs of this package, after those that other packages bring: one comes before a model."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_brought(), *super().list_commands(ctx)]
+        own = super().list_commands(ctx)
+        return [*_brought(), *(verb for verb in own if verb != keys.name), "keys"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = _brought().get(cmd_name)
@@ -141,6 +142,7 @@ _name = click.option("--name", default="kindred", show_default=True, help="The r
 
 @click.group(
     cls=_Program,
+    commands=[keys],
     epilog=_EXAMPLES,
     subcommand_metavar="VERB ...",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -232,9 +234,6 @@ def serve(**request: Any) -> None:
     from services.serve_command import ServeRequest, run_serve
 
     run_serve(ServeRequest(**request))
-
-
-kindred.add_command(keys)
 
 
 @kindred.command(epilog=_SEARCH_EXAMPLES)

@@ -15,7 +15,7 @@ from services.live import Live
 from services.store.database import open_database
 from services.teaching import stored_photo
 from tests.services import bad_uploads
-from tests.services.test_app import make_product
+from tests.services.fake_engine import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo
 
 

@@ -11,8 +11,8 @@ import pytest
 from services.cli import main
 from services.client import AsyncClient, Client, ServiceError
 from services.live import Live
+from tests.services.fake_engine import make_product
 from tests.services.scripted_service import Service
-from tests.services.test_app import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo
 
 

@@ -18,7 +18,7 @@ from services.store.concepts import ConceptStore
 from services.store.database import open_database
 from services.teaching import Taught, TeachingError, learn
 from services.tenants import Tenant
-from tests.services.test_app import make_product
+from tests.services.fake_engine import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo
 
 RED, DARK, BLUE = photo("red"), photo("darkred"), photo("blue")

@@ -13,7 +13,7 @@ from schemathesis.config import PositiveDataAcceptanceConfig
 from services.app import create_app
 from services.live import Live
 from services.store.database import open_database
-from tests.services.test_app import FakeEngine, make_product
+from tests.services.fake_engine import FakeEngine, make_product
 
 
 @pytest.fixture

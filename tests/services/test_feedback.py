@@ -19,7 +19,7 @@ from services.store.database import open_database
 from services.store.feedback import Feedback, FeedbackStore
 from services.tenants import LOCAL, Tenant
 from tests.end_to_end.label_project import make_label_project
-from tests.services.test_app import FakeEngine, make_product
+from tests.services.fake_engine import FakeEngine, make_product
 
 SHOWN = ["p0", "p1", "p2", "p3"]
 

@@ -16,7 +16,7 @@ from services.app import create_app
 from services.client import Client, ServiceError
 from services.live import Live
 from services.store.database import open_database
-from tests.services.test_app import FakeEngine, make_product
+from tests.services.fake_engine import FakeEngine, make_product
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from services.live import Live
 from services.store.database import open_database
 from services.store.keys import KeyStore
 from services.tenants import Quotas, Tenant
-from tests.services.test_app import make_product
+from tests.services.fake_engine import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo
 
 

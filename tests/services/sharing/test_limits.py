@@ -105,7 +105,7 @@ def test_a_body_that_turns_out_too_large_is_read_no_further(open_client):
 
 
 @pytest.mark.parametrize(
-    ("path", "most"), [("/v1/search", 1), ("/v1/concepts", 101), ("/v1/search/image", 11)]
+    ("path", "most"), [("/v1/search", 1), ("/v1/concepts", 101), ("/v1/search/image", 12)]
 )
 def test_each_route_has_a_limit_of_its_own(path, most):
     limited = BodyLimits(read_all)

@@ -73,7 +73,7 @@ def test_where_another_found_a_later_version_it_looks_again(workers):
 def test_two_workers_swap_at_the_same_time_though_one_opens_for_longer(
     version, tower, tmp_path, monkeypatch
 ):
-    from tests.services.test_app import make_product
+    from tests.services.fake_engine import make_product
 
     newer = dataclasses.replace(version, number=4, digest=NEW)
     swapped = {}

@@ -1,128 +1,15 @@
 """The application over a version that the test scripts: no model, no database."""
 
 import dataclasses
-import math
-from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from fastapi.testclient import TestClient
 
-from registry.bundle import HeldOutQuery, Product
+from registry.bundle import HeldOutQuery
 from services.app import create_app
-from services.drift import DriftWatch
-from services.explanation import Why
-from services.live import Live
 from services.model_description import example_texts
-from services.queries import Found, UnknownProductError, Vectors
-from services.store.database import open_database
-
-
-def make_product(number, **changes):
-    row = {
-        "product_id": f"p{number}",
-        "title": f"Mug {number}",
-        "caption": "a mug",
-        "category": "kitchen" if number % 2 else "garden",
-        "price": math.nan if number == 0 else 10.0 * number,
-        "attributes": {"kind": "mug"},
-        "image_sha256": "0" * 64,
-        "split": "test",
-        "thumbnail": b"\xff\xd8picture of %d" % number,
-    }
-    return Product(**{**row, **changes})
-
-
-class FakeBundle:
-    def __init__(self, lineage):
-        self.lineage = lineage
-
-    def read_text_vectors(self, texts):
-        return None
-
-    def read_queries(self):
-        texts = ["short", "a present for an aunt who keeps the borders in bloom", "x" * 200]
-        return [HeldOutQuery(str(at), text, "p1") for at, text in enumerate(texts)]
-
-
-class FakeTokenizer:
-    """Knows all words but umbrellas."""
-
-    context_length = 16
-
-    def encode(self, text):
-        return [len(word) for word in text.split() if word != "☂"]
-
-
-class FakeEncoder:
-    """Sees nothing but the first pixel's colour."""
-
-    tokenize = FakeTokenizer()
-
-    def pixels(self, image):
-        return torch.tensor(np.array(image)[0, 0]).reshape(3, 1, 1)
-
-    def encode_pixels(self, pixels_N3SS):
-        return pixels_N3SS.reshape(-1, 3).numpy() / 255
-
-
-class FakeEngine:
-    """Finds the products in their order; fails for a query that says so."""
-
-    def __init__(self, version, lineage, products, private):
-        self.version, self.bundle, self.private = version, FakeBundle(lineage), private
-        self.drift = DriftWatch(self.bundle)
-        self.products = {product.product_id: product for product in products}
-        self.encoder = FakeEncoder()
-        self.asked, self.closed = [], False
-
-    def search(self, queries):
-        self.asked += queries
-        if any(query.text == "boom" for query in queries):
-            msg = "the model fell over"
-            raise RuntimeError(msg)
-        for query in queries:
-            if query.like is not None and query.like not in self.products:
-                raise UnknownProductError(query.like)
-        scored = [(product, 0.5) for product in self.products.values()]
-        lost = ("The model does not know these words: ☂.",)
-        return [
-            Found(self.version, scored[: query.k], lost if "☂" in query.text else ())
-            for query in queries
-        ]
-
-    def embed(self, requests):
-        lengths = [[len(text) % 4 for text in texts] for texts in requests]
-        return [Vectors(self.version, np.eye(4, dtype=np.float32)[row]) for row in lengths]
-
-    def explain(self, query, found):
-        wish = [(f"like {query.text}", 0.25)]
-        return [Why([("mugs", score)], [], wish) for _, score in found.hits]
-
-    def close(self):
-        self.closed = True
-
-
-@pytest.fixture
-def engine(version, bundle, tmp_path):
-    products = [make_product(number) for number in range(5)]
-    return FakeEngine(version, bundle.lineage, products, tmp_path / "private")
-
-
-@pytest.fixture
-def live(engine, monkeypatch):
-    live = Live("kindred", "champion")
-    live._engine = engine
-    monkeypatch.setattr(live, "_find_wanted", lambda: engine.version)
-    return live
-
-
-@pytest.fixture
-def client(live, tmp_path):
-    database = partial(open_database, f"sqlite:///{tmp_path}/kindred.db")
-    with TestClient(create_app(live, database), raise_server_exceptions=False) as client:
-        yield client
+from tests.services.fake_engine import FakeEngine, make_product
 
 
 def test_a_search_gives_hits_with_everything_that_a_page_shows(client, version):
@@ -161,88 +48,6 @@ def test_the_query_and_its_conditions_reach_the_engine(client, engine):
     assert query.filter_.categories == ("a", "b")
     assert (query.filter_.price_gte, query.filter_.price_lte) == (None, 30)
     assert query.filter_.attributes == (("kind", ("mug",)),)
-
-
-def test_a_picture_is_kept_by_its_version_and_asked_for_again_without(client, version):
-    lasting = client.get(f"/images/p3?v={version.digest[:16]}")
-    assert lasting.content == b"\xff\xd8picture of 3"
-    assert lasting.headers["content-type"] == "image/jpeg"
-    assert "immutable" in lasting.headers["cache-control"]
-    assert client.get("/images/p3").headers["cache-control"] == "no-cache"
-
-
-@pytest.mark.parametrize("name", ["a/b c?.jpg", "ünï", "50% off", "a#b"])
-def test_hits_of_any_name_have_a_picture_at_their_address(client, engine, name):
-    engine.products = {name: make_product(1, product_id=name)}
-    hit = client.post("/v1/search", json={"query": "x"}).json()["hits"][0]
-    assert client.get(hit["image_url"]).content == b"\xff\xd8picture of 1"
-
-
-@pytest.mark.parametrize("path", ["/images/p3", "/v1/model", "/", "/page/icon.svg", "/none"])
-def test_head_is_get_without_a_body(client, path):
-    get, head = client.get(path), client.head(path)
-    assert head.status_code == get.status_code
-    assert head.content == b""
-    varying = {"date", "x-request-id"} | ({"content-length"} if path == "/v1/model" else set())
-    assert {n: v for n, v in head.headers.items() if n not in varying} == {
-        n: v for n, v in get.headers.items() if n not in varying
-    }
-
-
-def test_a_picture_that_is_known_is_not_sent_again(client):
-    first = client.get("/images/p3")
-    tag = first.headers["etag"]
-    assert client.get("/images/p4").headers["etag"] != tag
-    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
-        again = client.get("/images/p3", headers={"If-None-Match": known})
-        assert (again.status_code, again.content) == (304, b"")
-        assert again.headers["etag"] == tag
-        assert again.headers["cache-control"] == first.headers["cache-control"]
-    assert client.get("/images/p3", headers={"If-None-Match": '"x"'}).content == first.content
-
-
-WHOLE = b"\xff\xd8picture of 3"  # 14 bytes
-
-
-@pytest.mark.parametrize(
-    ("asked", "status", "content", "where"),
-    [
-        ("bytes=0-1", 206, WHOLE[:2], "bytes 0-1/14"),
-        ("bytes=2-", 206, WHOLE[2:], "bytes 2-13/14"),
-        ("bytes=-3", 206, WHOLE[-3:], "bytes 11-13/14"),
-        ("bytes=-99", 206, WHOLE, "bytes 0-13/14"),
-        ("bytes=13-99", 206, WHOLE[13:], "bytes 13-13/14"),
-        ("bytes=14-", 416, None, "bytes */14"),
-        ("bytes=14-20", 416, None, "bytes */14"),
-        ("bytes=-0", 416, None, "bytes */14"),
-        ("bytes=5-2", 200, WHOLE, None),
-        ("bytes=-", 200, WHOLE, None),
-        ("bytes=0-1,3-4", 200, WHOLE, None),
-        ("lines=0-1", 200, WHOLE, None),
-        ("bytes=" + 5000 * "9" + "-", 200, WHOLE, None),
-    ],
-)
-def test_a_part_of_a_picture(client, asked, status, content, where):
-    answer = client.get("/images/p3", headers={"Range": asked})
-    assert answer.status_code == status
-    assert answer.headers.get("content-range") == where
-    assert answer.headers["accept-ranges"] == "bytes"
-    if content is None:
-        assert "the picture has 14 bytes" in answer.json()["detail"]
-    else:
-        assert answer.content == content
-
-
-def test_a_part_of_another_picture_is_not_put_to_this_one(client):
-    tag = client.get("/images/p3").headers["etag"]
-    for condition, status in ((tag, 206), ('"x"', 200)):
-        headers = {"Range": "bytes=0-1", "If-Range": condition}
-        assert client.get("/images/p3", headers=headers).status_code == status
-
-
-def test_browsers_find_an_icon_where_they_look(client):
-    answer = client.get("/favicon.ico")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
 
 
 @pytest.mark.parametrize("text", ["☂", "\u200b\u2060", "\x01\x02", "☂ ☂", "\ufeff"])

@@ -2,9 +2,7 @@
 
 import dataclasses
 
-from tests.services.test_app import FakeEngine, client, engine, live, make_product
-
-__all__ = ["client", "engine", "live"]  # fixtures
+from tests.services.fake_engine import FakeEngine, make_product
 
 
 def test_a_search_says_why_where_it_is_asked(client):
