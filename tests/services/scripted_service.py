@@ -68,6 +68,7 @@ class FakeEngine:
 
     def __init__(self, version, private):
         self.version, self.private, self.broken = version, private, False
+        self.drift = SimpleNamespace(report=lambda: None)
         self.fails = ""  # why nothing can be learned
         self.may_learn = threading.Event()  # a test may hold it up
         self.may_learn.set()
