@@ -40,6 +40,7 @@ from registry.versions import find_version
 CLIENTS = 8
 WARM = 120.0  # seconds that do not count
 EVERY = 10.0
+ROUND = 500  # searches
 
 
 def mixed_searches(bundle: Bundle, products: Sequence[Product]) -> list[dict[str, Any]]:
@@ -54,46 +55,56 @@ def mixed_searches(bundle: Bundle, products: Sequence[Product]) -> list[dict[str
     return searches
 
 
-async def mixed_load(
-    service: Service, bundle: Bundle, seconds: float
-) -> tuple[list[tuple[float, int]], int, list[Answer]]:
-    """Memory over time as (seconds, bytes), concepts taught, and answers that were no success."""
-    products = bundle.read_products()[:50]
-    await asyncio.to_thread(teach, service.url, "kept", products[0])
-    began = time.perf_counter()
-    searches = mixed_searches(bundle, products)
-    memory: list[tuple[float, int]] = []
-    failed: list[Answer] = []
-    taught = 0
+class MixedLoad:
+    """Everything that a service is asked for, at once, until time is up."""
 
-    def over() -> bool:
-        return time.perf_counter() - began > seconds
+    def __init__(self, service: Service, bundle: Bundle, seconds: float) -> None:
+        """Prepare it."""
+        self._service = service
+        self._products = bundle.read_products()[:50]
+        self._searches = mixed_searches(bundle, self._products)
+        self._seconds = seconds
+        self._began = 0.0
+        self.memory: list[tuple[float, int]] = []  # seconds, bytes
+        self.taught = 0
+        self.failed: list[Answer] = []
 
-    async def searching() -> None:
-        while not over():  # in rounds, so that the answers do not fill this process's memory
-            answers = await load(service.url, searches, CLIENTS, lambda n: n >= 500 or over())
-            failed.extend(answer for answer in answers if answer.status != 200)
+    async def run(self) -> None:
+        """Run it."""
+        await asyncio.to_thread(teach, self._service.url, "kept", self._products[0])
+        self._began = time.perf_counter()
+        await asyncio.gather(self._search(), self._teach(), self._look())
 
-    async def teaching() -> None:
-        nonlocal taught
-        while not over():
-            product = products[taught % len(products)]
-            await asyncio.to_thread(teach, service.url, "passing", product)
-            await asyncio.to_thread(forget, service.url, "passing")
-            taught += 1
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._began
+
+    def _over(self) -> bool:
+        return self._elapsed() > self._seconds
+
+    async def _search(self) -> None:
+        def enough(answered: int) -> bool:
+            return answered >= ROUND or self._over()
+
+        while not self._over():  # in rounds: answers must not fill this process's memory
+            answers = await load(self._service.url, self._searches, CLIENTS, enough)
+            self.failed += [answer for answer in answers if answer.status != 200]
+
+    async def _teach(self) -> None:
+        while not self._over():
+            product = self._products[self.taught % len(self._products)]
+            await asyncio.to_thread(teach, self._service.url, "passing", product)
+            await asyncio.to_thread(forget, self._service.url, "passing")
+            self.taught += 1
             await asyncio.sleep(1)
 
-    async def looking() -> None:
-        async with aiohttp.ClientSession(service.url) as session:
-            while not over():
-                for product in products:
+    async def _look(self) -> None:
+        async with aiohttp.ClientSession(self._service.url) as session:
+            while not self._over():
+                for product in self._products:
                     async with session.get(f"/images/{product.product_id}") as response:
                         await response.read()
-                memory.append((time.perf_counter() - began, resident_bytes(service.pid)))
+                self.memory.append((self._elapsed(), resident_bytes(self._service.pid)))
                 await asyncio.sleep(EVERY)
-
-    await asyncio.gather(searching(), teaching(), looking())
-    return memory, taught, failed
 
 
 def run(bundle: Bundle, minutes: float) -> bool:
@@ -101,14 +112,16 @@ def run(bundle: Bundle, minutes: float) -> bool:
     register_two(bundle)
     kindred("promote", "1")
     with serving() as service:
-        memory, taught, failed = asyncio.run(mixed_load(service, bundle, 60 * minutes))
+        mixed = MixedLoad(service, bundle, 60 * minutes)
+        asyncio.run(mixed.run())
+    memory, failed = mixed.memory, mixed.failed
     for seconds, size in memory[:: max(1, len(memory) // 20)]:
         print(f"{seconds / 60:6.1f} min {size / 2**20:8.0f} MiB")
     warm = [size for seconds, size in memory if seconds >= WARM]
     tenth = max(1, len(warm) // 10)
     first, last = (statistics.median(part) for part in (warm[:tenth], warm[-tenth:]))
     rows = Rows()
-    rows.add("concepts taught and forgotten meanwhile", [taught])
+    rows.add("concepts taught and forgotten meanwhile", [mixed.taught])
     rows.add("failed requests", [len(failed)], "", ("at most", 0))
     if failed:
         print(f"   the first: {failed[0].status} {failed[0].body}")
