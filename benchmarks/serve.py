@@ -14,10 +14,7 @@ import asyncio
 import http.client
 import json
 import os
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,10 +30,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measured import Rows
+from benchmarks.served import PATIENCE, Answer, kindred, load, register_two, serving
 from registry.bundle import Bundle
 from registry.catalogue_index import ensure_collections
-from registry.checksums import write_sums
-from registry.store import fetch_bundle, register_bundle
+from registry.store import fetch_bundle
 from registry.versions import find_version
 from retrieval.encoder import Encoder
 from retrieval.index.collection import Collection
@@ -49,62 +46,6 @@ K = 12
 CLIENTS, REQUESTS = 32, 2_000
 WARM_UP = 20
 SEARCHES = 200  # a repetition
-PATIENCE = 120.0  # seconds
-
-
-def kindred(*arguments: str) -> float:
-    """Run a verb in the working directory; seconds."""
-    began = time.perf_counter()
-    command = [sys.executable, "-m", "services.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"kindred {' '.join(arguments)} exited with {done.returncode}: {done.stderr}")
-    return time.perf_counter() - began
-
-
-def register_two(bundle: Bundle) -> None:
-    """Register a bundle, and its variant, in the working directory's registry."""
-    register_bundle(bundle.folder, "kindred")
-    other = Path("variant")
-    shutil.copytree(bundle.folder, other)
-    for name, source in (("student", "base"), ("base", "student")):
-        shutil.copyfile(
-            bundle.folder / f"vectors/{source}.parquet", other / f"vectors/{name}.parquet"
-        )
-    write_sums(other)
-    register_bundle(other, "kindred")
-
-
-class Service:
-    """`kindred serve` in the working directory."""
-
-    def __init__(self) -> None:
-        """Start it, and wait until it is ready."""
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = taken.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        began = time.perf_counter()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "serve", "--port", str(port)],
-            stdout=Path("serve.log").open("w"),  # noqa: SIM115 -- the child's, as long as it runs
-            stderr=subprocess.STDOUT,
-        )
-        while True:
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            if self._process.poll() is not None or time.perf_counter() - began > PATIENCE:
-                sys.exit(f"the service did not start:\n{Path('serve.log').read_text()}")
-            time.sleep(0.02)
-        self.ready_seconds = time.perf_counter() - began
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait(PATIENCE)
 
 
 def milliseconds(call: Callable[[T], object], argument: T) -> float:
@@ -152,33 +93,13 @@ def measure_one_client(
     return whole, encode, index, whole - encode - index
 
 
-async def load(url: str, texts: Sequence[str], enough: asyncio.Event) -> list[dict]:
-    """Search from many clients until there are enough requests and the swaps are over."""
-    answers: list[dict] = []
-
-    async def ask(number: int) -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
-            while len(answers) < REQUESTS or not enough.is_set():
-                text = texts[(number + len(answers)) % len(texts)]
-                began = time.perf_counter()
-                answer: dict = {"text": text, "status": 0}
-                answers.append(answer)
-                try:
-                    response = await client.post("/v1/search", json={"query": text, "k": K})
-                    answer["status"] = response.status_code
-                    answer["body"] = response.json()
-                except httpx.HTTPError as error:
-                    answer["error"] = repr(error)
-                answer["ms"] = 1000 * (time.perf_counter() - began)
-
-    await asyncio.gather(*(ask(number) for number in range(CLIENTS)))
-    return answers
-
-
-async def load_during_two_swaps(url: str, texts: Sequence[str]) -> tuple[list[dict], list[float]]:
+async def load_during_two_swaps(url: str, texts: Sequence[str]) -> tuple[list[Answer], list[float]]:
     """The answers, and how long promotion and rollback took with the load beside them."""
-    enough = asyncio.Event()
-    loading = asyncio.create_task(load(url, texts, enough))
+    swapped = asyncio.Event()
+    searches = [{"query": text, "k": K} for text in texts]
+    loading = asyncio.create_task(
+        load(url, searches, CLIENTS, lambda answered: answered >= REQUESTS and swapped.is_set())
+    )
     seconds = []
     verbs = (["promote", "2", "--force", "--reason", "benchmark"], ["rollback"])
     for verb, version in zip(verbs, ("2", "1"), strict=True):
@@ -186,23 +107,23 @@ async def load_during_two_swaps(url: str, texts: Sequence[str]) -> tuple[list[di
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
             while (await client.get("/v1/model")).json()["version"] != version:
                 await asyncio.sleep(0.2)
-    enough.set()
+    swapped.set()
     return await loading, seconds
 
 
 def count_faults(
-    answers: Sequence[dict], expected: dict[tuple[str, str], dict[str, float]]
+    answers: Sequence[Answer], expected: dict[tuple[str, str], dict[str, float]]
 ) -> tuple[int, int]:
     """Failed requests, and answers whose hits are not those of the version they name.
 
     A product may take another's place where exact search has them equal to 1e-5.
     """
-    failed = sum(answer["status"] != 200 for answer in answers)
+    failed = sum(answer.status != 200 for answer in answers)
     mixed = 0
     for answer in answers:
-        if answer["status"] == 200:
-            body = answer["body"]
-            scores = expected[(body["model_version"], answer["text"])]
+        if answer.status == 200:
+            body = answer.body
+            scores = expected[(body["model_version"], answer.asked["query"])]
             ours = [hit["score"] for hit in body["hits"]]
             best = sorted(scores.values(), reverse=True)[:K]
             same = all(abs(scores[h["product_id"]] - h["score"]) < 1e-5 for h in body["hits"])
@@ -237,9 +158,8 @@ def measure_verbs(rows: Rows, repetitions: int) -> None:
 
     ready = []
     for _ in range(repetitions):
-        service = Service()
-        ready.append(service.ready_seconds)
-        service.stop()
+        with serving() as service:
+            ready.append(service.ready_seconds)
     rows.add("kindred serve, until ready", ready, "s", ("at most", 12))
 
 
@@ -250,8 +170,7 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
     rows.add("kindred promote, the first", [kindred("promote", "1")], "s", ("at most", 15))
     if not latency_only:
         measure_verbs(rows, repetitions)
-    service = Service()
-    try:
+    with serving() as service:
         texts = [query.text for query in bundle.read_queries()][:SEARCHES]
         encoder = bundle.load_encoder()
         ensure_collections(bundle)
@@ -267,7 +186,7 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
         rows.add("one client: search over HTTP, p50", search, "ms")
         rows.add("   bare encode, p50", encode, "ms")
         rows.add("   bare search in the index, p50", index, "ms")
-        rows.add("   the service's own share", over, "ms", ("at most", 6))
+        rows.add("   the service's own share", over, "ms", ("at most", 4))
         collection.close()
         if latency_only:
             return not rows.missed
@@ -277,18 +196,16 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
         answers, seconds = asyncio.run(load_during_two_swaps(service.url, texts[:50]))
         elapsed = time.perf_counter() - began
         failed, mixed = count_faults(answers, expected)
-        versions = {a["body"]["model_version"] for a in answers if a["status"] == 200}
+        versions = {a.body["model_version"] for a in answers if a.status == 200}
         per_second = len(answers) / elapsed
         print(
             f"{len(answers)} requests from {CLIENTS} clients during two swaps"
             f" ({per_second:.0f} a second; versions seen: {', '.join(sorted(versions))})"
         )
-        rows.add("   latency", [answer["ms"] for answer in answers], "ms")
+        rows.add("   latency", [answer.ms for answer in answers], "ms")
         rows.add("   promote, then rollback, beside the load", seconds, "s")
         rows.add("   failed", [failed], "", ("at most", 0))
         rows.add("   mixed versions", [mixed], "", ("at most", 0))
-    finally:
-        service.stop()
     return not rows.missed
 
 

@@ -1,0 +1,182 @@
+"""Search with CLIP ViT-B/32 against infinity, which only embeds: requests a second, 32 clients.
+
+Both serve random weights of the same size on the same machine, in turns. Kindred encodes a text and
+searches 6,000 or however many products for it; infinity answers `POST /embeddings` with the vector.
+infinity lives in an environment of its own:
+
+    python -m venv infinity && infinity/bin/pip install "infinity-emb[server,torch,vision]"
+    python -m benchmarks.serve_clip --infinity infinity/bin/infinity_emb
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import httpx
+import numpy as np
+import open_clip
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+
+from benchmarks.measured import Rows, describe_machine
+from benchmarks.served import PATIENCE, kindred, per_second, serving
+from registry.bundle import Bundle
+from registry.checksums import write_sums
+from registry.store import fetch_bundle, register_bundle
+from registry.versions import find_version
+from retrieval.encoder import create_encoder, save_encoder
+from retrieval.storage.vectors import write_vectors
+
+NAME = "ViT-B-32"
+CLIENTS = 32
+TURNS = 3
+
+
+def register_clip(bundle: Bundle) -> None:
+    """Register a version with CLIP in the model's place, and random vectors of its width."""
+    folder = Path("clip-version")
+    shutil.copytree(bundle.folder, folder, ignore=shutil.ignore_patterns("model", "concepts"))
+    torch.manual_seed(0)
+    torch.save(open_clip.create_model(NAME).state_dict(), "weights.pt")
+    save_encoder(create_encoder(NAME, "weights.pt"), folder / "model")
+    ids = [product.product_id for product in bundle.read_products()]
+    random_ND = np.random.default_rng(0).normal(size=(len(ids), 512)).astype(np.float32)
+    random_ND /= np.linalg.norm(random_ND, axis=1, keepdims=True)
+    for model in ("student", "base"):
+        write_vectors(folder / "vectors" / f"{model}.parquet", ids, random_ND)
+    write_sums(folder)
+    register_bundle(folder, "kindred")
+
+
+def write_hugging_face_clip(folder: Path) -> None:
+    """The same model in the form that infinity reads, with the tokenizer that open_clip carries."""
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig()).save_pretrained(folder)
+    CLIPImageProcessor().save_pretrained(folder)
+    tokenizer = SimpleTokenizer()
+    (folder / "vocab.json").write_text(json.dumps(tokenizer.encoder))
+    ordered = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.get)
+    merges = "\n".join(" ".join(pair) for pair in ordered)
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    marks = {"bos_token": "<start_of_text>", "eos_token": "<end_of_text>"}
+    marks |= {"pad_token": "<end_of_text>", "unk_token": "<end_of_text>"}
+    content = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **marks}
+    (folder / "tokenizer_config.json").write_text(json.dumps(content))
+
+
+@contextmanager
+def infinity(program: str, folder: Path) -> Iterator[str]:
+    """Infinity serving a model folder, at an address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [program, "v2", "--model-id", str(folder), "--served-model-name", "clip"]
+    command += [
+        "--engine",
+        "torch",
+        "--device",
+        "cpu",
+        "--port",
+        str(port),
+        "--no-bettertransformer",
+    ]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+    with Path("infinity.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    url, began = f"http://127.0.0.1:{port}", time.perf_counter()
+    try:
+        while True:
+            try:
+                if httpx.get(f"{url}/health").status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            if process.poll() is not None or time.perf_counter() - began > PATIENCE:
+                sys.exit(f"infinity did not start:\n{Path('infinity.log').read_text()[-3000:]}")
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def embeddings_per_second(url: str, texts: Sequence[str], count: int) -> float:
+    """What infinity answers, a text a request, after a tenth as a warm-up."""
+
+    async def ask(enough: int) -> None:
+        left = iter(range(enough))
+
+        async def client() -> None:
+            async with aiohttp.ClientSession(url) as session:
+                for number in left:
+                    body = {"model": "clip", "input": [texts[number % len(texts)]]}
+                    async with session.post("/embeddings", json=body) as response:
+                        if response.status != 200:
+                            sys.exit(f"infinity: {response.status} {await response.text()}")
+                        await response.read()
+
+        await asyncio.gather(*(client() for _ in range(CLIENTS)))
+
+    asyncio.run(ask(count // 10))
+    began = time.perf_counter()
+    asyncio.run(ask(count))
+    return count / (time.perf_counter() - began)
+
+
+def run(bundle: Bundle, program: str, count: int) -> bool:
+    """Measure in turns, print it, and say whether the promise was kept."""
+    rows = Rows()
+    register_clip(bundle)
+    kindred("promote", "1", "--force", "--reason", "benchmark")
+    folder = Path("hugging-face-clip").absolute()
+    write_hugging_face_clip(folder)
+    texts = [query.text for query in bundle.read_queries()][:200]
+    searches = [{"query": text, "k": 12} for text in texts]
+    ours, theirs = [], []
+    for _ in range(TURNS):
+        with serving() as service:
+            ours.append(per_second(service.url, searches, CLIENTS, count))
+        with infinity(program, folder) as url:
+            theirs.append(embeddings_per_second(url, texts, count))
+    rows.add("searches a second, 32 clients", ours)
+    rows.add("infinity: embeddings a second, 32 clients", theirs)
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    rows.add("ratio", ratios, "", ("at least", 1.5))
+    return not rows.missed
+
+
+def main() -> None:
+    """Read the arguments, and run in a temporary folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--infinity", required=True, help="the program infinity_emb")
+    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    parser.add_argument("--requests", type=int, default=1500)
+    options = parser.parse_args()
+    bundle = fetch_bundle(find_version("kindred", options.version))
+    bundle = replace(bundle, folder=bundle.folder.absolute())
+    program = str(Path(options.infinity).absolute())
+    print(json.dumps({"machine": describe_machine(), "products": len(bundle.read_products())}))
+    with tempfile.TemporaryDirectory(prefix="kindred.") as scratch:
+        os.chdir(scratch)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{scratch}/mlflow.db"
+        kept = run(bundle, program, options.requests)
+    sys.exit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    main()
