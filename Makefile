@@ -17,6 +17,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # anew: in a virtual machine the page faults cost half to two thirds of its time (docs/decisions.md).
 export MALLOC_MMAP_THRESHOLD_ := 1073741824
 export MALLOC_TRIM_THRESHOLD_ := 17179869184
+# Threads that wait for each other spin: where another process has a core, for as long as it has it.
+# Beside a busy machine a concept took 34 s to learn, and 1 s so (docs/decisions.md).
+export GOMP_SPINCOUNT ?= 1000
 
 .PHONY: help install repro serve test test-slow check format lock clean
 
