@@ -119,6 +119,7 @@ class Live:
             MOST_UNSEEN,
         )
         self.prepare: Callable[[Engine], None] = lambda _: None  # for a version that takes over
+        self.swapped: Callable[[Version], None] = lambda _: None  # told of one that has
         self._engine: Engine | None = None
         self._before: dict[str, Product] = {}  # pictures of the last version may still be asked for
 
@@ -219,6 +220,7 @@ class Live:
             if await asyncio.to_thread(self._all_ready, version, looked):
                 await self._thread.between_batches(lambda: self._swap_in(engine))
                 self.watcher.swap(done=True)
+                await asyncio.to_thread(self.swapped, version)
             else:
                 self._discard(engine)
             self.swap = Swap("idle")

@@ -7,18 +7,21 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import bentoml
 from pydantic import TypeAdapter
 
 from registry.versions import CHAMPION, Version
 from retrieval.startup import without_garbage_collection
+from retrieval.storage.files import atomic_file
 from services.app import create_app
 from services.deadlines import LONGEST
-from services.live import Live
+from services.live import Live, of_service
 from services.logs import configure_logs
 from services.serve_command import FOUND, NAME, VERSION, WORKERS
 
+_VERSION = TypeAdapter(Version)
 _live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, CHAMPION))
 
 
@@ -37,13 +40,29 @@ class Kindred:
         """Open it; seconds."""
         configure_logs()
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-        found = os.environ.get(FOUND)
+        _live.swapped = _remember
         with without_garbage_collection():
-            _live.start(TypeAdapter(Version).validate_json(found) if found else None)
+            _live.start(_found())
 
     def __is_ready__(self) -> bool:
         """For `/readyz`."""
         return _live.ready
+
+
+def _found() -> Version | None:
+    """What serves: as `kindred serve` found it, or as it was swapped in since, for a restart."""
+    swapped = _swapped_in()
+    found = swapped.read_bytes() if swapped.exists() else os.environ.get(FOUND)
+    return _VERSION.validate_json(found) if found else None
+
+
+def _remember(version: Version) -> None:
+    with atomic_file(_swapped_in()) as draft:
+        draft.write_bytes(_VERSION.dump_json(version))
+
+
+def _swapped_in() -> Path:
+    return of_service("swapped") / "version.json"
 
 
 def _end_with(parent: int) -> None:
