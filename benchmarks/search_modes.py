@@ -24,9 +24,9 @@ from registry.store import fetch_bundle
 from registry.versions import find_version
 from retrieval.index.collection import Filter
 from retrieval.index.exact import ExactIndex
-from services.catalogue import Catalogue
-from services.keywords import Keywords
-from services.ranking import FIRST, Ranked, diversified, fuse
+from services.search.catalogue import Catalogue
+from services.search.keywords import Keywords
+from services.search.ranking import FIRST, Ranked, diversified, fuse
 
 K = 10
 STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)

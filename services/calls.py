@@ -11,8 +11,8 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from services.concept_messages import ConceptMessage, ConceptsMessage, LearnedMessage
-from services.messages import (
+from services.http.concept_messages import ConceptMessage, ConceptsMessage, LearnedMessage
+from services.http.messages import (
     FoundMessage,
     PictureSearchMessage,
     SearchMessage,

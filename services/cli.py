@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from retrieval.startup import without_garbage_collection
-from services.errors import Exit
-from services.keys_verbs import keys
-from services.verbs import Verb, Verbs, as_json, one_line
+from services.commands.errors import Exit
+from services.commands.keys_verbs import keys
+from services.commands.verbs import Verb, Verbs, as_json, one_line
 
 BROUGHT = "kindred.commands"  # entry points of verbs that other packages bring
 INTERRUPTED = 130
@@ -157,7 +157,7 @@ def kindred() -> None:
 @as_json
 def status(name: str, as_json: bool) -> None:
     """List the registered versions."""
-    from services.status import read_status
+    from services.commands.status import read_status
 
     click.echo(read_status(name, as_json=as_json))
 
@@ -173,7 +173,7 @@ def promote(version: str, name: str, **how: Any) -> None:
 
     VERSION is a number or an alias; by default the challenger.
     """
-    from services.promotion_commands import run_promote
+    from services.commands.promotion_commands import run_promote
 
     click.echo(run_promote(name, version, **how))
 
@@ -182,7 +182,7 @@ def promote(version: str, name: str, **how: Any) -> None:
 @_name
 def rollback(name: str) -> None:
     """Undo the last promotion."""
-    from services.promotion_commands import run_rollback
+    from services.commands.promotion_commands import run_rollback
 
     click.echo(run_rollback(name))
 
@@ -192,7 +192,7 @@ def rollback(name: str) -> None:
 @as_json
 def history(name: str, as_json: bool) -> None:
     """List promotions and rollbacks."""
-    from services.history_command import read_changes
+    from services.commands.history_command import read_changes
 
     click.echo(read_changes(name, as_json=as_json))
 
@@ -206,7 +206,7 @@ def labels() -> None:
 @as_json
 def cost(as_json: bool) -> None:
     """Show the ledger of the teacher's calls."""
-    from services.labels_command import read_cost
+    from services.commands.labels_command import read_cost
 
     click.echo(read_cost(as_json=as_json))
 
@@ -218,7 +218,7 @@ def feedback(file: Path) -> None:
 
     FILE is a CSV file; it is written anew.
     """
-    from services.feedback_command import write_feedback
+    from services.commands.feedback_command import write_feedback
 
     click.echo(write_feedback(file))
 
@@ -231,7 +231,7 @@ def feedback(file: Path) -> None:
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes, a model each.")
 def serve(**request: Any) -> None:
     """Serve search over HTTP."""
-    from services.serve_command import ServeRequest, run_serve
+    from services.commands.serve_command import ServeRequest, run_serve
 
     run_serve(ServeRequest(**request))
 
@@ -277,7 +277,7 @@ def search(**request: Any) -> None:
 
     TEXT is what to look for, in quotes.
     """
-    from services.search_command import SearchRequest, run_search
+    from services.commands.search_command import SearchRequest, run_search
 
     click.echo(run_search(SearchRequest(**request)))
 
@@ -297,7 +297,7 @@ def add(name: str, photos: tuple[str, ...], noun: str, as_json: bool) -> None:
 
     NAME is what you call it; in a search it is {NAME}. 3 to 5 photos are best.
     """
-    from services.concepts_command import add_concept
+    from services.commands.concepts_command import add_concept
 
     click.echo(add_concept(name, noun, photos, as_json=as_json))
 
@@ -306,7 +306,7 @@ def add(name: str, photos: tuple[str, ...], noun: str, as_json: bool) -> None:
 @as_json
 def list_(as_json: bool) -> None:
     """List what you taught."""
-    from services.concepts_command import list_concepts
+    from services.commands.concepts_command import list_concepts
 
     click.echo(list_concepts(as_json=as_json))
 
@@ -316,7 +316,7 @@ def list_(as_json: bool) -> None:
 @as_json
 def show(name: str, as_json: bool) -> None:
     """Show one."""
-    from services.concepts_command import show_concept
+    from services.commands.concepts_command import show_concept
 
     click.echo(show_concept(name, as_json=as_json))
 
@@ -325,7 +325,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 def rm(name: str) -> None:
     """Forget one for good."""
-    from services.concepts_command import forget_concept
+    from services.commands.concepts_command import forget_concept
 
     click.echo(forget_concept(name))
 

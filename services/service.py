@@ -15,11 +15,11 @@ from pydantic import TypeAdapter
 from registry.versions import CHAMPION, Version
 from retrieval.startup import without_garbage_collection
 from retrieval.storage.files import atomic_file
-from services.app import create_app
-from services.deadlines import LONGEST
-from services.live import Live, of_service
-from services.logs import configure_logs
-from services.serve_command import FOUND, NAME, VERSION, WORKERS
+from services.commands.serve_command import FOUND, NAME, VERSION, WORKERS
+from services.http.app import create_app
+from services.http.deadlines import LONGEST
+from services.http.logs import configure_logs
+from services.search.live import Live, of_service
 
 _VERSION = TypeAdapter(Version)
 _live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, CHAMPION))

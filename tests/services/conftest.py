@@ -174,7 +174,7 @@ def version() -> Version:
 @pytest.fixture
 def registered(bundle: Bundle, version: Version, monkeypatch: pytest.MonkeyPatch) -> Version:
     """A registry that holds this one version, without MLflow."""
-    monkeypatch.setattr("services.status.list_versions", lambda name: [version])
+    monkeypatch.setattr("services.commands.status.list_versions", lambda name: [version])
     monkeypatch.setattr("registry.versions.list_versions", lambda name: [version])
     monkeypatch.setattr("registry.store.fetch_bundle", lambda version: bundle)
     return version

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from registry.bundle import HeldOutQuery, Product
-from services.drift import DriftWatch
-from services.explanation import Why
-from services.queries import Found, UnknownProductError, Vectors
+from services.search.drift import DriftWatch
+from services.search.explanation import Why
+from services.search.queries import Found, UnknownProductError, Vectors
 
 
 def make_product(number, **changes):

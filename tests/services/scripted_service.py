@@ -13,9 +13,9 @@ from PIL import Image
 
 from registry.bundle import HeldOutQuery, Product
 from retrieval.concepts.concept import Concept
-from services.app import create_app
-from services.queries import Found
-from services.teaching import Learned, TeachingError
+from services.http.app import create_app
+from services.search.queries import Found
+from services.sharing.teaching import Learned, TeachingError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CATEGORIES = ("garden", "kitchen", "music")

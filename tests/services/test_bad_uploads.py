@@ -10,10 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from services.app import create_app
-from services.live import Live
+from services.http.app import create_app
+from services.search.live import Live
+from services.sharing.teaching import stored_photo
 from services.store.database import open_database
-from services.teaching import stored_photo
 from tests.services import bad_uploads
 from tests.services.fake_engine import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from services.batcher import Batcher, BatchThread, OverloadedError
+from services.search.batcher import Batcher, BatchThread, OverloadedError
 
 
 def run(scenario):

@@ -15,7 +15,7 @@ from PIL import Image
 from registry.errors import ConflictError, RefusedError, UnknownVersionError, UnreachableError
 from registry.history import Change
 from services.cli import main
-from services.errors import Exit
+from services.commands.errors import Exit
 
 HEAVY = ("torch", "mlflow", "pandas", "numpy", "pyarrow", "PIL", "pydantic")
 VERBS = (
@@ -84,7 +84,7 @@ def test_an_interrupted_verb_ends_without_a_traceback(monkeypatch, capsys) -> No
     def interrupt(name: str) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("services.status.list_versions", interrupt)
+    monkeypatch.setattr("services.commands.status.list_versions", interrupt)
     assert main(["status"]) == 130
     assert capsys.readouterr().err.strip() == ""
 
@@ -189,7 +189,7 @@ def test_a_reader_that_has_enough_ends_it_without_a_word() -> None:
     code = (
         "import sys\n"
         "from services import cli\n"
-        "from services import status\n"
+        "from services.commands import status\n"
         "status.read_status = lambda name, as_json: 'a line\\n' * 50_000\n"
         "sys.exit(cli.main(['status']))\n"
     )
@@ -287,8 +287,10 @@ def test_history_tells_who_did_what_and_where_rollback_leads(
     began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     first = Change("r1", "promote", "kindred", None, 2, "d", "done", "", "", "ann", began)
     second = replace(first, before=2, after=3, reason="a demo", overridden="gate failed")
-    monkeypatch.setattr("services.history_command.read_history", lambda name: [first, second])
-    monkeypatch.setattr("services.history_command.champion_number", lambda name: 3)
+    monkeypatch.setattr(
+        "services.commands.history_command.read_history", lambda name: [first, second]
+    )
+    monkeypatch.setattr("services.commands.history_command.champion_number", lambda name: 3)
     assert main(["history"]) == 0
     _, newest, oldest, _, last = capsys.readouterr().out.splitlines()
     assert newest.split()[2:6] == ["promote", "2", "3", "done"]

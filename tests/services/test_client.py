@@ -10,7 +10,7 @@ import pytest
 
 from services.cli import main
 from services.client import AsyncClient, Client, ServiceError
-from services.live import Live
+from services.search.live import Live
 from tests.services.fake_engine import make_product
 from tests.services.scripted_service import Service
 from tests.services.tiny_engine import TinyEngine, make_tower, photo

@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from registry.catalogue_index import ensure_collections
 from retrieval.concepts.queries import encode_queries
-from services.app import create_app
-from services.engine import Engine
-from services.live import Live
+from services.http.app import create_app
+from services.search.engine import Engine
+from services.search.live import Live
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
 from tests.services.tiny_engine import make_tower, photo

@@ -10,14 +10,14 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from services.app import create_app
-from services.concepts import Concepts
-from services.live import Live
-from services.queries import Query
+from services.http.app import create_app
+from services.search.live import Live
+from services.search.queries import Query
+from services.sharing.concepts import Concepts
+from services.sharing.teaching import Taught, TeachingError, learn
+from services.sharing.tenants import Tenant
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
-from services.teaching import Taught, TeachingError, learn
-from services.tenants import Tenant
 from tests.services.fake_engine import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo
 
@@ -283,15 +283,15 @@ def test_the_next_version_learns_all_before_it_serves(client, live, engine, monk
     for number in range(5):
         teach(client, f"mug {number}", photos=[RED])
     together = []
-    monkeypatch.setattr("services.concepts.TOGETHER", 2)
+    monkeypatch.setattr("services.sharing.concepts.TOGETHER", 2)
     monkeypatch.setattr(
-        "services.concepts.learn",
+        "services.sharing.concepts.learn",
         lambda engine, lessons: together.append(len(lessons)) or learn(engine, lessons),
     )
     newer = next_version(engine)
     swap_to(client, live, monkeypatch, newer)
     assert together == [2, 2, 1]
-    monkeypatch.setattr("services.live.learn", None)  # there is nothing left to learn
+    monkeypatch.setattr("services.search.live.learn", None)  # there is nothing left to learn
     for number in range(5):
         query = {"query": f"{{mug {number}}} at sea"}
         assert client.post("/v1/search", json=query).json()["model_version"] == "4"
@@ -326,7 +326,7 @@ def test_what_was_taught_while_another_took_over_is_learned_when_it_is_used(
     teach(client)
     live._engine = newer
     assert client.post("/v1/search", json={"query": "{mug}"}).json()["concepts"] == ["mug"]
-    monkeypatch.setattr("services.live.learn", None)  # once is enough
+    monkeypatch.setattr("services.search.live.learn", None)  # once is enough
     assert client.post("/v1/search", json={"query": "{mug}"}).status_code == 200
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.config import PositiveDataAcceptanceConfig
 
-from services.app import create_app
-from services.live import Live
+from services.http.app import create_app
+from services.search.live import Live
 from services.store.database import open_database
 from tests.services.fake_engine import FakeEngine, make_product
 

@@ -5,11 +5,11 @@ import pytest
 
 from retrieval.minilm import load_minilm
 from retrieval.storage.vectors import Vectors
-from services import drift
-from services.drift import FEWEST, WINDOW, DriftWatch, compare, nearest
-from services.metrics import Metrics
-from services.model_description import drift_of
-from services.queries import Query
+from services.http.metrics import Metrics
+from services.http.model_description import drift_of
+from services.search import drift
+from services.search.drift import FEWEST, WINDOW, DriftWatch, compare, nearest
+from services.search.queries import Query
 
 
 def at(cosines):

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from services.live import EMBEDDED_TOGETHER, Live
-from services.queries import Vectors
+from services.search.live import EMBEDDED_TOGETHER, Live
+from services.search.queries import Vectors
 
 
 class Engine:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from registry.catalogue_index import ensure_collections
 from retrieval.index.collection import Filter
-from services.engine import Engine
-from services.pictures import Picture, see
-from services.queries import Query, UnknownProductError
+from services.search.engine import Engine
+from services.search.pictures import Picture, see
+from services.search.queries import Query, UnknownProductError
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from services.explanation import MOST_READ, mean_directions, nearest_wishes, shares, variants
+from services.search.explanation import MOST_READ, mean_directions, nearest_wishes, shares, variants
 from tests.services.conftest import FakeEncoder
 
 MUG = SimpleNamespace(name="my mug", noun="mug")

@@ -11,13 +11,13 @@ from fastapi.testclient import TestClient
 from pipelines import label, personas
 from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, rankings_file
 from retrieval.storage.schema import PERSONAS, RANKINGS, read_rows, write_rows
-from services.app import create_app
 from services.cli import main
-from services.feedback import choices, is_allowed
-from services.live import Live
+from services.http.app import create_app
+from services.search.live import Live
+from services.sharing.feedback import choices, is_allowed
+from services.sharing.tenants import LOCAL, Tenant
 from services.store.database import open_database
 from services.store.feedback import Feedback, FeedbackStore
-from services.tenants import LOCAL, Tenant
 from tests.end_to_end.label_project import make_label_project
 from tests.services.fake_engine import FakeEngine, make_product
 

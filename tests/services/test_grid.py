@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from services.grid import CARD, GAP, draw_grid, save_grid
-from services.offline import Hit
+from services.commands.grid import CARD, GAP, draw_grid, save_grid
+from services.commands.offline import Hit
 
 
 def hits(count: int) -> list[Hit]:

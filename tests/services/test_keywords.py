@@ -7,7 +7,7 @@ import pytest
 
 from registry.bundle import Product
 from retrieval.index.collection import Filter
-from services.keywords import Keywords
+from services.search.keywords import Keywords
 
 
 def product(product_id, title, caption="", category="", price=1.0):

@@ -17,7 +17,7 @@ from retrieval.index.collection import Filter, Item, index_type
 from retrieval.index.exact import ExactIndex
 from retrieval.index.store import collection_key, open_store, verify
 from retrieval.storage.vectors import Vectors
-from services.engine import Engine, Query
+from services.search.engine import Engine, Query
 
 pytestmark = pytest.mark.slow
 

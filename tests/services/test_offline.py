@@ -1,6 +1,6 @@
 import pytest
 
-from services.offline import search_bundle
+from services.commands.offline import search_bundle
 
 
 def test_hits_carry_their_product(bundle) -> None:

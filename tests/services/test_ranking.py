@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.ranking import diversified, fuse
+from services.search.ranking import diversified, fuse
 
 
 def test_a_products_fused_score_is_the_sum_of_its_damped_reciprocal_ranks():

@@ -12,9 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from services.app import create_app
 from services.client import Client, ServiceError
-from services.live import Live
+from services.http.app import create_app
+from services.search.live import Live
 from services.store.database import open_database
 from tests.services.fake_engine import FakeEngine, make_product
 

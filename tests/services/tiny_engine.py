@@ -11,7 +11,7 @@ from retrieval.concepts.learning import Settings
 from retrieval.concepts.teaching import Teaching
 from retrieval.encoder import create_encoder
 from retrieval.text.tower import TextTower
-from services.queries import Found, Vectors
+from services.search.queries import Found, Vectors
 
 TEACHING = Teaching(identifier="sks", settings=Settings(8, 0.01, 0.2), pairs=0)
 UNLIKE = 0.5  # cosine that photos of one thing exceed

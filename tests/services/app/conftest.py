@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 from fastapi.testclient import TestClient
 
-from services.app import create_app
-from services.live import Live
+from services.http.app import create_app
+from services.search.live import Live
 from services.store.database import open_database
 from tests.services.fake_engine import FakeEngine, make_product
 

@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from registry.bundle import HeldOutQuery
-from services.app import create_app
-from services.model_description import example_texts
+from services.http.app import create_app
+from services.http.model_description import example_texts
 from tests.services.fake_engine import FakeEngine, make_product
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from services.live import Live
+from services.search.live import Live
 from tests.services.page.scripted_calls import ScriptedCalls
 from tests.services.scripted_service import (
     BROWSERS,
@@ -30,8 +30,8 @@ def browser():
 
 @pytest.fixture
 def service(version, tmp_path, monkeypatch):
-    monkeypatch.setattr("services.live.POLL", 3600)  # a test says when to swap
-    for where in ("live", "concepts"):
+    monkeypatch.setattr("services.search.live.POLL", 3600)  # a test says when to swap
+    for where in ("search.live", "sharing.concepts"):
         monkeypatch.setattr(f"services.{where}.learn", learn)
     metrics = {"persona_percentile": 0.9213, "base_persona_percentile": 0.779}
     version = dataclasses.replace(version, number=3, digest="3" * 64, metrics=metrics)

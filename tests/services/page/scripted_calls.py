@@ -2,7 +2,7 @@
 
 import json
 
-from services.messages import PictureSearchMessage, SearchMessage
+from services.http.messages import PictureSearchMessage, SearchMessage
 
 WHY = {
     "words": [{"word": "mugs", "share": 0.08}, {"word": "<b>two</b>", "share": -0.02}],

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Error, expect
 
 from registry.bundle import HeldOutQuery
-from services.live import Swap
+from services.search.live import Swap
 from tests.services.page.steps import ask, asked, cards, visit
 from tests.services.scripted_service import EXAMPLE, HOSTILE, SHOWN, make_product
 

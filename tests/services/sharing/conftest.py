@@ -6,11 +6,11 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from services.app import create_app
-from services.live import Live
+from services.http.app import create_app
+from services.search.live import Live
+from services.sharing.tenants import Quotas, Tenant
 from services.store.database import open_database
 from services.store.keys import KeyStore
-from services.tenants import Quotas, Tenant
 from tests.services.fake_engine import make_product
 from tests.services.tiny_engine import TinyEngine, make_tower, photo
 

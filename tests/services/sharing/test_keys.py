@@ -5,10 +5,10 @@ import hashlib
 import pytest
 from fastapi.testclient import TestClient
 
-from services.keys import REFRESH, SETTING, Keys
+from services.sharing.keys import REFRESH, SETTING, Keys
+from services.sharing.tenants import LOCAL
 from services.store.keys import NameTakenError
 from services.store.tables import KeyRow
-from services.tenants import LOCAL
 from tests.services.sharing.conftest import bearer, make_key
 
 LOCKED = [

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.cli import main
-from services.keys import Keys
+from services.sharing.keys import Keys
 from services.store.database import open_database
 from services.store.keys import KeyStore
 
@@ -68,7 +68,7 @@ def test_a_database_that_does_not_answer_is_told(capsys, monkeypatch):
 
 
 def test_without_keys_loopback_only_with_keys_any_host(capsys, registered, monkeypatch):
-    monkeypatch.setattr("services.serve_command._prepare", lambda request: 1 / 0)
+    monkeypatch.setattr("services.commands.serve_command._prepare", lambda request: 1 / 0)
     code, _, said = run(capsys, "serve", "--host", "0.0.0.0")
     assert (code, "kindred keys add" in said) == (2, True)
     run(capsys, "keys", "add", "ann")

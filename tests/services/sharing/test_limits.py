@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.batcher import Batcher, BatchThread
-from services.bodies import DEFAULT, BodyLimits
-from services.deadlines import HEADER
+from services.http.bodies import DEFAULT, BodyLimits
+from services.http.deadlines import HEADER
+from services.search.batcher import Batcher, BatchThread
 from tests.services.sharing.conftest import teach
 
 SEARCH = {"query": "a mug"}

@@ -8,9 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from services import requests
-from services.logs import PACKAGES, configure_logs
-from services.metrics import Metrics
+from services.http import requests
+from services.http.logs import PACKAGES, configure_logs
+from services.http.metrics import Metrics
 from tests.services.sharing.conftest import teach
 
 SECRET = "a present for my ex"
@@ -142,14 +142,14 @@ def test_workers_are_counted_together(tmp_path):
     import sys
 
     code = (
-        "import sys; from pathlib import Path; from services.metrics import Metrics\n"
+        "import sys; from pathlib import Path; from services.http.metrics import Metrics\n"
         "Metrics.of_worker(Path(sys.argv[1])).request('/v1/search', 'POST', 200, 0.1)\n"
     )
     env = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "bentoml"), "PYTHONPATH": ":".join(sys.path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "own")], env=env, check=True)
     read = (
-        "import sys; from pathlib import Path; from services.metrics import Metrics\n"
+        "import sys; from pathlib import Path; from services.http.metrics import Metrics\n"
         "print(Metrics.of_worker(Path(sys.argv[1])).text(1, 'd', 0).decode())\n"
     )
     done = subprocess.run(

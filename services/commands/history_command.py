@@ -1,0 +1,59 @@
+"""`kindred history`: promotions and rollbacks, newest first."""
+
+from registry.history import Change, champions, read_history
+from registry.versions import champion_number
+from services.commands.registry_access import registry_access
+from services.commands.tables import as_text, table
+
+_HEADER = ("when (UTC)", "what", "from", "to", "outcome", "by", "reason")
+
+
+def read_changes(name: str, *, as_json: bool) -> str:
+    """What to print about the model `name`.
+
+    Raises:
+        CommandError: The registry does not answer.
+    """
+    with registry_access():
+        changes = read_history(name)
+        champion = champion_number(name)
+    stack = champions(changes, champion)
+    if as_json:
+        records = [_record(change) for change in reversed(changes)]
+        return as_text({"name": name, "champion": champion, "champions": stack, "changes": records})
+    if not changes:
+        return f"No version of {name} was promoted yet: run `kindred promote`."
+    last = (
+        f"champion: version {champion}; `kindred rollback` goes to version {stack[-2]}"
+        if len(stack) > 1
+        else f"champion: version {champion}; there is none before it to roll back to"
+    )
+    return "\n".join([*table([_HEADER, *map(_row, reversed(changes))]), "", last])
+
+
+def _record(change: Change) -> dict[str, object]:
+    return {
+        "began": change.began.isoformat(timespec="seconds"),
+        "action": change.action,
+        "before": change.before,
+        "after": change.after,
+        "after_sha256": change.after_digest,
+        "outcome": change.outcome,
+        "reason": change.reason,
+        "overridden": change.overridden,
+        "user": change.user,
+        "run_id": change.run_id,
+    }
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    forced = f"{change.reason} (over: {change.overridden})" if change.overridden else change.reason
+    return (
+        f"{change.began:%Y-%m-%d %H:%M:%S}",
+        change.action,
+        "-" if change.before is None else str(change.before),
+        str(change.after),
+        change.outcome,
+        change.user or "-",
+        forced or "-",
+    )

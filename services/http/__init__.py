@@ -1,0 +1,1 @@
+"""What lies between a socket and an answer: routes, messages, limits, errors, logs, metrics."""

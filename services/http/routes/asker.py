@@ -1,0 +1,26 @@
+"""Who asks, and what is there to answer with."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.search.live import Live
+from services.sharing.concepts import Concepts
+from services.sharing.tenants import Tenant, tenant_of
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A request's tenant, beside what the service has."""
+
+    tenant: Tenant
+    live: Live
+    concepts: Concepts
+
+
+async def _asker(request: Request, tenant: Annotated[Tenant, Depends(tenant_of)]) -> Asker:
+    return Asker(tenant, request.app.state.live, request.app.state.concepts)
+
+
+Who = Annotated[Asker, Depends(_asker)]

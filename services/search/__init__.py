@@ -1,0 +1,1 @@
+"""The version that serves: batches of queries in, ranked products out."""

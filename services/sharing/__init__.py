@@ -1,0 +1,1 @@
+"""Who may ask, and what is whose: keys, tenants, their concepts and their feedback."""
