@@ -51,6 +51,7 @@ from retrieval.text.tower import TextTower
 K = 12
 CONCEPTS = 64
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
+Searches = Sequence[dict[str, Any]]
 SCENES = ("{} on a wooden table", "my {} in the garden", "a photo of {}", "{} by a window")
 
 
@@ -62,10 +63,10 @@ def searches_with(names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def searches_without(products: Sequence[Product]) -> list[dict[str, Any]]:
-    """The same with the class noun: as many words but one."""
+def searches_without(products: Sequence[Product], identifier: str) -> list[dict[str, Any]]:
+    """The same texts as the model reads them, with no concept switched on."""
     return [
-        {"query": SCENES[at % len(SCENES)].format(f"blue {noun_of(product)}"), "k": K}
+        {"query": SCENES[at % len(SCENES)].format(f"{identifier} {noun_of(product)}"), "k": K}
         for at, product in enumerate(products)
     ]
 
@@ -76,15 +77,14 @@ def things(bundle: Bundle) -> list[Product]:
     return [products[at] for at in np.linspace(0, len(products) - 1, CONCEPTS).astype(int)]
 
 
-def measure_teaching(rows: Rows, url: str, products: Sequence[Product]) -> None:
+def measure_teaching(rows: Rows, url: str, products: Sequence[Product], plain: Searches) -> None:
     """Teach all, alone; then a few more beside searches of others."""
     alone = [teach(url, f"c{at}", product) for at, product in enumerate(products)]
     rows.add("teach a concept, 5 photos, p50", alone, "ms", ("at most", 3000))
-    searches = searches_without(products)
 
     async def beside(teaching: bool) -> tuple[list[Answer], list[float]]:
         done = asyncio.Event()
-        loading = asyncio.create_task(load(url, searches, 4, lambda _: done.is_set()))
+        loading = asyncio.create_task(load(url, plain, 4, lambda _: done.is_set()))
         times = []
         began = time.perf_counter()
         while len(times) < 8 if teaching else time.perf_counter() - began < 8:
@@ -105,9 +105,9 @@ def measure_teaching(rows: Rows, url: str, products: Sequence[Product]) -> None:
     rows.add("   ratio", [ratio], "", ("at most", 2))
 
 
-def measure_throughput(rows: Rows, url: str, products: Sequence[Product], count: int) -> None:
+def measure_throughput(rows: Rows, url: str, plain: Searches, count: int) -> None:
     """Requests a second of 32 clients, each with another concept, over the same without."""
-    plain, own = searches_without(products), searches_with([f"c{at}" for at in range(CONCEPTS)])
+    own = searches_with([f"c{at}" for at in range(CONCEPTS)])
     ratios = []
     for _ in range(3):
         without = per_second(url, plain, 32, count)
@@ -131,12 +131,11 @@ def measure_clients(url: str, count: int) -> None:
     print(markdown(("clients", "requests a second", "p50, ms", "p99, ms"), table))
 
 
-def measure_busy_core(rows: Rows, url: str, products: Sequence[Product]) -> None:
+def measure_busy_core(rows: Rows, url: str, plain: Searches) -> None:
     """One client's p50 while another process computes on one core."""
-    searches = searches_without(products)
 
     def p50() -> float:
-        return percentile(asyncio.run(load(url, searches, 1, lambda n: n >= 150)), 50)
+        return percentile(asyncio.run(load(url, plain, 1, lambda n: n >= 150)), 50)
 
     ratios = []
     for _ in range(3):
@@ -220,11 +219,12 @@ def run(bundle: Bundle, requests: int) -> bool:
     register_two(bundle)
     kindred("promote", "1")
     products = things(bundle)
+    plain = searches_without(products, bundle.read_teaching().identifier)
     with serving() as service:
-        measure_teaching(rows, service.url, products)
-        measure_throughput(rows, service.url, products, requests)
+        measure_teaching(rows, service.url, products, plain)
+        measure_throughput(rows, service.url, plain, requests)
         measure_clients(service.url, requests)
-        measure_busy_core(rows, service.url, products)
+        measure_busy_core(rows, service.url, plain)
         searches = searches_with([f"c{at}" for at in range(CONCEPTS)])
         answers = asyncio.run(swap_thrice(service.url, searches, products[0]))
         failed = [answer for answer in answers if answer.status != 200]

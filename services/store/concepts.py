@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
 
 _LITTLE_ENDIAN = "<f4"
+_PHOTOS = sa.select(sa.func.count()).where(PhotoRow.concept == ConceptRow.id).scalar_subquery()
+_STORED = (
+    ConceptRow.id,
+    ConceptRow.name,
+    ConceptRow.noun,
+    ConceptRow.created,
+    ConceptRow.taught,
+    _PHOTOS.label("photos"),
+)
 
 
 class TakenError(Exception):
@@ -67,16 +76,17 @@ class ConceptStore:
 
     def list_all(self, tenant: str) -> list[StoredConcept]:
         """A tenant's concepts, oldest first."""
-        query = sa.select(ConceptRow).where(ConceptRow.tenant == tenant)
+        query = sa.select(*_STORED).where(ConceptRow.tenant == tenant)
         query = query.order_by(ConceptRow.created, ConceptRow.id)
-        with self._session() as session:
-            return [_stored(session, row) for row in session.scalars(query)]
+        with self._engine.connect() as connection:
+            return [_read(row) for row in connection.execute(query)]
 
     def find(self, tenant: str, name: str) -> StoredConcept | None:
         """One concept."""
-        with self._session() as session:
-            row = _row(session, tenant, name)
-            return _stored(session, row) if row else None
+        query = sa.select(*_STORED).where(ConceptRow.tenant == tenant, ConceptRow.name == name)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return _read(row) if row else None
 
     def photos(self, tenant: str, name: str) -> list[bytes]:
         """A concept's photos, JPEG; [] where there is no such concept."""
@@ -154,8 +164,12 @@ class ConceptStore:
         self, tenant: str, names: Collection[str], bundle: str
     ) -> dict[str, tuple[StoredConcept, "Concept | str | None"]]:
         """Some of a tenant's concepts, each with what a version learned; None: nothing yet."""
+        # Columns, no objects: every search that names a concept asks this.
         query = (
-            sa.select(ConceptRow, FactorsRow)
+            sa.select(
+                *_STORED, FactorsRow.identifier, FactorsRow.base, FactorsRow.rank, FactorsRow.a,
+                FactorsRow.b, FactorsRow.problem,
+            )
             .outerjoin(
                 FactorsRow,
                 sa.and_(
@@ -165,12 +179,12 @@ class ConceptStore:
                 ),
             )
             .where(ConceptRow.tenant == tenant, ConceptRow.name.in_(names))
-        )
-        with self._session() as session:
-            return {
-                row.name: (_stored(session, row), _learned(row, factors) if factors else None)
-                for row, factors in session.execute(query)
-            }
+        )  # fmt: skip
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return {
+            row.name: (_read(row), None if row.problem is None else _learned(row)) for row in rows
+        }
 
     def lacking(self, bundle: str, most: int) -> list[Lacking]:
         """Concepts of any tenant that a version has not learned yet, `most` at most."""
@@ -183,8 +197,7 @@ class ConceptStore:
         with self._session() as session:
             rows = session.scalars(query.options(selectinload(ConceptRow.photos))).all()
             return [
-                Lacking(_stored(session, row), tuple(photo.jpeg for photo in row.photos))
-                for row in rows
+                Lacking(_stored(row), tuple(photo.jpeg for photo in row.photos)) for row in rows
             ]
 
     def add_learned(self, concept: StoredConcept, bundle: str, learned: "Concept | str") -> None:
@@ -225,7 +238,7 @@ def _write(
     session.flush()
     row.photos = [PhotoRow(position=at, jpeg=jpeg) for at, jpeg in enumerate(photos)]
     session.flush()
-    return _stored(session, row)
+    return _stored(row)
 
 
 def _hold(
@@ -252,12 +265,19 @@ def _hold(
         raise QuotaError(msg)
 
 
-def _stored(session: Session, row: ConceptRow) -> StoredConcept:
-    photos = session.scalar(
-        sa.select(sa.func.count()).select_from(PhotoRow).where(PhotoRow.concept == row.id)
+def _stored(row: ConceptRow) -> StoredConcept:
+    return StoredConcept(
+        row.id, row.name, row.noun, _in_utc(row.created), row.taught, len(row.photos)
     )
-    created = row.created if row.created.tzinfo else row.created.replace(tzinfo=UTC)
-    return StoredConcept(row.id, row.name, row.noun, created, row.taught, photos or 0)
+
+
+def _read(row: Any) -> StoredConcept:
+    """From a row of `_STORED`, and whatever else it has."""
+    return StoredConcept(row.id, row.name, row.noun, _in_utc(row.created), row.taught, row.photos)
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)  # SQLite keeps no zone
 
 
 def _factors(id_: str, taught: str, bundle: str, learned: "Concept | str") -> FactorsRow:
@@ -274,15 +294,16 @@ def _factors(id_: str, taught: str, bundle: str, learned: "Concept | str") -> Fa
     return row
 
 
-def _learned(row: ConceptRow, factors: FactorsRow) -> "Concept | str":
-    if factors.problem:
-        return factors.problem
+def _learned(row: Any) -> "Concept | str":
+    """From a row with the columns of factors beside the concept's own."""
+    if row.problem:
+        return str(row.problem)
     import torch
 
     from retrieval.concepts.concept import Concept
 
     a_Rd, b_Rd = (
-        torch.from_numpy(np.frombuffer(x, _LITTLE_ENDIAN).astype(np.float32)).view(factors.rank, -1)
-        for x in (factors.a, factors.b)
+        torch.from_numpy(np.frombuffer(x, _LITTLE_ENDIAN).astype(np.float32)).view(row.rank, -1)
+        for x in (row.a, row.b)
     )
-    return Concept(row.name, row.noun, factors.identifier, a_Rd, b_Rd, factors.base)
+    return Concept(row.name, row.noun, row.identifier, a_Rd, b_Rd, row.base)
