@@ -33,6 +33,25 @@ _STORED = (
     ConceptRow.taught,
     _PHOTOS.label("photos"),
 )
+# Columns, no objects, and made once: every search that names a concept asks this.
+_LEARNED = (
+    sa.select(
+        *_STORED, FactorsRow.identifier, FactorsRow.base, FactorsRow.rank, FactorsRow.a,
+        FactorsRow.b, FactorsRow.problem,
+    )
+    .outerjoin(
+        FactorsRow,
+        sa.and_(
+            FactorsRow.concept == ConceptRow.id,
+            FactorsRow.bundle == sa.bindparam("bundle"),
+            FactorsRow.taught == ConceptRow.taught,
+        ),
+    )
+    .where(
+        ConceptRow.tenant == sa.bindparam("tenant"),
+        ConceptRow.name.in_(sa.bindparam("names", expanding=True)),
+    )
+)  # fmt: skip
 
 
 class TakenError(Exception):
@@ -164,24 +183,9 @@ class ConceptStore:
         self, tenant: str, names: Collection[str], bundle: str
     ) -> dict[str, tuple[StoredConcept, "Concept | str | None"]]:
         """Some of a tenant's concepts, each with what a version learned; None: nothing yet."""
-        # Columns, no objects: every search that names a concept asks this.
-        query = (
-            sa.select(
-                *_STORED, FactorsRow.identifier, FactorsRow.base, FactorsRow.rank, FactorsRow.a,
-                FactorsRow.b, FactorsRow.problem,
-            )
-            .outerjoin(
-                FactorsRow,
-                sa.and_(
-                    FactorsRow.concept == ConceptRow.id,
-                    FactorsRow.bundle == bundle,
-                    FactorsRow.taught == ConceptRow.taught,
-                ),
-            )
-            .where(ConceptRow.tenant == tenant, ConceptRow.name.in_(names))
-        )  # fmt: skip
+        asked = {"tenant": tenant, "names": list(names), "bundle": bundle}
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_LEARNED, asked).all()
         return {
             row.name: (_read(row), None if row.problem is None else _learned(row)) for row in rows
         }
