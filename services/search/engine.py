@@ -103,9 +103,13 @@ class Engine:
         )
         answers = []
         for row, query in enumerate(queries):
+            reading = readings.get(query)
+            if reading is not None and (refusal := reading.refusal()):
+                answers.append(Found(self.version, [], refusal=refusal))
+                continue
             ranked = self._page(query, self._rank(query, nearest.get(row, [])))
             hits = [(self.products[id_], score) for id_, score in ranked]
-            warnings = readings[query].warnings() if query in readings else ()
+            warnings = reading.warnings() if reading is not None else ()
             answers.append(Found(self.version, hits, tuple(warnings)))
         return answers
 

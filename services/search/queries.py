@@ -63,6 +63,7 @@ class Found:
     version: Version
     hits: list[tuple[Product, float]]
     warnings: tuple[str, ...] = ()  # what the model cannot read of the text, a sentence each
+    refusal: str = ""  # why nothing was looked for: the model knows nothing of the text
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from filelock import FileLock
 from starlette.concurrency import run_in_threadpool
 
 from retrieval.index.collection import text_fault
-from retrieval.text.readable import read_texts
 from services.http.logs import note_query
 from services.search.engine import Engine
 from services.search.live import Live
@@ -122,7 +121,7 @@ class Concepts:
 
         Raises:
             UnknownConceptError: See `resolve`.
-            UnreadableError: See `resolve`.
+            UnreadableError: The model knows nothing of the text.
             ValueError: See `resolve`.
             OverloadedError: See `Batcher.ask`.
         """
@@ -137,6 +136,8 @@ class Concepts:
                     raise
             else:
                 if not concepts or version == found.version.digest:
+                    if found.refusal:
+                        raise UnreadableError(found.refusal)
                     return found, asked
 
     async def resolve(self, tenant: str, text: str) -> tuple[str, tuple["Concept", ...]]:
@@ -145,7 +146,6 @@ class Concepts:
         Raises:
             UnknownConceptError: A name stands for no concept, or for one that the version that
                 serves could not learn.
-            UnreadableError: The model knows nothing of the text.
             ValueError: A query names too many, or holds the word that stands for concepts.
         """
         note_query(text)
@@ -156,19 +156,12 @@ class Concepts:
         concepts = await self._named(tenant, names) if names else ()
         if concepts:
             text = _PLACE.sub(lambda found: f"{{{proper_name(found[1])}}}", text)
-        self._hold_readable(text, concepts)
+            _hold_placeable(text, concepts)
         return text, concepts
-
-    def _hold_readable(self, text: str, concepts: Sequence["Concept"]) -> None:
-        from retrieval.concepts.concept import place
-
-        (reading,) = read_texts(self._live.engine.encoder.tokenize, [place(text, concepts)])
-        if refusal := reading.refusal():
-            raise UnreadableError(refusal)
 
     async def _named(self, tenant: str, names: Sequence[str]) -> tuple["Concept", ...]:
         bundle = self._live.engine.version.digest
-        known = await run_in_threadpool(self.store.learned, tenant, names, bundle)
+        known = await self._learned(tenant, names, bundle)
         if unknown := [name for name in names if name not in known]:
             msg = (
                 f"got {{{unknown[0]}}} in the query, and there is no concept of that name;"
@@ -176,6 +169,13 @@ class Concepts:
             )
             raise UnknownConceptError(msg)
         return tuple([await self._usable(*known[name], tenant) for name in names])
+
+    async def _learned(
+        self, tenant: str, names: Sequence[str], bundle: str
+    ) -> dict[str, tuple[StoredConcept, "Concept | str | None"]]:
+        if self.store.is_local:  # the tenth of a millisecond that a thread costs more than
+            return self.store.learned(tenant, names, bundle)
+        return await run_in_threadpool(self.store.learned, tenant, names, bundle)
 
     async def _usable(
         self, stored: StoredConcept, learned: "Concept | str | None", tenant: str
@@ -212,6 +212,13 @@ class Concepts:
             for one, answer in zip(lacking, _each(engine, lessons), strict=True):
                 learned = answer if isinstance(answer, str) else answer.concept
                 self.store.add_learned(one.concept, digest, learned)
+
+
+def _hold_placeable(text: str, concepts: Sequence["Concept"]) -> None:
+    """Refuse what would fail among the other queries of its batch, and so delay them."""
+    from retrieval.concepts.concept import place
+
+    place(text, concepts)
 
 
 def _each(engine: Engine, lessons: Sequence[Taught]) -> list[Learned | str]:

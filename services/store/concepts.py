@@ -93,6 +93,11 @@ class ConceptStore:
         self._engine = engine
         self._session = sessionmaker(engine)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether reading is a matter of this machine's memory: nobody's write holds it up."""
+        return self._engine.dialect.name == "sqlite"
+
     def list_all(self, tenant: str) -> list[StoredConcept]:
         """A tenant's concepts, oldest first."""
         query = sa.select(*_STORED).where(ConceptRow.tenant == tenant)

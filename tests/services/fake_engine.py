@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from registry.bundle import HeldOutQuery, Product
+from retrieval.text.readable import read_texts
 from services.search.drift import DriftWatch
 from services.search.explanation import Why
 from services.search.queries import Found, UnknownProductError, Vectors
@@ -80,9 +81,20 @@ class FakeEngine:
         scored = [(product, 0.5) for product in self.products.values()]
         lost = ("The model does not know these words: ☂.",)
         return [
-            Found(self.version, scored[: query.k], lost if "☂" in query.text else ())
+            Found(
+                self.version,
+                scored[: query.k],
+                lost if "☂" in query.text else (),
+                self._refusal(query),
+            )
             for query in queries
         ]
+
+    def _refusal(self, query):
+        if not query.reads_text:
+            return ""
+        (reading,) = read_texts(self.encoder.tokenize, [query.text])
+        return reading.refusal()
 
     def embed(self, requests):
         lengths = [[len(text) % 4 for text in texts] for texts in requests]

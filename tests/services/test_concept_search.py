@@ -9,9 +9,11 @@ from fastapi.testclient import TestClient
 
 from registry.catalogue_index import ensure_collections
 from retrieval.concepts.queries import encode_queries
+from retrieval.index.collection import Filter
 from services.http.app import create_app
 from services.search.engine import Engine
 from services.search.live import Live
+from services.search.queries import Query
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
 from tests.services.tiny_engine import make_tower, photo
@@ -77,6 +79,21 @@ def test_concepts_add_up_in_a_batch_of_queries_as_in_the_library(
         scores = {hit["product_id"]: hit["score"] for hit in answer["hits"]}
         expected = pictures_ND @ vector_D
         assert [scores[f"p{at}"] for at in range(5)] == pytest.approx(expected, abs=1e-5)
+
+
+def test_of_a_text_that_says_nothing_nothing_is_looked_for_beside_one_that_does(live):
+    none, some, words = live.engine.search(
+        [
+            Query("☂", 5, Filter(), "champion"),
+            Query("a red mug ☂", 5, Filter(), "champion"),
+            Query("☂", 5, Filter(), "champion", mode="keyword"),
+        ]
+    )
+    assert none.refusal.startswith("the model knows nothing of this text (☂)")
+    assert none.hits == []
+    assert (some.refusal, words.refusal) == ("", "")
+    assert len(some.hits) == 5
+    live.engine.close()
 
 
 async def _ask_together(app, searches):
