@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,11 +58,11 @@ def milliseconds(call: Callable[[T], object], argument: T) -> float:
 
 def measure_one_client(
     url: str, encoder: Encoder, collection: Collection, texts: Sequence[str]
-) -> tuple[float, float, float, float]:
-    """p50 over the texts, in milliseconds: search over HTTP, bare encode, bare index call; and the
-    first minus the two others.
+) -> tuple[float, float, float, float, float]:
+    """p50 over the texts, in milliseconds: search over HTTP, bare encode, bare index call; the
+    first minus the two others; and how many times as long an explained search takes.
 
-    The three take turns, text by text. A machine whose speed drifts by a third within seconds, as
+    The four take turns, text by text. A machine whose speed drifts by a third within seconds, as
     rented ones do, would otherwise be asked for the difference of two different machines.
     """  # noqa: D205
     queries_QD = encoder.encode_texts(list(texts))
@@ -69,8 +70,8 @@ def measure_one_client(
     # The standard library's client: httpx takes a millisecond or two of its own.
     with closing(http.client.HTTPConnection(url.removeprefix("http://"))) as client:
 
-        def search(text: str) -> None:
-            body = json.dumps({"query": text, "k": K})
+        def search(text: str, *, explain: bool = False) -> None:
+            body = json.dumps({"query": text, "k": K, "explain": explain})
             client.request("POST", "/v1/search", body, {"Content-Type": "application/json"})
             answer = client.getresponse()
             answer.read()
@@ -85,12 +86,13 @@ def measure_one_client(
                     milliseconds(search, texts[number]),
                     milliseconds(encoder.encode_texts, [texts[number]]),
                     milliseconds(look_up, queries_QD[[number]]),
+                    milliseconds(partial(search, explain=True), texts[number]),
                 )
             )
-    whole, encode, index = (
+    whole, encode, index, explained = (
         statistics.median(times) for times in zip(*turns[WARM_UP:], strict=True)
     )
-    return whole, encode, index, whole - encode - index
+    return whole, encode, index, whole - encode - index, explained / whole
 
 
 async def load_during_two_swaps(url: str, texts: Sequence[str]) -> tuple[list[Answer], list[float]]:
@@ -182,11 +184,12 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
                 measure_one_client(service.url, encoder, collection, texts)
                 for _ in range(repetitions)
             ]
-        search, encode, index, over = (list(values) for values in zip(*measured, strict=True))
+        search, encode, index, over, why = (list(values) for values in zip(*measured, strict=True))
         rows.add("one client: search over HTTP, p50", search, "ms")
         rows.add("   bare encode, p50", encode, "ms")
         rows.add("   bare search in the index, p50", index, "ms")
         rows.add("   the service's own share", over, "ms", ("at most", 4))
+        rows.add("   an explained search over one that is not", why, "", ("at most", 2))
         collection.close()
         if latency_only:
             return not rows.missed
