@@ -1,1 +1,0 @@
-"""The verbs of `kindred`, and what they share."""

@@ -1,1 +1,0 @@
-"""The version that serves: batches of queries in, ranked products out."""
