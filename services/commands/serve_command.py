@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 
 import click
 
@@ -86,7 +87,18 @@ def run_serve(request: ServeRequest) -> None:
         "bentoml", "serve", "services.service:Kindred",
         "--host", request.host, "--port", str(request.port),
     ]  # fmt: skip
-    runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
+    finally:
+        _tidy_up()
+
+
+def _tidy_up() -> None:
+    """Remove what the workers of this service shared."""
+    from services.search.live import PRIVATE
+
+    for shared in PRIVATE.glob(f"{os.getpid()}.*"):
+        rmtree(shared, ignore_errors=True)
 
 
 def _look_often() -> None:
