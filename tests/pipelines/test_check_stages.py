@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from pipelines.run.paths import (
     product_vectors,
     rankings_file,
     run_file,
+    stage_metrics,
 )
 from registry.store import CACHE
 from registry.versions import CHAMPION, list_versions, set_alias
+from retrieval.concepts.teaching import Teaching
 from retrieval.storage.files import sha256_file, write_json
 from retrieval.storage.schema import (
     AUDITS,
@@ -186,6 +189,8 @@ def make_champion() -> str:
         for i in range(30)
     ]
     write_rows(TOURNAMENTS_FILE, choices, TOURNAMENTS)
+    write_rows(rankings_file(list(load_params().cycles)[-1]), [], RANKINGS)
+    write_json(stage_metrics("concepts"), {"teaching": asdict(Teaching())})
     for stage in ("c0", *load_params().cycles, "concepts", "evaluate"):
         write_json(run_file(stage), {"run_id": f"{stage}-run"})
     for cycle in load_params().cycles:
