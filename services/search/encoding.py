@@ -35,7 +35,7 @@ def _encode_texts(
     encoder: "Encoder", tower: Callable[[], "TextTower"], queries: Sequence[Query]
 ) -> NDArray[np.float32]:
     texts = [query.text for query in queries]
-    if any(query.concepts for query in queries):
+    if any(query.concepts for query in queries) or _pads(encoder):
         from retrieval.concepts.queries import encode_queries
 
         # All in one go: a text without concepts costs no more beside those with some.
@@ -43,3 +43,10 @@ def _encode_texts(
     distinct = list(dict.fromkeys(texts))
     vectors = dict(zip(distinct, encoder.encode_texts(distinct), strict=True))
     return np.stack([vectors[text] for text in texts])
+
+
+def _pads(encoder: "Encoder") -> bool:
+    """Whether the tower reads all its context of every text: CLIP's own, of which the concepts'
+    half computes no more than the longest text (six times as fast for ten words, and exact).
+    """  # noqa: D205
+    return "hf_model_name" not in encoder.config["text_cfg"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 40  # of a query that are told
 # Words that all variants of a query have together, about: reading them takes as long as a search.
-MOST_READ = 80
+MOST_READ = 63
 MOST_WISHES = 3  # of a hit
 _PART = re.compile(r"\{[^{}]*\}|[^\s{}]+")  # a concept's place, or a word
 _SPACE = re.compile(r"\s+")
@@ -49,7 +49,7 @@ def variants(text: str, concepts: Sequence["Concept"]) -> list[Variant]:
 
     The first `MOST_WORDS` words are left out, one at a time; signs without a letter or digit are
     none. Of a long text neighbours are left out together, so that all variants have about
-    `MOST_READ` words: a text of eight words is told word by word, one of 23 in three pieces.
+    `MOST_READ` words: a text of seven words is told word by word, one of 23 in two pieces.
 
     Args:
         text: The query, `{name}` in it a concept's place.

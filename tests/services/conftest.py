@@ -43,6 +43,7 @@ class FakeTokenizer:
 
 class FakeEncoder:
     tokenize = FakeTokenizer()
+    config = {"text_cfg": {"hf_model_name": "."}}
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         counts = np.array([[text.count(colour) + 1e-6 for colour in COLOURS] for text in texts])

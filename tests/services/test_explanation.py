@@ -39,10 +39,10 @@ def test_a_single_word_leaves_an_empty_text():
     assert [one.text for one in variants("mug", [])] == [""]
 
 
-def test_eight_words_are_told_one_by_one_and_neighbours_of_longer_texts_together():
-    eight = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
-    twelve = " ".join([*eight, "nine", "ten", "eleven", "twelve"])
-    assert [one.name for one in variants(" ".join(eight), [])] == eight
+def test_seven_words_are_told_one_by_one_and_neighbours_of_longer_texts_together():
+    seven = ["one", "two", "three", "four", "five", "six", "seven"]
+    twelve = " ".join([*seven, "eight", "nine", "ten", "eleven", "twelve"])
+    assert [one.name for one in variants(" ".join(seven), [])] == seven
     assert [one.name for one in variants(twelve, [])] == [
         "one two three", "four five six", "seven eight nine", "ten eleven twelve"
     ]  # fmt: skip
