@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ class FakeTokenizer:
 
 class FakeEncoder:
     tokenize = FakeTokenizer()
-    config = {"text_cfg": {"hf_model_name": "."}}
+    config: ClassVar = {"text_cfg": {"hf_model_name": "."}}
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         counts = np.array([[text.count(colour) + 1e-6 for colour in COLOURS] for text in texts])
