@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
 
 MOST_WORDS = 40  # of a query that are told
-# Words that all variants of a query have together, about: reading them takes a little longer than a search.
+# Words that all variants of a query have together, about: reading them takes a little longer than
+# a search.
 MOST_READ = 63
 MOST_WISHES = 3  # of a hit
 _PART = re.compile(r"\{[^{}]*\}|[^\s{}]+")  # a concept's place, or a word
