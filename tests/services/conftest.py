@@ -1,6 +1,7 @@
 """A version to search in: five colours, an encoder that knows their names, no model."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from registry.bundle import Bundle, open_bundle
@@ -26,6 +28,11 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import write_vectors
+from retrieval.text.tower import TextTower
+from services.http.app import create_app
+from services.search.live import Live
+from tests.services.fake_engine import FakeEngine, make_product
+from tests.services.tiny_engine import TinyEngine, make_tower
 
 # Training wishes: persona, text, what was chosen (p2 is blue, p4 white).
 WISHES = (("u1", "red or blue", "p2"), ("u2", "all white", "p4"))
@@ -69,7 +76,39 @@ def row(number: int, colour: str) -> dict:
 @pytest.fixture(autouse=True)
 def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test's service has a database of its own."""
-    monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/database/kindred.db")
+    monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/kindred.db")
+
+
+@pytest.fixture(scope="session")
+def tower() -> TextTower:
+    return make_tower()
+
+
+@pytest.fixture
+def fake_engine(version: Version, bundle: Bundle, tmp_path: Path) -> FakeEngine:
+    products = [make_product(number) for number in range(5)]
+    return FakeEngine(version, bundle.lineage, products, tmp_path / "private")
+
+
+@pytest.fixture
+def tiny_engine(version: Version, tower: TextTower, tmp_path: Path) -> TinyEngine:
+    return TinyEngine(version, tower, make_product(1), tmp_path / "private")
+
+
+@pytest.fixture
+def live(engine, monkeypatch: pytest.MonkeyPatch) -> Live:
+    """What serves is a test's own `engine`."""
+    live = Live("kindred", "champion")
+    live._engine = engine
+    monkeypatch.setattr(live, "_find_wanted", lambda: engine.version)
+    return live
+
+
+@pytest.fixture
+def client(live: Live) -> Iterator[TestClient]:
+    """The application over what serves."""
+    with TestClient(create_app(live), raise_server_exceptions=False) as client:
+        yield client
 
 
 def wish(persona_id: str, text: str, _: str) -> dict:

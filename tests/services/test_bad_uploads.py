@@ -4,19 +4,13 @@ A call that takes pictures joins by an entry in `CALLS`.
 """
 
 import io
-from functools import partial
 
 import pytest
-from fastapi.testclient import TestClient
 from PIL import Image
 
-from services.http.app import create_app
-from services.search.live import Live
 from services.sharing.teaching import stored_photo
-from services.store.database import open_database
 from tests.services import bad_uploads
-from tests.services.fake_engine import make_product
-from tests.services.tiny_engine import TinyEngine, make_tower, photo
+from tests.services.tiny_engine import photo
 
 
 def teach(client, content):
@@ -42,19 +36,9 @@ KEEPING = {"teach": teach, "replace": replace, "add": add}
 CALLS = {**KEEPING, "search": search}
 
 
-@pytest.fixture(scope="module")
-def tower():
-    return make_tower()
-
-
 @pytest.fixture
-def client(version, tower, tmp_path, monkeypatch):
-    live = Live("kindred", "champion")
-    live._engine = TinyEngine(version, tower, make_product(1), tmp_path / "private")
-    monkeypatch.setattr(live, "_find_wanted", lambda: version)
-    database = partial(open_database, f"sqlite:///{tmp_path}/kindred.db")
-    with TestClient(create_app(live, database), raise_server_exceptions=False) as client:
-        yield client
+def engine(tiny_engine):
+    return tiny_engine
 
 
 def photos_kept(client):

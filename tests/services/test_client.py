@@ -10,23 +10,17 @@ import pytest
 
 from services.cli import main
 from services.client import AsyncClient, Client, ServiceError
-from services.search.live import Live
-from tests.services.fake_engine import make_product
 from tests.services.scripted_service import Service
-from tests.services.tiny_engine import TinyEngine, make_tower, photo
-
-
-@pytest.fixture(scope="module")
-def tower():
-    return make_tower()
+from tests.services.tiny_engine import photo
 
 
 @pytest.fixture
-def address(version, tower, tmp_path, monkeypatch):
-    live = Live("kindred", "champion")
-    live._engine = TinyEngine(version, tower, make_product(1), tmp_path / "private")
-    monkeypatch.setattr(live, "_find_wanted", lambda: version)
-    monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/kindred.db")
+def engine(tiny_engine):
+    return tiny_engine
+
+
+@pytest.fixture
+def address(live, monkeypatch):
     with Service(live) as service:
         monkeypatch.setenv("KINDRED_URL", service.address)
         yield service.address

@@ -12,11 +12,10 @@ from retrieval.concepts.queries import encode_queries
 from retrieval.index.collection import Filter
 from services.http.app import create_app
 from services.search.engine import Engine
-from services.search.live import Live
 from services.search.queries import Query
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
-from tests.services.tiny_engine import make_tower, photo
+from tests.services.tiny_engine import photo
 
 QUERIES = [
     ("{mug} and {my fox}", ["mug", "my fox"]),
@@ -24,11 +23,6 @@ QUERIES = [
     ("a mug on a beach", []),
     ("in the snow with {my fox}, {mug} and {my fox}", ["my fox", "mug"]),
 ]
-
-
-@pytest.fixture(scope="module")
-def tower():
-    return make_tower()
 
 
 @pytest.fixture
@@ -43,16 +37,14 @@ def pictures_ND(tower):
 
 
 @pytest.fixture
-def live(bundle, version, tmp_path, monkeypatch):
+def engine(bundle, version, tmp_path):
     store = str(tmp_path / "milvus")
     ensure_collections(bundle, store)
     version = dataclasses.replace(version, digest=bundle.digest)
-    live = Live("kindred", "champion")
-    live._engine = Engine(version, bundle, tmp_path / "private", store)
-    settings = dataclasses.replace(live.engine.teaching.settings, steps=8)
-    live.engine.teaching = dataclasses.replace(live.engine.teaching, settings=settings)
-    monkeypatch.setattr(live, "_find_wanted", lambda: version)
-    return live
+    engine = Engine(version, bundle, tmp_path / "private", store)
+    settings = dataclasses.replace(engine.teaching.settings, steps=8)
+    engine.teaching = dataclasses.replace(engine.teaching, settings=settings)
+    return engine
 
 
 def test_concepts_add_up_in_a_batch_of_queries_as_in_the_library(

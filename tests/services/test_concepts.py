@@ -3,15 +3,11 @@
 import asyncio
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from urllib.parse import quote
 
 import pytest
 import torch
-from fastapi.testclient import TestClient
 
-from services.http.app import create_app
-from services.search.live import Live
 from services.search.queries import Query
 from services.sharing.concepts import Concepts
 from services.sharing.teaching import Taught, TeachingError, learn
@@ -19,35 +15,15 @@ from services.sharing.tenants import Tenant
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
 from tests.services.fake_engine import make_product
-from tests.services.tiny_engine import TinyEngine, make_tower, photo
+from tests.services.tiny_engine import TinyEngine, photo
 
 RED, DARK, BLUE = photo("red"), photo("darkred"), photo("blue")
 WELL = ("photos", ("red.jpg", RED, "image/jpeg"))
 
 
-@pytest.fixture(scope="module")
-def tower():
-    return make_tower()
-
-
 @pytest.fixture
-def engine(version, tower, tmp_path):
-    return TinyEngine(version, tower, make_product(1), tmp_path / "private")
-
-
-@pytest.fixture
-def live(engine, monkeypatch):
-    live = Live("kindred", "champion")
-    live._engine = engine
-    monkeypatch.setattr(live, "_find_wanted", lambda: engine.version)
-    return live
-
-
-@pytest.fixture
-def client(live, tmp_path):
-    database = partial(open_database, f"sqlite:///{tmp_path}/kindred.db")
-    with TestClient(create_app(live, database), raise_server_exceptions=False) as client:
-        yield client
+def engine(tiny_engine):
+    return tiny_engine
 
 
 def teach(client, name="mug", noun="mug", photos=(RED, DARK), method="POST", path="/v1/concepts"):

@@ -1,7 +1,6 @@
 """Every call with what its OpenAPI description allows, and with what it forbids."""
 
 import contextlib
-from functools import partial
 
 import pytest
 import schemathesis
@@ -11,18 +10,11 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.config import PositiveDataAcceptanceConfig
 
 from services.http.app import create_app
-from services.search.live import Live
-from services.store.database import open_database
-from tests.services.fake_engine import FakeEngine, make_product
 
 
 @pytest.fixture
-def live(version, bundle, tmp_path, monkeypatch):
-    live = Live("kindred", "champion")
-    products = [make_product(number) for number in range(5)]
-    live._engine = FakeEngine(version, bundle.lineage, products, tmp_path / "private")
-    monkeypatch.setattr(live, "_find_wanted", lambda: version)
-    return live
+def engine(fake_engine):
+    return fake_engine
 
 
 # Calls that what is inside a sound request decides about: names, pictures, what a model can read.
@@ -34,8 +26,8 @@ REFUSED_FOR_THAT = [*PositiveDataAcceptanceConfig._DEFAULT_EXPECTED_STATUSES, "4
 
 
 @pytest.fixture
-def described(live, tmp_path):
-    app = create_app(live, partial(open_database, f"sqlite:///{tmp_path}/kindred.db"))
+def described(live):
+    app = create_app(live)
     check = {"positive_data_acceptance": {"expected-statuses": REFUSED_FOR_THAT}}
     of_those = [{"include-name": name, "checks": check} for name in INSIDE]
     config = schemathesis.Config.from_dict({"operations": of_those})

@@ -6,34 +6,26 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fastapi.testclient import TestClient
 
 from pipelines import label, personas
 from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, rankings_file
 from retrieval.storage.schema import PERSONAS, RANKINGS, read_rows, write_rows
 from services.cli import main
-from services.http.app import create_app
-from services.search.live import Live
 from services.sharing.feedback import choices, is_allowed
 from services.sharing.tenants import LOCAL, Tenant
 from services.store.database import open_database
 from services.store.feedback import Feedback, FeedbackStore
 from tests.end_to_end.label_project import make_label_project
-from tests.services.fake_engine import FakeEngine, make_product
+from tests.services.fake_engine import make_product
 
 SHOWN = ["p0", "p1", "p2", "p3"]
 
 
 @pytest.fixture
-def client(version, bundle, tmp_path, monkeypatch):
-    """A service with five products and a database of its own; feedback is allowed."""
+def engine(fake_engine, monkeypatch):
+    """Finds five products; feedback is allowed."""
     monkeypatch.setenv("KINDRED_FEEDBACK", "1")
-    live = Live("kindred", "champion")
-    products = [make_product(number) for number in range(5)]
-    live._engine = FakeEngine(version, bundle.lineage, products, tmp_path / "private")
-    monkeypatch.setattr(live, "_find_wanted", lambda: version)
-    with TestClient(create_app(live), raise_server_exceptions=False) as client:
-        yield client
+    return fake_engine
 
 
 def give(client, **changes):

@@ -4,35 +4,18 @@ import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pillow_heif
 import pytest
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from services.client import Client, ServiceError
-from services.http.app import create_app
-from services.search.live import Live
-from services.store.database import open_database
-from tests.services.fake_engine import FakeEngine, make_product
 
 
 @pytest.fixture
-def engine(version, bundle, tmp_path):
-    products = [make_product(number) for number in range(5)]
-    return FakeEngine(version, bundle.lineage, products, tmp_path / "private")
-
-
-@pytest.fixture
-def client(engine, monkeypatch, tmp_path):
-    live = Live("kindred", "champion")
-    live._engine = engine
-    monkeypatch.setattr(live, "_find_wanted", lambda: engine.version)
-    database = partial(open_database, f"sqlite:///{tmp_path}/kindred.db")
-    with TestClient(create_app(live, database), raise_server_exceptions=False) as client:
-        yield client
+def engine(fake_engine):
+    return fake_engine
 
 
 def test_everything_that_can_be_wanted_reaches_the_engine(client, engine):

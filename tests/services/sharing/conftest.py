@@ -7,30 +7,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.http.app import create_app
-from services.search.live import Live
 from services.sharing.tenants import Quotas, Tenant
 from services.store.database import open_database
 from services.store.keys import KeyStore
-from tests.services.fake_engine import make_product
-from tests.services.tiny_engine import TinyEngine, make_tower, photo
-
-
-@pytest.fixture(scope="session")
-def tower():
-    return make_tower()
+from tests.services.tiny_engine import photo
 
 
 @pytest.fixture
-def engine(version, tower, tmp_path):
-    return TinyEngine(version, tower, make_product(1), tmp_path / "private")
-
-
-@pytest.fixture
-def live(engine, monkeypatch):
-    live = Live("kindred", "champion")
-    live._engine = engine
-    monkeypatch.setattr(live, "_find_wanted", lambda: engine.version)
-    return live
+def engine(tiny_engine):
+    return tiny_engine
 
 
 @pytest.fixture
