@@ -14,6 +14,7 @@ import argparse
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,15 +51,19 @@ class Asked:
         return sum(found) / len(found)
 
 
+def vectors_of(
+    bundle: Bundle, kind: Literal["queries", "captions"], texts: list[str], ids: list[str]
+) -> NDArray[np.float32]:
+    """Unit vectors (Q, D) of texts: the bundle's, or of its model where an older one has none."""
+    kept = bundle.read_text_vectors(kind)
+    return bundle.load_encoder().encode_texts(texts) if kept is None else kept.rows(ids)
+
+
 def personas(bundle: Bundle) -> Asked:
     """Held-out personas, who should find their winner."""
     queries = bundle.read_queries()
-    kept = bundle.read_text_vectors("queries")
     texts = [query.text for query in queries]
-    if kept is None:
-        vectors_QD = bundle.load_encoder().encode_texts(texts)
-    else:
-        vectors_QD = kept.rows([query.persona_id for query in queries])
+    vectors_QD = vectors_of(bundle, "queries", texts, [query.persona_id for query in queries])
     return Asked(texts, vectors_QD, [{query.winner} for query in queries])
 
 
@@ -67,12 +72,8 @@ def captions(bundle: Bundle, products: Sequence[Product]) -> Asked:
     alike: dict[str, set[str]] = {}
     for product in products:
         alike.setdefault(product.caption, set()).add(product.product_id)
-    kept = bundle.read_text_vectors("captions")
     texts = [product.caption for product in products]
-    if kept is None:
-        vectors_QD = bundle.load_encoder().encode_texts(texts)
-    else:
-        vectors_QD = kept.rows([product.product_id for product in products])
+    vectors_QD = vectors_of(bundle, "captions", texts, [one.product_id for one in products])
     return Asked(texts, vectors_QD, [alike[text] for text in texts])
 
 

@@ -9,18 +9,13 @@ loopback. Nothing of the project changes.
     python -m benchmarks.serve --latency-only
 """
 
-import argparse
 import asyncio
 import http.client
 import json
-import os
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -31,11 +26,18 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measured import Rows
-from benchmarks.served import PATIENCE, Answer, kindred, load, register_two, serving
+from benchmarks.served import (
+    PATIENCE,
+    Answer,
+    described,
+    kindred,
+    load,
+    register_two,
+    run_apart,
+    serving,
+)
 from registry.bundle import Bundle
 from registry.catalogue_index import ensure_collections
-from registry.store import fetch_bundle
-from registry.versions import find_version
 from retrieval.encoder import Encoder
 from retrieval.index.collection import Collection
 from retrieval.index.exact import ExactIndex
@@ -214,23 +216,13 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
 
 def main() -> None:
     """Read the arguments, and run in a temporary folder."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    parser = described(__doc__)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--latency-only", action="store_true", help="one client, nothing else")
-    options = parser.parse_args()
-    bundle = fetch_bundle(find_version("kindred", options.version))
-    bundle = replace(bundle, folder=bundle.folder.absolute())
-    cores = len(os.sched_getaffinity(0))
-    products = len(bundle.read_products())
-    print(json.dumps({"cores": cores, "products": products, "bundle": bundle.digest[:16]}))
-    with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
-        os.chdir(folder)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-        kept = run(bundle, options.repetitions, latency_only=options.latency_only)
-    sys.exit(0 if kept else 1)
+    run_apart(
+        parser,
+        lambda bundle, options: run(bundle, options.repetitions, latency_only=options.latency_only),
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ infinity lives in an environment of its own:
     python -m benchmarks.serve_clip --infinity infinity/bin/infinity_emb
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -16,11 +15,9 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -31,12 +28,11 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-from benchmarks.measured import Rows, describe_machine
-from benchmarks.served import PATIENCE, kindred, per_second, serving
+from benchmarks.measured import Rows
+from benchmarks.served import PATIENCE, described, kindred, per_second, run_apart, serving
 from registry.bundle import Bundle
 from registry.checksums import write_sums
-from registry.store import fetch_bundle, register_bundle
-from registry.versions import find_version
+from registry.store import register_bundle
 from retrieval.encoder import create_encoder, save_encoder
 from retrieval.storage.vectors import write_vectors
 
@@ -160,22 +156,14 @@ def run(bundle: Bundle, program: str, count: int) -> bool:
 
 def main() -> None:
     """Read the arguments, and run in a temporary folder."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described(__doc__)
+    here = Path.cwd()
     parser.add_argument("--infinity", required=True, help="the program infinity_emb")
-    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
     parser.add_argument("--requests", type=int, default=1500)
-    options = parser.parse_args()
-    bundle = fetch_bundle(find_version("kindred", options.version))
-    bundle = replace(bundle, folder=bundle.folder.absolute())
-    program = str(Path(options.infinity).absolute())
-    print(json.dumps({"machine": describe_machine(), "products": len(bundle.read_products())}))
-    with tempfile.TemporaryDirectory(prefix="kindred.") as scratch:
-        os.chdir(scratch)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{scratch}/mlflow.db"
-        kept = run(bundle, program, options.requests)
-    sys.exit(0 if kept else 1)
+    run_apart(
+        parser,
+        lambda bundle, options: run(bundle, str(here / options.infinity), options.requests),
+    )
 
 
 if __name__ == "__main__":

@@ -7,27 +7,22 @@ Concepts are taught from five pictures each, made of products' thumbnails.
     python -m benchmarks.serve_concepts --version 3 --requests 500
 """
 
-import argparse
 import asyncio
 import io
-import json
-import os
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.measured import Rows, describe_machine, markdown
+from benchmarks.measured import Rows, markdown
 from benchmarks.served import (
     PATIENCE,
     Answer,
     busy_core,
+    described,
     forget,
     kindred,
     load,
@@ -36,12 +31,11 @@ from benchmarks.served import (
     percentile,
     photos_of,
     register_two,
+    run_apart,
     serving,
     teach,
 )
 from registry.bundle import Bundle, Product
-from registry.store import fetch_bundle
-from registry.versions import find_version
 from retrieval.concepts.concept import new_concept
 from retrieval.concepts.queries import encode_queries
 from retrieval.concepts.teaching import Lesson
@@ -242,20 +236,9 @@ def run(bundle: Bundle, requests: int) -> bool:
 
 def main() -> None:
     """Read the arguments, and run in a temporary folder."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    parser = described(__doc__)
     parser.add_argument("--requests", type=int, default=1000)
-    options = parser.parse_args()
-    bundle = fetch_bundle(find_version("kindred", options.version))
-    bundle = replace(bundle, folder=bundle.folder.absolute())
-    print(json.dumps({"machine": describe_machine(), "products": len(bundle.read_products())}))
-    with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
-        os.chdir(folder)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-        kept = run(bundle, options.requests)
-    sys.exit(0 if kept else 1)
+    run_apart(parser, lambda bundle, options: run(bundle, options.requests))
 
 
 if __name__ == "__main__":

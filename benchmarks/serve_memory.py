@@ -8,15 +8,10 @@ the service's processes: what is shared counts once.
     python -m benchmarks.serve_memory --minutes 5
 """
 
-import argparse
 import asyncio
-import os
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -25,17 +20,17 @@ from benchmarks.measured import Rows
 from benchmarks.served import (
     Answer,
     Service,
+    described,
     forget,
     kindred,
     load,
     register_two,
     resident_bytes,
+    run_apart,
     serving,
     teach,
 )
 from registry.bundle import Bundle, Product
-from registry.store import fetch_bundle
-from registry.versions import find_version
 
 CLIENTS = 8
 WARM = 120.0  # seconds that do not count
@@ -131,19 +126,9 @@ def run(bundle: Bundle, minutes: float) -> bool:
 
 def main() -> None:
     """Read the arguments, and run in a temporary folder."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    parser = described(__doc__)
     parser.add_argument("--minutes", type=float, default=20.0)
-    options = parser.parse_args()
-    bundle = fetch_bundle(find_version("kindred", options.version))
-    bundle = replace(bundle, folder=bundle.folder.absolute())
-    with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
-        os.chdir(folder)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-        kept = run(bundle, options.minutes)
-    sys.exit(0 if kept else 1)
+    run_apart(parser, lambda bundle, options: run(bundle, options.minutes))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,32 @@
 """A service to measure: a registry of its own, `kindred serve` in it, and clients that load it."""
 
+import argparse
 import asyncio
+import contextlib
 import io
+import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import httpx
 from PIL import Image, ImageEnhance
 
+from benchmarks.measured import describe_machine
 from registry.bundle import Bundle, Product
 from registry.checksums import write_sums
-from registry.store import register_bundle
+from registry.store import fetch_bundle, register_bundle
+from registry.versions import find_version
 
 PATIENCE = 120.0  # seconds
 
@@ -32,6 +39,34 @@ def kindred(*arguments: str) -> float:
     if done.returncode:
         sys.exit(f"kindred {' '.join(arguments)} exited with {done.returncode}: {done.stderr}")
     return time.perf_counter() - began
+
+
+def run_apart(
+    parser: argparse.ArgumentParser, run: Callable[[Bundle, argparse.Namespace], bool]
+) -> NoReturn:
+    """Read the arguments, measure in a registry of its own, and exit: 0 if promises were kept.
+
+    Args:
+        parser: What the benchmark takes; `--version` is added.
+        run: Measures a version in the working directory, a temporary one; whether all was met.
+    """
+    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    options = parser.parse_args()
+    bundle = fetch_bundle(find_version("kindred", options.version))
+    bundle = replace(bundle, folder=bundle.folder.absolute())
+    facts = {"machine": describe_machine(), "products": len(bundle.read_products())}
+    print(json.dumps(facts | {"bundle": bundle.digest[:16]}))
+    with tempfile.TemporaryDirectory(prefix="kindred.") as folder, contextlib.chdir(folder):
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        kept = run(bundle, options)
+    sys.exit(0 if kept else 1)
+
+
+def described(description: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is a file's docstring as it stands."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def register_two(bundle: Bundle) -> None:
