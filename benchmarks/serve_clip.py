@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
-import httpx
 import numpy as np
 import open_clip
 import torch
@@ -29,7 +27,16 @@ from open_clip.tokenizer import SimpleTokenizer
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from benchmarks.measured import Rows
-from benchmarks.served import PATIENCE, described, kindred, per_second, run_apart, serving
+from benchmarks.served import (
+    PATIENCE,
+    described,
+    free_port,
+    kindred,
+    per_second,
+    run_apart,
+    serving,
+    wait_until_ready,
+)
 from registry.bundle import Bundle
 from registry.checksums import write_sums
 from registry.store import register_bundle
@@ -76,9 +83,7 @@ def write_hugging_face_clip(folder: Path) -> None:
 @contextmanager
 def infinity(program: str, folder: Path) -> Iterator[str]:
     """Infinity serving a model folder, at an address."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port, log = free_port(), Path("infinity.log")
     command = [program, "v2", "--model-id", str(folder), "--served-model-name", "clip"]
     command += [
         "--engine",
@@ -90,19 +95,11 @@ def infinity(program: str, folder: Path) -> Iterator[str]:
         "--no-bettertransformer",
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-    with Path("infinity.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    url, began = f"http://127.0.0.1:{port}", time.perf_counter()
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    url = f"http://127.0.0.1:{port}"
     try:
-        while True:
-            try:
-                if httpx.get(f"{url}/health").status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            if process.poll() is not None or time.perf_counter() - began > PATIENCE:
-                sys.exit(f"infinity did not start:\n{Path('infinity.log').read_text()[-3000:]}")
-            time.sleep(0.2)
+        wait_until_ready(f"{url}/health", process, log)
         yield url
     finally:
         process.terminate()

@@ -82,30 +82,39 @@ def register_two(bundle: Bundle) -> None:
     register_bundle(other, "kindred")
 
 
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Ask an address until it answers 200; end with the log where the process does not come up."""
+    began = time.perf_counter()
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url).status_code == 200:
+                return
+        if process.poll() is not None or time.perf_counter() - began > PATIENCE:
+            sys.exit(f"{process.args!r} did not start:\n{log.read_text()[-3000:]}")
+        time.sleep(0.02)
+
+
 class Service:
     """`kindred serve` in the working directory."""
 
     def __init__(self, *arguments: str) -> None:
         """Start it, and wait until it is ready."""
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = taken.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         began = time.perf_counter()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "serve", "--port", str(port), *arguments],
-            stdout=Path("serve.log").open("w"),  # noqa: SIM115 -- the child's, as long as it runs
-            stderr=subprocess.STDOUT,
-        )
-        while True:
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            if self._process.poll() is not None or time.perf_counter() - began > PATIENCE:
-                sys.exit(f"the service did not start:\n{Path('serve.log').read_text()}")
-            time.sleep(0.02)
+        log = Path("serve.log")
+        command = [sys.executable, "-m", "services.cli", "serve", "--port", str(port), *arguments]
+        with log.open("w") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        wait_until_ready(f"{self.url}/readyz", self._process, log)
         self.ready_seconds = time.perf_counter() - began
 
     @property
