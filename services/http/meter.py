@@ -4,21 +4,16 @@ Each worker counts its own, adds them to the database four times a second, and r
 had. So a tenant can exceed its quota by what workers let in within a quarter of a second.
 """
 
-import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from services.sharing.tenants import Tenant
 from services.store.keys import KeyStore
+from services.store.repeating import repeat
 
 FLUSH = 0.25  # seconds
 _MINUTE = 60
-
-_LOG = logging.getLogger(__name__)
 
 
 class Meter:
@@ -63,18 +58,8 @@ class Meter:
 
     async def watch(self, needed: Callable[[], bool]) -> None:
         """Flush again and again while it is needed, until cancelled."""
-        failing = False
-        while True:
-            await asyncio.sleep(FLUSH)
-            if not needed():
-                continue
-            try:
-                await asyncio.to_thread(self.flush)
-                failing = False
-            except SQLAlchemyError:
-                if not failing:
-                    _LOG.exception("requests are counted in each worker alone until this ends")
-                failing = True
+        lament = "requests are counted in each worker alone until this ends"
+        await repeat(self.flush, FLUSH, lament, needed)
 
     def _turn(self, now: float) -> None:
         minute = int(now // _MINUTE)

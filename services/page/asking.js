@@ -76,7 +76,8 @@ function subject({ like, picture }) {
     ? element("img", { src: `/images/${encodeURIComponent(like)}`, alt: "", width: 34, height: 34 })
     : drawn(keptPicture(picture), "Your picture");
   const name = `Stop searching ${like ? "for more like it" : "by your picture"}`;
-  const back = element("button", { type: "button", title: name }, icon("no"), unseen(name));
+  const attributes = { type: "button", class: "icon-button", title: name };
+  const back = element("button", attributes, icon("no"), unseen(name));
   return [shown, element("span", { class: "says" }, words), back];
 }
 

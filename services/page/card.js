@@ -41,5 +41,6 @@ function actions(hit, { like, why, feedback }) {
 }
 
 function action(name, words, forEars, onclick) {
-  return element("button", { type: "button", title: words, onclick }, icon(name), unseen(forEars));
+  const attributes = { type: "button", class: "icon-button", title: words, onclick };
+  return element("button", attributes, icon(name), unseen(forEars));
 }

@@ -38,6 +38,6 @@ function around({ product_id }, shown) {
 }
 
 function button(name, words, forEars) {
-  const attributes = { type: "button", title: words, class: name, "aria-pressed": "false" };
+  const attributes = { type: "button", title: words, class: `icon-button ${name}`, "aria-pressed": "false" };
   return element("button", attributes, icon(name), unseen(forEars));
 }

@@ -60,7 +60,7 @@ export function showProblem(error, retry) {
     problem,
     element("h2", {}, error.status === 0 ? "No answer" : "That did not work"),
     element("p", {}, error.message),
-    element("button", { type: "button", onclick: retry }, "Try again"),
+    element("button", { type: "button", class: "main", onclick: retry }, "Try again"),
   );
 }
 
@@ -97,7 +97,8 @@ function nothingFound(state, clearFilters) {
     min != null && max != null && min > max
       ? `The lowest price, ${money(min)}, is above the highest, ${money(max)}. Swap or clear them.`
       : "No product has this category and price. Choose more categories, or widen the price.";
-  const clear = element("button", { type: "button", onclick: clearFilters }, "Clear the filters");
+  const attributes = { type: "button", class: "main", onclick: clearFilters };
+  const clear = element("button", attributes, "Clear the filters");
   return [heading, element("p", {}, advice), clear];
 }
 

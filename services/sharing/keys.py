@@ -4,20 +4,15 @@ So no request waits for the database to be let in, and a key that was added or r
 every worker a moment later.
 """
 
-import asyncio
-import logging
 import os
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.sharing.tenants import LOCAL, Tenant
 from services.store.keys import Key, KeyStore, digest_of
+from services.store.repeating import repeat
 
 REFRESH = 0.25  # seconds
 SETTING = "KINDRED_KEYS"  # "required": without keys nobody gets in (`kindred serve` sets it)
 REQUIRED = "required"
-
-_LOG = logging.getLogger(__name__)
 
 
 class Keys:
@@ -55,13 +50,5 @@ class Keys:
 
     async def watch(self) -> None:
         """Read them again and again, until cancelled."""
-        failing = False
-        while True:
-            await asyncio.sleep(REFRESH)
-            try:
-                await asyncio.to_thread(self.refresh)
-                failing = False
-            except SQLAlchemyError:
-                if not failing:
-                    _LOG.exception("the keys cannot be read; those of before count on")
-                failing = True
+        lament = "the keys cannot be read; those of before count on"
+        await repeat(self.refresh, REFRESH, lament)

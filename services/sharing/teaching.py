@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.search.engine import Engine
+from services.search.pictures import MAX_MEGAPIXELS, SIDE
 
 if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
-
-MAX_MEGAPIXELS = 64.0
-STORED_SIDE = 1024  # pixels of a photo that is kept: more than any image tower looks at
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def stored_photo(uploaded: bytes) -> bytes:
     """
     from retrieval.images import decode_picture, jpeg_bytes
 
-    return jpeg_bytes(decode_picture(io.BytesIO(uploaded), MAX_MEGAPIXELS), STORED_SIDE)
+    return jpeg_bytes(decode_picture(io.BytesIO(uploaded), MAX_MEGAPIXELS), SIDE)
 
 
 def learn(engine: Engine, lessons: Sequence[Taught]) -> list[Learned]:
