@@ -76,6 +76,25 @@ def dvc_stages() -> dict[str, tuple[str, dict]]:
 STAGES = dvc_stages()
 
 
+# The rooms of services/: what each may import of the others.
+ROOMS = {
+    "store": {"store"},
+    "search": {"search"},
+    "sharing": {"search", "sharing", "store"},
+    "http": {"http", "search", "sharing", "store"},
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_of_services_import_one_way(room):
+    imported = {
+        alias
+        for path in (ROOT / "services" / room).rglob("*.py")
+        for alias in re.findall(r"(?:from|import) services\.(\w+)", path.read_text("utf-8"))
+    }
+    assert imported <= ROOMS[room]
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_imports_go_one_way(file):
     package = file.split("/")[0]

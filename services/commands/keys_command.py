@@ -6,9 +6,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.commands.errors import CommandError, Exit
 from services.commands.tables import as_text, table
-from services.sharing.tenants import Quotas, Tenant
 from services.store.database import open_database
 from services.store.keys import Key, KeyStore, NameTakenError
+from services.store.tenants import Quotas, Tenant
 
 _NAME = re.compile(r"[\w.@-]{1,64}")
 _HEADER = (

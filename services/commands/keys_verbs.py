@@ -34,7 +34,7 @@ def add_key(name: str, tenant: str | None, *, feedback: bool, **quotas: int) -> 
     NAME is what it is listed and revoked by.
     """
     from services.commands.keys_command import add_key
-    from services.sharing.tenants import Quotas
+    from services.store.tenants import Quotas
 
     click.echo(add_key(name, tenant, Quotas(**quotas), feedback=feedback))
 

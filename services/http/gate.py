@@ -8,8 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.http.meter import Meter
 from services.http.problems import problem
 from services.sharing.keys import Keys
-from services.sharing.tenants import TENANT, Tenant
+from services.store.tenants import Tenant
 
+TENANT = "kindred.tenant"  # where a request's scope has its tenant
 COOKIE = "kindred_session"
 SESSION = "/v1/session"  # where a key is brought, and so none is needed
 NO_KEY = (

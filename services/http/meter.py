@@ -8,9 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from services.sharing.tenants import Tenant
 from services.store.keys import KeyStore
 from services.store.repeating import repeat
+from services.store.tenants import Tenant
 
 FLUSH = 0.25  # seconds
 _MINUTE = 60

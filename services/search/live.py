@@ -28,7 +28,7 @@ from services.search.phases import watched
 from services.search.pictures import Picture, read_picture, see
 from services.search.processes import sweep
 from services.search.queries import Found, Query, Vectors
-from services.sharing.teaching import Learned, Taught, learn
+from services.search.teaching import Learned, Taught, learn
 
 POLL = 2.0  # seconds between two looks at the registry
 EMBEDDED_TOGETHER = 16  # texts whose vectors were asked for: searches wait behind that many

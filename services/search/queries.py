@@ -1,5 +1,6 @@
 """What one request looks for, and what was found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -49,11 +50,15 @@ class Query:
 
     @property
     def words(self) -> str:
-        """The text for who looks for words: a concept's place is taken by its noun."""
-        text = self.text
-        for concept in self.concepts:
-            text = text.replace(f"{{{concept.name}}}", concept.noun)
-        return text
+        """The text for who looks for words."""
+        return in_words(self.text, self.concepts)
+
+
+def in_words(text: str, concepts: Sequence["Concept"]) -> str:
+    """A query for who does not know its concepts: each one's noun in its place."""
+    for concept in concepts:
+        text = text.replace(f"{{{concept.name}}}", concept.noun)
+    return text
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,13 @@ from filelock import FileLock
 from starlette.concurrency import run_in_threadpool
 
 from retrieval.index.collection import text_fault
-from services.http.logs import note_query
 from services.search.engine import Engine
 from services.search.live import Live
 from services.search.queries import Found, Query
-from services.sharing.teaching import Learned, Taught, TeachingError, learn, stored_photo
-from services.sharing.tenants import Tenant
+from services.search.teaching import Learned, Taught, TeachingError, learn, stored_photo
 from services.store.concepts import ConceptStore, StoredConcept
 from services.store.tables import LONGEST_NAME
+from services.store.tenants import Tenant
 
 if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept
@@ -148,7 +147,6 @@ class Concepts:
                 serves could not learn.
             ValueError: A query names too many, or holds the word that stands for concepts.
         """
-        note_query(text)
         names = list(dict.fromkeys(proper_name(found) for found in _PLACE.findall(text)))
         if len(names) > MOST_IN_A_QUERY:
             msg = f"got {len(names)} concepts in a query, expected {MOST_IN_A_QUERY} at most"

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from retrieval.storage.files import atomic_file
-from services.sharing.tenants import LOCAL, Tenant
 from services.store.feedback import Feedback
+from services.store.tenants import LOCAL, Tenant
 
 SETTING = "KINDRED_FEEDBACK"
 _HEADER = ("text", "winner", "loser")  # a form of label file: docs/labelling.md

@@ -6,9 +6,9 @@ every worker a moment later.
 
 import os
 
-from services.sharing.tenants import LOCAL, Tenant
 from services.store.keys import Key, KeyStore, digest_of
 from services.store.repeating import repeat
+from services.store.tenants import LOCAL, Tenant
 
 REFRESH = 0.25  # seconds
 SETTING = "KINDRED_KEYS"  # "required": without keys nobody gets in (`kindred serve` sets it)

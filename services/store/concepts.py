@@ -17,8 +17,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, selectinload, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
-from services.sharing.tenants import Quotas
 from services.store.tables import ConceptRow, FactorsRow, PhotoRow
+from services.store.tenants import Quotas
 
 if TYPE_CHECKING:
     from retrieval.concepts.concept import Concept

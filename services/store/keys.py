@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import sessionmaker
 
-from services.sharing.tenants import Quotas, Tenant
 from services.store.tables import KeyRow, UsageRow
+from services.store.tenants import Quotas, Tenant
 
 PREFIX = "kin_"
 _RANDOM_BYTES = 32

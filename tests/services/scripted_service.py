@@ -15,7 +15,7 @@ from registry.bundle import HeldOutQuery, Product
 from retrieval.concepts.concept import Concept
 from services.http.app import create_app
 from services.search.queries import Found
-from services.sharing.teaching import Learned, TeachingError
+from services.search.teaching import Learned, TeachingError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CATEGORIES = ("garden", "kitchen", "music")

@@ -8,7 +8,7 @@ import io
 import pytest
 from PIL import Image
 
-from services.sharing.teaching import stored_photo
+from services.search.teaching import stored_photo
 from tests.services import bad_uploads
 from tests.services.tiny_engine import photo
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from services.search.queries import Query
+from services.search.teaching import Taught, TeachingError, learn
 from services.sharing.concepts import Concepts
-from services.sharing.teaching import Taught, TeachingError, learn
-from services.sharing.tenants import Tenant
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
+from services.store.tenants import Tenant
 from tests.services.fake_engine import make_product
 from tests.services.tiny_engine import TinyEngine, photo
 

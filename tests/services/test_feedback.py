@@ -12,9 +12,9 @@ from pipelines.run.paths import FOUND_PERSONAS_FILE, PERSONAS_FILE, rankings_fil
 from retrieval.storage.schema import PERSONAS, RANKINGS, read_rows, write_rows
 from services.cli import main
 from services.sharing.feedback import choices, is_allowed
-from services.sharing.tenants import LOCAL, Tenant
 from services.store.database import open_database
 from services.store.feedback import Feedback, FeedbackStore
+from services.store.tenants import LOCAL, Tenant
 from tests.end_to_end.label_project import make_label_project
 from tests.services.fake_engine import make_product
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.http.gate import TENANT
 from services.search.live import Live
 from services.sharing.concepts import Concepts
-from services.sharing.tenants import Tenant, tenant_of
+from services.store.tenants import Tenant
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Asker:
     concepts: Concepts
 
 
-async def _asker(request: Request, tenant: Annotated[Tenant, Depends(tenant_of)]) -> Asker:
-    return Asker(tenant, request.app.state.live, request.app.state.concepts)
+async def _asker(request: Request) -> Asker:
+    return Asker(request.scope[TENANT], request.app.state.live, request.app.state.concepts)
 
 
 Who = Annotated[Asker, Depends(_asker)]

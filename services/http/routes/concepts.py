@@ -14,8 +14,8 @@ from services.http.problems import problems
 from services.http.routes.asker import Asker, Who
 from services.http.routes.stored_picture import stored_picture
 from services.http.routes.uploads import read_upload
+from services.search.teaching import Taught, TeachingError
 from services.sharing.concepts import MOST_PHOTOS, proper_name, proper_noun
-from services.sharing.teaching import Taught, TeachingError
 from services.store.concepts import ConceptStore, QuotaError, StoredConcept, TakenError
 
 Asked = ParamSpec("Asked")

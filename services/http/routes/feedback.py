@@ -6,8 +6,10 @@ from starlette.exceptions import HTTPException
 
 from retrieval.index.collection import text_fault
 from services.http.feedback_messages import FeedbackMessage
+from services.http.logs import note_query
 from services.http.problems import problems
 from services.http.routes.asker import Asker, Who
+from services.search.queries import in_words
 from services.sharing.concepts import UnknownConceptError
 from services.sharing.feedback import SETTING, is_allowed
 from services.store.feedback import Feedback, FeedbackStore
@@ -40,10 +42,9 @@ async def _in_words(who: Asker, query: str) -> str:
     """The query for who does not know the tenant's concepts: each one's noun in its place."""
     if fault := text_fault(query):
         raise HTTPException(422, f"the query {fault}")
+    note_query(query)
     try:
         text, concepts = await who.concepts.resolve(who.tenant.id, query)
     except (UnknownConceptError, ValueError) as error:
         raise HTTPException(422, str(error)) from error
-    for concept in concepts:
-        text = text.replace(f"{{{concept.name}}}", concept.noun)
-    return text
+    return in_words(text, concepts)

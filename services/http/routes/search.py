@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from registry.bundle import Product
 from services.http.explanation_messages import WhyMessage, why_message
+from services.http.logs import note_query
 from services.http.messages import (
     EmbedMessage,
     FoundMessage,
@@ -40,6 +41,7 @@ async def search(message: SearchMessage, who: Who) -> Response:
     Pages of one search are in one order; equal scores are ordered by product id.
     """
     began = time.perf_counter()
+    note_query(message.query or "")
     query = Query(message.query or "", like=message.like, **_wanted(message))
     if message.like is not None:
         return await _find(who, query, began)

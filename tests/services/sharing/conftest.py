@@ -7,9 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.http.app import create_app
-from services.sharing.tenants import Quotas, Tenant
 from services.store.database import open_database
 from services.store.keys import KeyStore
+from services.store.tenants import Quotas, Tenant
 from tests.services.tiny_engine import photo
 
 

@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.sharing.keys import REFRESH, SETTING, Keys
-from services.sharing.tenants import LOCAL
 from services.store.keys import NameTakenError
 from services.store.tables import KeyRow
+from services.store.tenants import LOCAL
 from tests.services.sharing.conftest import bearer, make_key
 
 LOCKED = [

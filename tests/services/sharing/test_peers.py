@@ -9,12 +9,12 @@ import pytest
 
 from services.search.live import Live
 from services.search.peers import Peers
+from services.search.teaching import Taught
 from services.sharing import concepts as concepts_module
 from services.sharing.concepts import Concepts
-from services.sharing.teaching import Taught
-from services.sharing.tenants import LOCAL
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
+from services.store.tenants import LOCAL
 from tests.services.tiny_engine import TinyEngine, photo
 
 OLD, NEW, NEWER = "a" * 64, "b" * 64, "c" * 64

@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.http.meter import Meter
-from services.sharing.tenants import LOCAL, Quotas, Tenant
+from services.store.tenants import LOCAL, Quotas, Tenant
 from tests.services.sharing.conftest import bearer, make_key, teach
 from tests.services.tiny_engine import photo
 

@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-from fastapi import Request
-
-TENANT = "kindred.tenant"  # where the gate (services/http/gate.py) leaves it in a request's scope
-
 
 @dataclass(frozen=True)
 class Quotas:
@@ -27,9 +23,3 @@ class Tenant:
 
 
 LOCAL = Tenant("local", "local")  # who asks where there are no keys
-
-
-async def tenant_of(request: Request) -> Tenant:
-    """Who asks."""
-    tenant: Tenant = request.scope[TENANT]
-    return tenant
