@@ -1,7 +1,6 @@
 """`kindred concepts`: teach the service, look at what it was taught, forget."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from services.commands.errors import CommandError, Exit
 from services.commands.online import running_service
@@ -16,12 +15,11 @@ def add_concept(name: str, noun: str, photos: Sequence[str], *, as_json: bool) -
         CommandError: See `running_service`; or a file cannot be read (2).
     """
     try:
-        contents = [Path(photo).read_bytes() for photo in photos]
+        with running_service() as client:
+            learned = client.teach(name, noun, photos)
     except OSError as error:
         msg = f"got {error.filename}, which cannot be read ({error.strerror})"
         raise CommandError(msg, Exit.USAGE) from error
-    with running_service() as client:
-        learned = client.teach(name, noun, contents)
     if as_json:
         return as_text(learned.model_dump(mode="json"))
     lines = [f"{{{learned.name}}} can be used in searches (version {learned.model_version})"]
