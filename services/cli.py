@@ -14,7 +14,8 @@ import click
 from retrieval.startup import without_garbage_collection
 from services.commands.errors import Exit
 from services.commands.keys_verbs import keys
-from services.commands.verbs import Verb, Verbs, as_json, one_line
+from services.commands.registry_verbs import REGISTRY_VERBS
+from services.commands.verbs import Verb, Verbs, as_json, model_name, one_line
 
 BROUGHT = "kindred.commands"  # entry points of verbs that other packages bring
 INTERRUPTED = 130
@@ -38,22 +39,6 @@ Exit codes:
   4  something is unreachable
   130  interrupted
   141  nobody reads the output any more"""
-_STATUS_EXAMPLES = """\b
-Examples:
-  kindred status              the versions, their aliases, verdicts and headline numbers
-  kindred status --json       the same for a program"""
-_PROMOTE_EXAMPLES = """\b
-Examples:
-  kindred promote                               the challenger, if its verdicts passed
-  kindred promote 3 --dry-run                   check version 3, change nothing
-  kindred promote 3 --force --reason "demo"     although a verdict failed; the reason is recorded"""
-_ROLLBACK_EXAMPLES = """\b
-Examples:
-  kindred rollback            undo the last promotion; twice goes two back"""
-_HISTORY_EXAMPLES = """\b
-Examples:
-  kindred history             every promotion and rollback, newest first
-  kindred history --json      the same for a program"""
 _LABELS_EXAMPLES = """\b
 Examples:
   kindred labels cost         what asking the teacher took"""
@@ -137,12 +122,9 @@ def _as_verb(command: click.Command) -> Verb:
     )
 
 
-_name = click.option("--name", default="kindred", show_default=True, help="The registered model.")
-
-
 @click.group(
     cls=_Program,
-    commands=[keys],
+    commands=[*REGISTRY_VERBS, keys],
     epilog=_EXAMPLES,
     subcommand_metavar="VERB ...",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -150,51 +132,6 @@ _name = click.option("--name", default="kindred", show_default=True, help="The r
 @click.version_option(package_name="kindred", message="%(prog)s %(version)s")
 def kindred() -> None:
     """Image search by what a text means to someone."""
-
-
-@kindred.command(epilog=_STATUS_EXAMPLES)
-@_name
-@as_json
-def status(name: str, as_json: bool) -> None:
-    """List the registered versions."""
-    from services.commands.status import read_status
-
-    click.echo(read_status(name, as_json=as_json))
-
-
-@kindred.command(epilog=_PROMOTE_EXAMPLES)
-@click.argument("version", metavar="[VERSION]", default="challenger")
-@_name
-@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@click.option("--force", is_flag=True, help="Promote although a check fails; needs --reason.")
-@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
-def promote(version: str, name: str, **how: Any) -> None:
-    """Make a version the champion.
-
-    VERSION is a number or an alias; by default the challenger.
-    """
-    from services.commands.promotion_commands import run_promote
-
-    click.echo(run_promote(name, version, **how))
-
-
-@kindred.command(epilog=_ROLLBACK_EXAMPLES)
-@_name
-def rollback(name: str) -> None:
-    """Undo the last promotion."""
-    from services.commands.promotion_commands import run_rollback
-
-    click.echo(run_rollback(name))
-
-
-@kindred.command(epilog=_HISTORY_EXAMPLES)
-@_name
-@as_json
-def history(name: str, as_json: bool) -> None:
-    """List promotions and rollbacks."""
-    from services.commands.history_command import read_changes
-
-    click.echo(read_changes(name, as_json=as_json))
 
 
 @kindred.group(cls=Verbs, epilog=_LABELS_EXAMPLES, subcommand_metavar="VERB ...")
@@ -224,7 +161,7 @@ def feedback(file: Path) -> None:
 
 
 @kindred.command(epilog=_SERVE_EXAMPLES)
-@_name
+@model_name
 @click.option("--version", metavar="V", help="Number or alias.  [default: champion, followed]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Without keys loopback.")
 @click.option("--port", type=int, default=3000, show_default=True)
@@ -254,7 +191,7 @@ def serve(**request: Any) -> None:
     multiple=True,
     help="Only products of this category. May be given several times.",
 )
-@_name
+@model_name
 @click.option("--offline", is_flag=True, help="Search here, without a service.")
 @click.option(
     "--concept",

@@ -10,6 +10,9 @@ from services.commands.errors import CommandError
 
 NOBODY_READS = 141  # what a shell says of a program that SIGPIPE ended
 
+model_name = click.option(
+    "--name", default="kindred", show_default=True, help="The registered model."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -1,0 +1,72 @@
+"""The registry's verbs, as they are typed: what is registered, and which of it serves."""
+
+from typing import Any
+
+import click
+
+from services.commands.verbs import Verb, as_json, model_name
+
+_STATUS_EXAMPLES = """\b
+Examples:
+  kindred status              the versions, their aliases, verdicts and headline numbers
+  kindred status --json       the same for a program"""
+_PROMOTE_EXAMPLES = """\b
+Examples:
+  kindred promote                               the challenger, if its verdicts passed
+  kindred promote 3 --dry-run                   check version 3, change nothing
+  kindred promote 3 --force --reason "demo"     although a verdict failed; the reason is recorded"""
+_ROLLBACK_EXAMPLES = """\b
+Examples:
+  kindred rollback            undo the last promotion; twice goes two back"""
+_HISTORY_EXAMPLES = """\b
+Examples:
+  kindred history             every promotion and rollback, newest first
+  kindred history --json      the same for a program"""
+
+
+@click.command(cls=Verb, epilog=_STATUS_EXAMPLES)
+@model_name
+@as_json
+def status(name: str, as_json: bool) -> None:
+    """List the registered versions."""
+    from services.commands.status import read_status
+
+    click.echo(read_status(name, as_json=as_json))
+
+
+@click.command(cls=Verb, epilog=_PROMOTE_EXAMPLES)
+@click.argument("version", metavar="[VERSION]", default="challenger")
+@model_name
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.option("--force", is_flag=True, help="Promote although a check fails; needs --reason.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
+def promote(version: str, name: str, **how: Any) -> None:
+    """Make a version the champion.
+
+    VERSION is a number or an alias; by default the challenger.
+    """
+    from services.commands.promotion_commands import run_promote
+
+    click.echo(run_promote(name, version, **how))
+
+
+@click.command(cls=Verb, epilog=_ROLLBACK_EXAMPLES)
+@model_name
+def rollback(name: str) -> None:
+    """Undo the last promotion."""
+    from services.commands.promotion_commands import run_rollback
+
+    click.echo(run_rollback(name))
+
+
+@click.command(cls=Verb, epilog=_HISTORY_EXAMPLES)
+@model_name
+@as_json
+def history(name: str, as_json: bool) -> None:
+    """List promotions and rollbacks."""
+    from services.commands.history_command import read_changes
+
+    click.echo(read_changes(name, as_json=as_json))
+
+
+REGISTRY_VERBS = (status, promote, rollback, history)
