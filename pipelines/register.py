@@ -5,8 +5,10 @@ Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet,
          data/personas.parquet, data/tournaments.parquet, data/labels/<last cycle>/,
          models/concepts/,
          metrics/{concepts,evaluate,retrieval_verdict,labels/<cycle>}.json,
-         reports/{queries,concept_queries}.parquet,
-         data/runs/<stage>.json; sections `register`, `cycles` and `teacher` of params.yaml
+         reports/{queries,concept_queries}.parquet, data/runs/<stage>.json;
+         for the lineage data/{captions,personas}_ledger.json, data/labels/<cycle>/ledger.json and
+         reports/{catalog,caption}_rejects.csv;
+         sections `register`, `cycles` and `teacher` of params.yaml
 Outputs: models/registered.json; a version in the MLflow registry
 
 Registering equal content again makes no second version: the alias moves to the one there is.
@@ -15,12 +17,12 @@ Registering equal content again makes no second version: the alias moves to the 
     MLFLOW_TRACKING_URI=sqlite:////tmp/try.db python -m pipelines.register    # without a trace here
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from pipelines.run.params import Params, Teacher, load_params
+from pipelines.registration.lineage import find_lineage
+from pipelines.run.params import Params, load_params
 from pipelines.run.paths import (
     BASE,
     CAPTION_VECTORS,
@@ -37,28 +39,17 @@ from pipelines.run.paths import (
     label_verdict,
     product_vectors,
     rankings_file,
-    run_file,
     stage_metrics,
 )
 from pipelines.run.stage import run_stage, say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
-from registry.dvc_lock import upstream_stages
-from registry.lineage import Lineage, TeacherRecord, collect_lineage
+from registry.lineage import Lineage
 from registry.store import register_bundle
-from registry.versions import Version, champion_number
-from retrieval.storage.files import read_json, sha256_file, write_json
+from registry.versions import Version
+from retrieval.storage.files import write_json
 
 WORK = Path("var/register")
 REGISTERED = Path("models/registered.json")
-
-
-def read_runs(stages: Iterable[str]) -> dict[str, str]:
-    """The MLflow run id of each stage.
-
-    Raises:
-        FileNotFoundError: A stage has left none.
-    """
-    return {stage: read_json(run_file(stage))["run_id"] for stage in stages}
 
 
 def sources(params: Params, lineage: Lineage) -> BundleSources:
@@ -106,36 +97,13 @@ def _verdicts(params: Params) -> dict[str, Path]:
     return {**labels, "retrieval": RETRIEVAL_VERDICT}
 
 
-def _lineage(params: Params) -> Lineage:
-    vectors = [product_vectors("student"), product_vectors(BASE), PERSONA_VECTORS, CAPTION_VECTORS]
-    tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE, _all_rankings(params)]
-    made_of = [STUDENT_MODEL, *vectors, *tables, CONCEPTS, EVALUATION]
-    inputs = [path.as_posix() for path in (*made_of, *_verdicts(params).values())]
-    return collect_lineage(
-        project=Path.cwd(),
-        stages=upstream_stages(Path("dvc.lock"), inputs, params.cycles),
-        teacher=_teacher(params.teacher),
-        runs=read_runs([BASE, *params.cycles, "concepts", "evaluate"]),
-        parent=champion_number(params.registration.name),
-    )
-
-
-def _teacher(teacher: Teacher) -> TeacherRecord:
-    """The kind of teacher, the parameters of that kind alone, and the prompts that it takes."""
-    settings = {"kind": teacher.kind, **getattr(teacher, teacher.kind).model_dump(mode="json")}
-    if teacher.kind not in ("openai", "transformers"):
-        return TeacherRecord(settings, None)
-    files = (teacher.prompt, teacher.complaint)
-    return TeacherRecord(settings, {path.as_posix(): sha256_file(path) for path in files})
-
-
 def main() -> None:
     """Run the stage."""
     params = load_params()
     name = params.registration.name
     with stage_lock("register"):
         rmtree(WORK, ignore_errors=True)  # what a killed run left
-        write_bundle(WORK / "bundle", sources(params, _lineage(params)))
+        write_bundle(WORK / "bundle", sources(params, find_lineage(params)))
         done = register_bundle(WORK / "bundle", name)
         write_json(REGISTERED, record(done.version))
         rmtree(WORK)

@@ -32,6 +32,32 @@ PACKAGES = (
 _VOLATILE_OUTS = ("data/runs/", "reports/")
 
 
+class Asking(BaseModel):
+    """What was asked of a model for one purpose; null where the stage keeps no account of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int
+    failures: int | None = None  # requests without a usable reply
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+class Account(BaseModel):
+    """What the stages counted; none of it makes another version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    products: dict[str, int]  # split -> rows
+    personas: dict[str, int]  # split -> rows
+    rankings: dict[str, int]  # cycle -> groups that the teacher was asked about
+    rejects: dict[str, int]  # table -> rows that were refused
+    dropped: dict[str, int]  # why -> personas that were left out
+    asked: dict[str, Asking]  # purpose -> what it took; nothing where nobody was asked
+    registered_by: dict[str, str]  # file that the stage `register` alone has -> sha256
+
+
 class Lineage(BaseModel):
     """The content of `lineage.json`."""
 
@@ -45,12 +71,13 @@ class Lineage(BaseModel):
     parent: int | None  # the champion's version when this one was made
     packages: dict[str, str]
     python: str
+    account: Account | None = None  # null in bundles before format 6
 
     def content(self) -> dict[str, Any]:
         """What belongs to the version itself, for its digest.
 
         Run ids, and what may differ between two registrations of the same model (the commit, the
-        champion of the day, this machine), are left out.
+        champion of the day, what a journal had answered already, this machine), are left out.
         """
         return {
             "stages": {name: _lasting(stage) for name, stage in self.stages.items()},

@@ -9,24 +9,29 @@ import pytest
 from PIL import Image
 
 from pipelines import register
+from pipelines.registration.account import REJECTS
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     BASE,
     CAPTION_VECTORS,
+    CAPTIONS_LEDGER,
     CONCEPT_QUERIES_FILE,
     PERSONA_VECTORS,
     PERSONAS_FILE,
+    PERSONAS_LEDGER,
     PRODUCTS_FILE,
     QUERIES_FILE,
     RETRIEVAL_VERDICT,
     STUDENT_MODEL,
     TOURNAMENTS_FILE,
     label_verdict,
+    ledger_file,
     product_vectors,
     rankings_file,
     run_file,
     stage_metrics,
 )
+from registry.lineage import Asking
 from registry.store import fetch_bundle
 from registry.versions import list_versions
 from registry.wishes import Wish
@@ -44,6 +49,10 @@ from retrieval.storage.schema import (
 from retrieval.storage.vectors import write_vectors
 
 TOP = Path(__file__).parents[2]
+HELD = {"persona_id": "w", "split": "val", "winner": "p", "finalists": ["p"], "calls": 7,
+        "undecided": 0, "repeats": 1, "confidence": 1.0, "teacher": "simulated"}  # fmt: skip
+SPENT = {"calls": 5, "failures": 1, "input_tokens": 70, "output_tokens": 9, "cost_usd": 0.25,
+         "max_calls": None, "max_cost_usd": None}  # fmt: skip
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(PRODUCTS_FILE, [row], PRODUCTS)
     write_rows(PERSONAS_FILE, [persona], PERSONAS)
     write_rows(rankings_file(list(load_params().cycles)[-1]), [ranking], RANKINGS)
-    write_rows(TOURNAMENTS_FILE, [], TOURNAMENTS)
+    write_rows(TOURNAMENTS_FILE, [HELD], TOURNAMENTS)
     write_rows(QUERIES_FILE, [], QUERIES)
     write_rows(CONCEPT_QUERIES_FILE, [], CONCEPT_QUERIES)
     write_json(stage_metrics("concepts"), {"teaching": asdict(Teaching())})
@@ -80,6 +89,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(RETRIEVAL_VERDICT, {"gate": "retrieval", "passed": False, "reasons": []})
     for cycle in load_params().cycles:
         write_json(label_verdict(cycle), {"gate": "labels", "passed": True, "reasons": []})
+        write_json(ledger_file(cycle), {**SPENT, "audit_groups": 2, "unasked": 0})
+    write_json(CAPTIONS_LEDGER, {"kind": "given", "given": 1, "missing": 0, "written": 0})
+    write_json(PERSONAS_LEDGER, {"kind": "file", "counts": {"too short": 3}})
+    for path, refused in zip(REJECTS, ("photos.csv,3,p3,no picture\n", ""), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"file,row,id,reason\n{refused}")
     for stage in ("c0", *load_params().cycles, "concepts", "evaluate"):
         write_json(run_file(stage), {"run_id": f"{stage}-run"})
     return tmp_path
@@ -105,6 +120,31 @@ def test_registers_once_with_a_failed_verdict_too(
     assert version.aliases == ("challenger", "champion")
     assert not register.WORK.exists()
     assert fetch_bundle(version).read_wishes() == [Wish("u", "for a gardener", ("p",))]
+
+
+def test_the_lineage_counts_what_the_stages_left(workplace: Path) -> None:
+    register.main()
+    (version,) = list_versions("kindred")
+    account = fetch_bundle(version).lineage.account
+    assert account is not None
+    assert (account.products, account.personas) == ({"": 1}, {"train": 1})
+    assert (account.rankings, account.rejects) == ({"c4": 1}, {"photos.csv": 1})
+    assert account.dropped == {"too short": 3}
+    assert list(account.asked) == ["tournaments", *(f"label {c}" for c in load_params().cycles)]
+    assert account.asked["tournaments"] == Asking(calls=7, cost_usd=0.0)
+    assert account.asked["label c1"].cost_usd == 0.25
+    # What a journal had answered already costs nothing, and makes no other version.
+    write_json(ledger_file("c1"), {**SPENT, "calls": 4})
+    REJECTS[0].write_text("file,row,id,reason\n")
+    register.main()
+    assert [one.number for one in list_versions("kindred")] == [1]
+
+
+def test_a_missing_ledger_is_named(workplace: Path) -> None:
+    CAPTIONS_LEDGER.unlink()
+    with pytest.raises(FileNotFoundError, match="captions_ledger"):
+        register.main()
+    assert list_versions("kindred") == []
 
 
 def test_a_missing_verdict_stops_it(workplace: Path) -> None:
