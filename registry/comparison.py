@@ -168,6 +168,13 @@ def answer(
     )
 
 
+def query_vectors(version: Bundle, asked: Candidate) -> Vectors:
+    """The candidate's queries as a version reads them, (Q, D)."""
+    if _text_side(asked.model) == _text_side(version.folder / "model"):
+        return asked.queries_QD
+    return version.load_encoder().encode_texts([query.text for query in asked.queries])
+
+
 def from_bundle(bundle: Bundle) -> Candidate:
     """A registered version as the candidate."""
     products = [product for product in bundle.read_products() if product.split == "test"]

@@ -22,17 +22,17 @@ class GitState(BaseModel):
 
 def read_git_state(project: Path) -> GitState:
     """The state of the repository that `project` lies in; without one, a state that says so."""
-    commit = _git(project, "rev-parse", "HEAD")
+    commit = git_output(project, "rev-parse", "HEAD")
     if commit is None:
         return GitState(commit=None, clean=None, note="not made in a git repository with a commit")
-    changes = _git(project, "status", "--porcelain", "--", ".", *_WRITTEN_BY_THE_RUN)
+    changes = git_output(project, "status", "--porcelain", "--", ".", *_WRITTEN_BY_THE_RUN)
     if changes is None:
         return GitState(commit=commit, clean=None, note="git could not compare the tree")
     note = "the tree held changes that the commit does not" if changes else "the tree was clean"
     return GitState(commit=commit, clean=not changes, note=note)
 
 
-def _git(project: Path, *arguments: str) -> str | None:
+def git_output(project: Path, *arguments: str) -> str | None:
     """What git answers; None where there is no git, no repository or no commit."""
     program = shutil.which("git")
     if program is None:

@@ -17,7 +17,7 @@ from tests.parameters import unread_fields
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("retrieval", "validation", "registry", "pipelines", "services")
-SERVED = "services/page/"  # what browsers read: no stage does
+SERVED = ("services/page/", "services/commands/templates/")  # for browsers: no stage reads it
 
 
 def first_party_files() -> list[str]:

@@ -23,6 +23,17 @@ Examples:
   kindred history             every promotion and rollback, newest first
   kindred history --json      the same for a program"""
 
+_LINEAGE_EXAMPLES = """\b
+Examples:
+  kindred lineage                      the champion: its code, data, teacher, gates, parameters
+  kindred lineage 3 --json             all that is known of version 3, for a program
+  kindred lineage --graph lineage.svg  and as a picture"""
+_DIFF_EXAMPLES = """\b
+Examples:
+  kindred diff champion challenger              what another champion would change
+  kindred diff 2 3 --html diff.html             as a page, with the pictures found before and after
+  kindred diff 2 3 --json                       all of it, for a program"""
+
 
 @click.command(cls=Verb, epilog=_STATUS_EXAMPLES)
 @model_name
@@ -69,4 +80,35 @@ def history(name: str, as_json: bool) -> None:
     click.echo(read_changes(name, as_json=as_json))
 
 
-REGISTRY_VERBS = (status, promote, rollback, history)
+@click.command(cls=Verb, epilog=_LINEAGE_EXAMPLES)
+@click.argument("version", metavar="[VERSION]", required=False)
+@model_name
+@as_json
+@click.option("--graph", metavar="FILE", help="Draw it to this file, .svg or .png.")
+def lineage(version: str | None, name: str, as_json: bool, graph: str | None) -> None:
+    """Say where a version comes from.
+
+    VERSION is a number or an alias; by default the champion, else the challenger.
+    """
+    from services.commands.lineage_command import read_lineage
+
+    click.echo(read_lineage(name, version, as_json=as_json, graph=graph))
+
+
+@click.command(cls=Verb, epilog=_DIFF_EXAMPLES)
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@model_name
+@as_json
+@click.option("--html", metavar="FILE", help="Write a page that opens from disk, with pictures.")
+def diff(before: str, after: str, name: str, as_json: bool, html: str | None) -> None:
+    """Say in what version B differs from version A.
+
+    A and B are numbers or aliases. Both answer the held-out queries of B.
+    """
+    from services.commands.diff_command import read_diff
+
+    click.echo(read_diff(name, (before, after), as_json=as_json, html=html))
+
+
+REGISTRY_VERBS = (status, promote, rollback, history, lineage, diff)

@@ -24,7 +24,7 @@ def describe(live: Live) -> dict[str, Any]:
         "version": str(version.number),
         "follows": live.wanted,
         **version_facts(version),
-        "lineage": engine.bundle.lineage.model_dump(mode="json"),
+        "lineage": _public(engine.bundle.lineage.model_dump(mode="json")),
         "catalogue": _catalogue(engine),
         "examples": example_texts(engine.bundle),
         "swap": asdict(live.swap),
@@ -42,6 +42,11 @@ def example_texts(bundle: Bundle) -> list[str]:
     texts = [query.text for query in bundle.read_queries()]
     fitting = [text for text in texts if SHORT <= len(text) <= LONG]
     return (fitting or sorted(texts, key=len))[:EXAMPLES]
+
+
+def _public(lineage: dict[str, Any]) -> dict[str, Any]:
+    """Without what asking took and cost: whoever searches need not know that."""
+    return {name: value for name, value in lineage.items() if name != "account"}
 
 
 def _catalogue(engine: Engine) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import json
 import math
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from pipelines.studio.render import PICTURE_SIDE
@@ -169,6 +171,32 @@ def test_registering_again_makes_no_second_version(tiny):
     status = json.loads(tiny.kindred("status", "--json").stdout)
     assert len(status["versions"]) == 1
     assert status["versions"][0]["aliases"] == ["challenger"]
+
+
+def test_the_lineage_holds_every_dependency_of_the_run(tiny):
+    """Of `register` itself DVC writes the record too late: its code is digested apart."""
+    lineage = json.loads(tiny.kindred("lineage", "--json").stdout)
+    lock = yaml.safe_load((tiny.folder / "dvc.lock").read_text())["stages"]
+    register = {dep["path"] for dep in lock.pop("register")["deps"]}
+    assert lineage["stages"].keys() == lock.keys()
+    for name, stage in lock.items():
+        assert lineage["stages"][name]["deps"] == {dep["path"]: dep["md5"] for dep in stage["deps"]}
+    stages = lineage["stages"].values()
+    known = {path for one in stages for path in (*one["deps"], *one["outs"])}
+    known |= set(lineage["code"]["register"])
+    for dep in map(Path, register):
+        assert any(dep.is_relative_to(path) or Path(path).is_relative_to(dep) for path in known)
+
+
+def test_the_lineage_counts_what_the_run_had(tiny):
+    lineage = json.loads(tiny.kindred("lineage", "--json").stdout)
+    data = lineage["data"]
+    assert sum(data["products"].values()) == 260
+    assert sum(data["personas"].values()) == 120
+    assert data["rankings"] == {"c1": 90, "c2": 90}
+    assert lineage["asked"]["label c1"]["calls"] > 90
+    assert lineage["asked"]["tournaments"]["calls"] > 0
+    assert lineage["unknown"] == []
 
 
 def test_search_in_the_registered_bundle(tiny):

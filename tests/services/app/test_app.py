@@ -69,6 +69,7 @@ def test_the_model_is_described(client, version):
     assert (body["name"], body["version"], body["follows"]) == ("kindred", "3", "champion")
     assert body["metrics"] == version.metrics
     assert body["lineage"]["teacher"] == {"kind": "simulated"}
+    assert "account" not in body["lineage"]  # what the teacher cost
     assert body["catalogue"] == {
         "products": 5,
         "categories": [{"name": "garden", "count": 3}, {"name": "kitchen", "count": 2}],
