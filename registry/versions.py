@@ -15,6 +15,9 @@ from registry.verdicts import GATES, outcomes
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+# Of a version with the models of another one and another catalogue: which one, and the how manieth.
+REVISION_OF_TAG = "revision_of"
+REVISION_TAG = "revision"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,20 @@ class Version:
     aliases: tuple[str, ...]
     verdicts: dict[str, str]  # gate -> passed | failed | missing
     metrics: dict[str, float]  # the headlines
+    revision: int = 0  # 1, 2, ... of a version whose catalogue was changed after training
+    revision_of: int | None = None  # the version that was trained; None: this one
+
+    @property
+    def label(self) -> str:
+        """What people call it: "3", or "5 (revision 2 of 3)"."""
+        if self.revision_of is None:
+            return str(self.number)
+        return f"{self.number} (revision {self.revision} of {self.revision_of})"
+
+    @property
+    def trained(self) -> int:
+        """The number of the version that its models were trained as: its own, if it is no revision."""
+        return self.number if self.revision_of is None else self.revision_of
 
 
 def version_tags(bundle: Bundle) -> dict[str, str]:
@@ -119,6 +136,8 @@ def _version(entry: Any, aliases: Mapping[str, Any]) -> Version:
         aliases=tuple(sorted(alias for alias, v in aliases.items() if int(v) == number)),
         verdicts={gate: entry.tags.get(f"verdict.{gate}", "missing") for gate in GATES},
         metrics={name: float(value) for name, value in measured.items() if value is not None},
+        revision=int(entry.tags.get(REVISION_TAG, 0)),
+        revision_of=int(of) if (of := entry.tags.get(REVISION_OF_TAG)) else None,
     )
 
 
