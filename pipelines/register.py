@@ -1,6 +1,6 @@
 """Register everything that was made as one version of the model, with the alias `challenger`.
 
-Inputs:  models/student/, data/vectors/{student,cycles/c0}/products.parquet,
+Inputs:  models/student/, models/cycles/c0/, data/vectors/{student,cycles/c0}/products.parquet,
          data/vectors/texts/{personas,captions}.parquet, data/catalog/,
          data/personas.parquet, data/tournaments.parquet, data/labels/<last cycle>/,
          models/concepts/,
@@ -36,6 +36,7 @@ from pipelines.run.paths import (
     RETRIEVAL_VERDICT,
     STUDENT_MODEL,
     TOURNAMENTS_FILE,
+    cycle_model,
     label_verdict,
     product_vectors,
     rankings_file,
@@ -57,6 +58,7 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
     return BundleSources(
         name=params.registration.name,
         model=STUDENT_MODEL,
+        base_model=cycle_model(BASE),
         student_vectors=product_vectors("student"),
         base_vectors=product_vectors(BASE),
         persona_vectors=PERSONA_VECTORS,

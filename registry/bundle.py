@@ -1,6 +1,7 @@
 """A model version: one folder with everything that serving and judging it takes, opened here.
 
 model/                      the student: open_clip config, weights, tokenizer, text tower
+base/differs.safetensors    what of the base model differs from it; not in older bundles
 vectors/{student,base}.parquet     of the catalogue's pictures
 vectors/{queries,captions}.parquet of the queries' texts and the held-out products' captions
 products.parquet            the catalogue, with thumbnails
@@ -24,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from registry.base_model import BASE_MODEL, lay_over
 from registry.checksums import file_digests, verify_sums
 from registry.lineage import Lineage
 from registry.verdicts import Verdict
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
     from retrieval.encoder import Encoder
     from retrieval.storage.vectors import Vectors
 
-FORMAT_VERSION = "5"
-# 4 does not say how concepts are taught, and has no wishes; 3 has no vectors of texts; 2 neither,
-# and queries without wants and slices.
-_READABLE = ("2", "3", "4", FORMAT_VERSION)
+FORMAT_VERSION = "6"
+# 5 has no base model; 4 neither, no wishes, and does not say how concepts are taught; 3 has no
+# vectors of texts either; 2 neither, and queries without wants and slices.
+_READABLE = ("2", "3", "4", "5", FORMAT_VERSION)
 PRODUCTS: schema.Table[dict[str, Any]] = schema.Table(
     pa.schema(
         [
@@ -109,6 +111,24 @@ class Bundle:
         from retrieval.encoder import load_encoder
 
         return load_encoder(self.folder / "model", device)
+
+    @property
+    def has_base_model(self) -> bool:
+        """Whether new pictures can be read as the base model reads them; not before format 6."""
+        return (self.folder / BASE_MODEL).is_file()
+
+    def load_base_encoder(self, device: str = "cpu") -> "Encoder":
+        """Load the base model that the student came from; seconds.
+
+        Raises:
+            ValueError: The bundle does not bring it.
+        """
+        if not self.has_base_model:
+            msg = f"{self.folder} has no base model: register again, `dvc repro`"
+            raise ValueError(msg)
+        encoder = self.load_encoder(device)
+        lay_over(encoder, self.folder / BASE_MODEL)
+        return encoder
 
     def load_concept(self, name: str, encoder: "Encoder") -> "Concept":
         """Load one of the evaluation's concepts.

@@ -8,10 +8,11 @@ from typing import Any
 
 from PIL import Image
 
+from registry.base_model import BASE_MODEL, write_difference
 from registry.bundle import FORMAT_VERSION, PRODUCTS, QUERIES, bundle_digest
 from registry.checksums import write_sums
 from registry.lineage import Lineage
-from registry.model_card import CardFacts, render_card
+from registry.model_card import CardFacts, image_tower, render_card
 from registry.verdicts import Verdict
 from registry.wishes import WISHES, find_wishes
 from retrieval.images import jpeg_bytes
@@ -27,6 +28,7 @@ class BundleSources:
 
     name: str  # the registered model, for the card
     model: Path  # the student's folder
+    base_model: Path  # that of the model that it came from
     student_vectors: Path
     base_vectors: Path
     persona_vectors: Path  # of their texts, by the student's text tower
@@ -75,6 +77,7 @@ def write_bundle(folder: Path, sources: BundleSources) -> str:
 
 def _copy_files(draft: Path, sources: BundleSources, product_ids: list[str]) -> None:
     _copy_folder(sources.model, draft / "model")
+    write_difference(sources.base_model, sources.model, draft / BASE_MODEL)
     if sources.concepts.is_dir():
         _copy_folder(sources.concepts, draft / "concepts")
     (draft / "vectors").mkdir()
@@ -153,10 +156,10 @@ def _queries(sources: BundleSources) -> list[dict[str, Any]]:
 def _with_thumbnail(row: schema.ProductRow, sources: BundleSources) -> dict[str, Any]:
     picture = sources.products.parent / row["image"]
     kept = {name: value for name, value in row.items() if name != "image"}
-    return {**kept, "thumbnail": _thumbnail(picture, sources.thumbnail_side)}
+    return {**kept, "thumbnail": thumbnail_of(picture, sources.thumbnail_side)}
 
 
-def _thumbnail(picture: Path, side: int) -> bytes:
+def thumbnail_of(picture: Path, side: int) -> bytes:
     """The picture as a JPEG of at most `side` pixels; as it is where it is one already."""
     with Image.open(picture) as image:
         if (image.format, image.mode) == ("JPEG", "RGB") and max(image.size) <= side:
@@ -177,10 +180,5 @@ def _card_facts(draft: Path, sources: BundleSources, rows: list[schema.ProductRo
             name: Verdict.model_validate(read_json(path)) for name, path in sources.verdicts.items()
         },
         lineage=sources.lineage,
-        image_tower=_image_tower(draft / "model" / "open_clip_config.json"),
+        image_tower=image_tower(draft / "model" / "open_clip_config.json"),
     )
-
-
-def _image_tower(config: Path) -> str:
-    vision = read_json(config)["model_cfg"]["vision_cfg"] if config.is_file() else {}
-    return str(vision.get("timm_model_name", ""))

@@ -1,4 +1,4 @@
-"""What was promoted and rolled back, and what that leaves to roll back to.
+"""What was promoted, rolled back and synced, and what that leaves to roll back to.
 
 Each is a MLflow run in the experiment `kindred-promotions`: opened with the intent before the alias
 moves, closed after. The alias alone says which version is champion; the runs say how it came to be.
@@ -18,13 +18,13 @@ EXPERIMENT = "kindred-promotions"
 _PAGE = 1_000  # runs a call
 _PREFIX = "kindred."
 
-Action = Literal["promote", "rollback"]
+Action = Literal["promote", "rollback", "sync"]
 Outcome = Literal["done", "abandoned", "unfinished"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One promotion or rollback."""
+    """One promotion, rollback or sync."""
 
     run_id: str
     action: Action
@@ -33,7 +33,7 @@ class Change:
     after: int
     after_digest: str
     outcome: Outcome
-    reason: str  # of a forced promotion; "" for one that passed
+    reason: str  # of a forced promotion, "" for one that passed; of a sync, what it changed
     overridden: str  # what was forced aside
     user: str
     began: datetime
@@ -111,7 +111,7 @@ def close_unfinished(history: Sequence[Change], champion: Version | None) -> Non
 
 
 def champions(history: Sequence[Change], champion: int | None) -> list[int]:
-    """The stack of champions, today's last: a promotion adds one, a rollback takes away.
+    """The stack of champions, today's last: promotion and sync add one, a rollback takes away.
 
     What moved the alias past Kindred (MLflow's own page, say) counts as a promotion.
     """
@@ -123,7 +123,7 @@ def champions(history: Sequence[Change], champion: int | None) -> list[int]:
             continue
         if change.before is not None and change.before not in stack[-1:]:
             stack.append(change.before)
-        if change.action == "promote":
+        if change.action != "rollback":
             stack.append(change.after)
         else:
             while stack and stack[-1] != change.after:

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,20 @@ class Account(BaseModel):
     registered_by: dict[str, str]  # file that the stage `register` alone has -> sha256
 
 
+class Revision(BaseModel):
+    """How the catalogue of a version was changed after training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    of: int  # the version that was trained
+    of_sha256: str  # its bundle's digest
+    added: int  # products, against that version
+    removed: int
+    changed: int
+    table_sha256: str  # of the folder's table of products
+    made: datetime
+
+
 class Lineage(BaseModel):
     """The content of `lineage.json`."""
 
@@ -72,12 +87,14 @@ class Lineage(BaseModel):
     packages: dict[str, str]
     python: str
     account: Account | None = None  # null in bundles before format 6
+    revision: Revision | None = None  # null: the catalogue is the one that it was trained with
 
     def content(self) -> dict[str, Any]:
         """What belongs to the version itself, for its digest.
 
         Run ids, and what may differ between two registrations of the same model (the commit, the
-        champion of the day, what a journal had answered already, this machine), are left out.
+        champion of the day, what a journal had answered already, this machine, when its catalogue
+        was revised), are left out.
         """
         return {
             "stages": {name: _lasting(stage) for name, stage in self.stages.items()},

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from registry.headlines import percent
-from registry.lineage import Lineage
+from registry.lineage import Lineage, Revision
 from registry.verdicts import Verdict
 from retrieval.efficientnet import DETAIL_NAME
-from retrieval.storage.files import number_at
+from retrieval.storage.files import number_at, read_json
 
 _PERSONA_ROWS = {
     "random": "random order",
@@ -127,6 +128,7 @@ def _training(facts: CardFacts) -> str:
     splits = ", ".join(f"{count} {split}" for split, count in facts.products.items())
     return "\n".join(
         [
+            *_revision(facts.lineage.revision),
             f"- Catalogue: {sum(facts.products.values())} products in {facts.categories}"
             f" categories ({splits}).",
             f"- Preferences: {_teacher(facts.lineage.teacher)}",
@@ -136,6 +138,21 @@ def _training(facts: CardFacts) -> str:
             f"- Concepts of the evaluation: {', '.join(facts.concepts) or 'none'}.",
         ]
     )
+
+
+def _revision(revision: Revision | None) -> Iterable[str]:
+    if revision:
+        yield (
+            f"- Revision of version {revision.of}: {revision.added} products were added after"
+            f" training, {revision.removed} removed, {revision.changed} changed. The numbers and"
+            " verdicts above are about that version's catalogue."
+        )
+
+
+def image_tower(config: Path) -> str:
+    """What `CardFacts` takes, from a model folder's configuration."""
+    vision = read_json(config)["model_cfg"]["vision_cfg"] if config.is_file() else {}
+    return str(vision.get("timm_model_name", ""))
 
 
 def _teacher(teacher: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Make a version the champion, or go back to the one before.
+"""Make a version the champion, or a revision of the champion, or go back to the one before.
 
 The alias `champion` is the single pointer: which model and which collections serve follow from it
 alone. Everything that serving needs is written and verified before it moves, and a process killed
@@ -25,7 +25,7 @@ from registry.history import (
     open_change,
     read_history,
 )
-from registry.store import fetch_bundle
+from registry.store import fetch_bundle, register_revision
 from registry.verdicts import (
     GATES,
     is_beside,
@@ -53,7 +53,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Moved:
-    """What a promotion or a rollback came to."""
+    """What a promotion, a rollback or a sync came to."""
 
     version: Version
     before: Version | None  # the champion until now
@@ -134,6 +134,44 @@ def rollback(name: str, report: Report = lambda _: None) -> Moved:
         return Moved(version, before, moved=True, overridden=())
 
 
+def revise(before: Version, folder: Path, changes: str, report: Report = lambda _: None) -> Moved:
+    """Make a revision of the champion the champion.
+
+    Args:
+        before: The champion that it was made for.
+        folder: Its bundle, as `registry.revision` writes it; it is moved away.
+        changes: What is other in its catalogue, for the history.
+        report: Called with each step, for people.
+
+    Raises as `promote`, but for RefusedError: what its models can do, the verdicts have said.
+    """
+    name = before.name
+    with _promotion_lock():
+        champion = find_champion(name)
+        close_unfinished(read_history(name), champion)
+        if champion is None or champion.number != before.number:
+            raise ConflictError(_changed_meanwhile("sync", name))
+        version = register_revision(folder, name).version
+        report(f"it is registered as version {version.label}")
+        verify_collections(fetch_bundle(version))
+        report("its catalogue is in Milvus, read back and compared with exact search")
+        _move("sync", before, version, changes)
+        _prune(name)
+        return Moved(version, before, moved=True, overridden=())
+
+
+def tidy(name: str) -> None:
+    """Close the records of changes that were killed, and have what the champion serves from.
+
+    Raises as `revise`.
+    """
+    with _promotion_lock():
+        champion = find_champion(name)
+        close_unfinished(read_history(name), champion)
+        if champion is not None:
+            ensure_collections(fetch_bundle(champion))
+
+
 def _faults(bundle: Bundle, champion: Version | None, report: Report) -> Iterator[str]:
     """Reasons to refuse a candidate."""
     anew = champion is not None and not is_beside(bundle.verdicts, champion.digest)
@@ -195,13 +233,16 @@ def _move(
     run_id = open_change(action, before, version, reason, overridden)
     if champion_number(version.name) != (before.number if before else None):
         close_change(run_id, "abandoned")
-        msg = (
-            f"the champion of {version.name} changed while this {action} ran;"
-            " look at `kindred history`, and run it again"
-        )
-        raise ConflictError(msg)
+        raise ConflictError(_changed_meanwhile(action, version.name))
     set_alias(version, CHAMPION)  # the one write that counts
     close_change(run_id, "done")
+
+
+def _changed_meanwhile(action: Action, name: str) -> str:
+    return (
+        f"the champion of {name} changed while this {action} ran;"
+        " look at `kindred history`, and run it again"
+    )
 
 
 def _prune(name: str) -> None:
@@ -228,7 +269,7 @@ def _promotion_lock() -> Iterator[None]:
             yield
     except Timeout as error:
         msg = (
-            f"another promotion or rollback has {LOCK}; wait until it is done, then look at"
+            f"another promotion, rollback or sync has {LOCK}; wait until it is done, then look at"
             " `kindred history`"
         )
         raise ConflictError(msg) from error

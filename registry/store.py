@@ -2,10 +2,12 @@
 
 import io
 import tempfile
+from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from types import MappingProxyType
 
 from filelock import FileLock
 
@@ -13,9 +15,17 @@ from registry import tracking
 from registry.bundle import Bundle, open_bundle
 from registry.errors import RegistryError, UnreachableError, explained
 from registry.logged_model import log_bundle
-from registry.versions import CHALLENGER, Version, list_versions, set_alias, version_tags
+from registry.versions import (
+    CHALLENGER,
+    Version,
+    list_versions,
+    revision_tags,
+    set_alias,
+    version_tags,
+)
 
 CACHE = Path("var/bundles")
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,34 @@ def register_bundle(folder: Path, name: str) -> Registration:
             _create_version(bundle, name)
         version = _find_digest(name, bundle.digest)
     if version is None:
-        msg = f"registered {folder} as {name}, but {address} does not list it; run it again"
-        raise RegistryError(msg)
+        raise RegistryError(_not_listed(folder, name, address))
     set_alias(version, CHALLENGER)
     return Registration(_find_digest(name, bundle.digest) or version, created)
+
+
+def register_revision(folder: Path, name: str, cache: Path = CACHE) -> Registration:
+    """Make the bundle of a revision a version; no alias moves. Raises as `register_bundle`.
+
+    Args:
+        folder: The bundle; it is moved into the cache.
+        name: The registered model.
+        cache: Where bundles are kept.
+    """
+    bundle = open_bundle(folder)
+    address = tracking.connect()
+    version = _find_digest(name, bundle.digest)
+    created = version is None
+    if created:
+        with explained(f"register {folder} as {name}", address):
+            _create_version(bundle, name, revision_tags(bundle, list_versions(name)))
+        version = _find_digest(name, bundle.digest)
+    if version is None:
+        raise RegistryError(_not_listed(folder, name, address))
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f".{bundle.digest}.lock"):
+        if not (cache / bundle.digest).exists():
+            folder.replace(cache / bundle.digest)
+    return Registration(version, created)
 
 
 def fetch_bundle(version: Version, cache: Path = CACHE) -> Bundle:
@@ -81,12 +115,16 @@ def _find_digest(name: str, digest: str) -> Version | None:
     return next((v for v in list_versions(name) if v.digest == digest), None)
 
 
-def _create_version(bundle: Bundle, name: str) -> None:
+def _not_listed(folder: Path, name: str, address: str) -> str:
+    return f"registered {folder} as {name}, but {address} does not list it; run it again"
+
+
+def _create_version(bundle: Bundle, name: str, more: Mapping[str, str] = _NO_TAGS) -> None:
     import mlflow
 
     model = log_bundle(bundle)
     with redirect_stderr(io.StringIO()):  # it prints what it does; errors are raised
-        mlflow.register_model(model.model_uri, name, tags=version_tags(bundle))
+        mlflow.register_model(model.model_uri, name, tags={**version_tags(bundle), **more})
 
 
 def _open_intact(folder: Path, digest: str) -> Bundle | None:

@@ -44,7 +44,7 @@ class Version:
 
     @property
     def trained(self) -> int:
-        """The number of the version that its models were trained as: its own, if it is no revision."""
+        """The version that its models were trained as: itself, if it is no revision."""
         return self.number if self.revision_of is None else self.revision_of
 
 
@@ -60,6 +60,20 @@ def version_tags(bundle: Bundle) -> dict[str, str]:
         **{f"verdict.{gate}": result for gate, result in outcomes(bundle.verdicts).items()},
         **{f"metric.{name}": repr(value) for name, value in headlines(bundle.metrics).items()},
     }
+
+
+def revision_tags(bundle: Bundle, versions: Sequence["Version"]) -> dict[str, str]:
+    """What the version of a revision is tagged with besides; {} for another bundle.
+
+    Args:
+        bundle: Its bundle.
+        versions: Those that there are.
+    """
+    revision = bundle.lineage.revision
+    if revision is None:
+        return {}
+    taken = [version.revision for version in versions if version.revision_of == revision.of]
+    return {REVISION_OF_TAG: str(revision.of), REVISION_TAG: str(max(taken, default=0) + 1)}
 
 
 def list_versions(name: str) -> list[Version]:

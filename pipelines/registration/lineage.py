@@ -17,6 +17,7 @@ from pipelines.run.paths import (
     RETRIEVAL_VERDICT,
     STUDENT_MODEL,
     TOURNAMENTS_FILE,
+    cycle_model,
     label_verdict,
     product_vectors,
     rankings_file,
@@ -56,7 +57,7 @@ def made_of(params: Params) -> list[str]:
     last = list(params.cycles)[-1]  # the rankings of earlier cycles are in it
     tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE, rankings_file(last)]
     verdicts = [*map(label_verdict, params.cycles), RETRIEVAL_VERDICT]
-    parts = (STUDENT_MODEL, *vectors, *tables, CONCEPTS, EVALUATION, *verdicts)
+    parts = (STUDENT_MODEL, cycle_model(BASE), *vectors, *tables, CONCEPTS, EVALUATION, *verdicts)
     return [path.as_posix() for path in parts]
 
 

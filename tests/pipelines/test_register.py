@@ -24,6 +24,7 @@ from pipelines.run.paths import (
     RETRIEVAL_VERDICT,
     STUDENT_MODEL,
     TOURNAMENTS_FILE,
+    cycle_model,
     label_verdict,
     ledger_file,
     product_vectors,
@@ -47,6 +48,7 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import write_vectors
+from tests.tiny_model import write_tiny_model
 
 TOP = Path(__file__).parents[2]
 HELD = {"persona_id": "w", "split": "val", "winner": "p", "finalists": ["p"], "calls": 7,
@@ -84,7 +86,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_vectors(PERSONA_VECTORS, ["u"], np.ones((1, 1), np.float32))
     write_vectors(CAPTION_VECTORS, ["p"], np.ones((1, 1), np.float32))
     STUDENT_MODEL.mkdir(parents=True)
-    (STUDENT_MODEL / "weights").touch()
+    write_tiny_model(STUDENT_MODEL)
+    write_tiny_model(cycle_model(BASE), 1.0)
     write_json(register.EVALUATION, {})
     write_json(RETRIEVAL_VERDICT, {"gate": "retrieval", "passed": False, "reasons": []})
     for cycle in load_params().cycles:

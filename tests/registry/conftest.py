@@ -23,6 +23,7 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import write_vectors
+from tests.tiny_model import write_tiny_model
 
 METRICS = {
     "persona": {
@@ -122,7 +123,7 @@ def write_verdict(path: Path, *, passed: bool = True) -> Path:
 
 
 def _make_sources(root: Path) -> BundleSources:
-    """Eight products of 40 x 20 pixels, unit vectors of width 8, a model of one file."""
+    """Eight products of 40 x 20 pixels, unit vectors of width 8, a model that reads nothing."""
     rows = [product(number) for number in range(8)]
     write_rows(root / "catalog" / "products.parquet", rows, PRODUCTS)
     people = [persona(number) for number in range(6)]
@@ -146,6 +147,8 @@ def _make_sources(root: Path) -> BundleSources:
     for name, content in {"model/weights": "w", "concepts/rex/adapter": "a"}.items():
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text(content)
+    write_tiny_model(root / "model", visual=1.0)
+    write_tiny_model(root / "base")
     teaching = {"teaching": asdict(Teaching(identifier="zzq"))}
     (root / "concepts.json").write_text(json.dumps(teaching))
     (root / "evaluate.json").write_text(json.dumps(METRICS))
@@ -153,6 +156,7 @@ def _make_sources(root: Path) -> BundleSources:
     return BundleSources(
         name="kindred",
         model=root / "model",
+        base_model=root / "base",
         student_vectors=root / "student.parquet",
         base_vectors=root / "base.parquet",
         persona_vectors=root / "texts.parquet",

@@ -162,7 +162,7 @@ def _flip(folder: Path) -> None:
         (lambda f: (f / "model" / "extra").write_text("x"), "extra: got .* expected no file"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: got no such file"),
         (lambda f: (f / "SHA256SUMS").write_text("nonsense\n"), "SHA256SUMS: got line"),
-        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 5"),
+        (lambda f: (f / "format_version").write_text("9\n"), "got 9, expected format 6"),
         (lambda f: (f / "format_version").unlink(), "format_version: got no such file"),
     ],
     ids=["changed", "missing", "extra", "no sums", "bad sums", "newer", "no version"],
@@ -219,7 +219,8 @@ def test_the_card_says_where_open_clip_alone_does_not_load_the_model(
     sources, tmp_path: Path, tower, said
 ) -> None:
     config = {"model_cfg": {"vision_cfg": {"timm_model_name": tower}}}
-    (sources.model / "open_clip_config.json").write_text(json.dumps(config))
+    for folder in (sources.model, sources.base_model):
+        (folder / "open_clip_config.json").write_text(json.dumps(config))
     write_bundle(tmp_path / "bundle", sources)
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert ("open_clip alone does not load" in card) == said

@@ -28,6 +28,7 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import write_vectors
+from tests.tiny_model import write_tiny_model
 from retrieval.text.tower import TextTower
 from services.http.app import create_app
 from services.search.live import Live
@@ -153,6 +154,8 @@ def bundle_folder(tmp_path: Path, pictures_ND: np.ndarray) -> Path:
     for name in ("model/weights", "concepts/rex/adapter"):
         (root / name).parent.mkdir(parents=True)
         (root / name).touch()
+    write_tiny_model(root / "model", visual=1.0)
+    write_tiny_model(root / "base")
     teaching = {"teaching": asdict(Teaching(identifier="zzq"))}
     (root / "concepts.json").write_text(json.dumps(teaching))
     (root / "evaluate.json").write_text("{}")
@@ -171,6 +174,7 @@ def bundle_folder(tmp_path: Path, pictures_ND: np.ndarray) -> Path:
     sources = BundleSources(
         name="kindred",
         model=root / "model",
+        base_model=root / "base",
         student_vectors=vectors,
         base_vectors=vectors,
         persona_vectors=root / "texts.parquet",
