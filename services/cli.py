@@ -15,7 +15,7 @@ from retrieval.startup import without_garbage_collection
 from services.commands.errors import Exit
 from services.commands.keys_verbs import keys
 from services.commands.registry_verbs import REGISTRY_VERBS
-from services.commands.verbs import Verb, Verbs, as_json, model_name, one_line
+from services.commands.verbs import BroughtVerb, Verbs, as_json, model_name, one_line
 
 BROUGHT = "kindred.commands"  # entry points of verbs that other packages bring
 INTERRUPTED = 130
@@ -112,8 +112,17 @@ def _brought() -> dict[str, metadata.EntryPoint]:
     return {entry.name: entry for entry in found}
 
 
-def _as_verb(command: click.Command) -> Verb:
-    return Verb(
+def _as_verb(command: click.Command) -> click.Command:
+    if isinstance(command, click.Group):
+        verbs = [_as_verb(verb) for verb in command.commands.values()]
+        return Verbs(
+            command.name,
+            commands=verbs,
+            help=command.help,
+            epilog=command.epilog,
+            subcommand_metavar="VERB ...",
+        )
+    return BroughtVerb(
         command.name,
         callback=command.callback,
         params=command.params,

@@ -50,5 +50,7 @@ def registry_access() -> Iterator[None]:
             raise CommandError(str(error), Exit.USAGE) from error
         except RegistryError as error:
             raise CommandError(str(error), Exit.REFUSED) from error
+        except BrokenPipeError:  # of the output: the verb knows what that means
+            raise
         except OSError as error:  # the cache of bundles cannot be written, say
             raise CommandError(str(error), Exit.REFUSED) from error

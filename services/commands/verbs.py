@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from services.commands.errors import CommandError
+from services.commands.registry_access import registry_access
 
 NOBODY_READS = 141  # what a shell says of a program that SIGPIPE ended
 
@@ -30,13 +31,26 @@ class Verb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """As click; errors end in their exit codes."""
         try:
-            return super().invoke(ctx)
+            return self.act(ctx)
         except CommandError as error:
             click.echo(f"{ctx.command_path}: {one_line(error)}", err=True)
             ctx.exit(error.code)
         except BrokenPipeError:  # as in `kindred status | head -1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(NOBODY_READS)
+
+    def act(self, ctx: click.Context) -> Any:
+        """What it does."""
+        return super().invoke(ctx)
+
+
+class BroughtVerb(Verb):
+    """A verb of another package, which knows the registry's errors and not these exit codes."""
+
+    def act(self, ctx: click.Context) -> Any:
+        """What it does; what the registry refuses is a `CommandError`."""
+        with registry_access():
+            return super().act(ctx)
 
 
 class Verbs(click.Group):

@@ -232,7 +232,7 @@ def test_a_champion_whose_model_does_not_load_is_told(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").write_text("another text tower")
     asked = candidate_of(champion, IMAGES, model=tmp_path / "model")
-    assert "open_clip_config.json is missing" in fault(champion, asked, monkeypatch)
+    assert "expected open_clip's form" in fault(champion, asked, monkeypatch)
 
 
 def test_a_champion_with_a_changed_file_is_told(champion: Bundle, mlflow_home: Path) -> None:
