@@ -5,7 +5,6 @@ moves the alias. What a killed sync leaves in `var/sync` is looked at pictures, 
 need not look at again, and drafts, which it removes.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +50,16 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class SyncRequest:
+    """What the user asks for."""
+
+    folder: Path  # with a table of products and pictures, in the form of `catalog.folder`
+    name: str  # the registered model
+    dry_run: bool = False  # say what would change, change nothing
+    shrink: bool = False  # go on where more than half of the products would go
+
+
+@dataclass(frozen=True)
 class Champion:
     """What serves, and what it was before its catalogue was changed."""
 
@@ -64,28 +73,18 @@ class Champion:
 class Synced:
     """What a sync found and did."""
 
+    asked: SyncRequest
     before: Champion
     after: Version | None  # None: nothing was to be done, or this was a dry run
     found: Found
 
 
-def sync(
-    folder: Path,
-    name: str,
-    params: Params,
-    *,
-    dry_run: bool,
-    shrink: bool,
-    report: Report = lambda _: None,
-) -> Synced:
+def sync(asked: SyncRequest, params: Params, report: Report = lambda _: None) -> Synced:
     """Make the folder's products the champion's catalogue.
 
     Args:
-        folder: A table of products and pictures, in the form of `catalog.folder`.
-        name: The registered model.
+        asked: Which folder, and how.
         params: All of them.
-        dry_run: Say what would change, change nothing.
-        shrink: Go on where more than half of the products would go.
         report: Called with each step, for people.
 
     Raises:
@@ -97,20 +96,20 @@ def sync(
         ConnectionError: The Milvus server does not answer.
     """
     with _sync_lock():
-        champion = _open_champion(name)
+        champion = _open_champion(asked.name)
         report(f"version {champion.version.label}: the digests of its files hold")
         with Journal(JOURNAL) as journal:
             found = read_catalogue(
-                folder, champion.known, _limits(params), journal, params.compute.threads
+                asked.folder, champion.known, _limits(params), journal, params.compute.threads
             )
         _hold_rejects(found, params)
         report(f"{len(found.products)} products: {found.difference.summary()}")
-        _hold_removals(found, champion, shrink)
-        if dry_run:
-            return Synced(champion, None, found)
+        _hold_removals(found, champion, asked.shrink)
+        if asked.dry_run:
+            return Synced(asked, champion, None, found)
         if found.difference.is_empty:
-            tidy(name)
-            return Synced(champion, None, found)
+            tidy(asked.name)
+            return Synced(asked, champion, None, found)
         rmtree(WORK, ignore_errors=True)  # what a killed one left
         WORK.mkdir(parents=True)
         try:
@@ -118,7 +117,7 @@ def sync(
             done = revise(champion.version, WORK / "bundle", found.difference.summary(), report)
         finally:
             rmtree(WORK, ignore_errors=True)
-        return Synced(champion, done.version, found)
+        return Synced(asked, champion, done.version, found)
 
 
 def _open_champion(name: str) -> Champion:

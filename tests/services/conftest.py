@@ -28,12 +28,12 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import write_vectors
-from tests.tiny_model import write_tiny_model
 from retrieval.text.tower import TextTower
 from services.http.app import create_app
 from services.search.live import Live
 from tests.services.fake_engine import FakeEngine, make_product
 from tests.services.tiny_engine import TinyEngine, make_tower
+from tests.tiny_model import write_tiny_model
 
 # Training wishes: persona, text, what was chosen (p2 is blue, p4 white).
 WISHES = (("u1", "red or blue", "p2"), ("u2", "all white", "p4"))
