@@ -6,6 +6,7 @@ imported when one runs: `kindred --help` is fast.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,7 +27,7 @@ def catalog() -> None:
 @click.option("--name", default="kindred", show_default=True, help="The registered model.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
 @click.option("--shrink", is_flag=True, help="Go on although more than half of the products go.")
-def sync(folder: Path, name: str, dry_run: bool, shrink: bool) -> None:
+def sync(**asked: Any) -> None:
     """Serve a folder's products.
 
     FOLDER holds a table of products and their pictures, as catalog.folder does (photos/README.md).
@@ -35,15 +36,16 @@ def sync(folder: Path, name: str, dry_run: bool, shrink: bool) -> None:
     over. Nothing is trained, and no teacher or other model is asked.
     """
     from pipelines.run.params import load_params
+    from pipelines.sync.run import SyncRequest
     from pipelines.sync.run import sync as run_sync
     from pipelines.sync.words import describe
 
     try:
         params = load_params()
-        done = run_sync(folder, name, params, dry_run=dry_run, shrink=shrink, report=_print_step)
+        done = run_sync(SyncRequest(**asked), params, _print_step)
     except SystemExit as error:  # what readers say of a user's file
         raise click.UsageError(str(error)) from error
-    click.echo("\n".join(describe(done, folder, params, dry_run=dry_run)))
+    click.echo("\n".join(describe(done, params)))
 
 
 def _print_step(step: str) -> None:

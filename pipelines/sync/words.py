@@ -10,32 +10,33 @@ from retrieval.storage.files import number_at
 _SHOWN = 3
 
 
-def describe(done: Synced, folder: Path, params: Params, *, dry_run: bool) -> Iterator[str]:
+def describe(done: Synced, params: Params) -> Iterator[str]:
     """The lines to print."""
-    difference, version = done.found.difference, done.before.version
-    for what, ids in (
-        ("new", difference.added),
-        ("changed", difference.changed),
-        ("removed", difference.removed),
-    ):
+    difference = done.found.difference
+    changes = {"new": difference.added, "changed": difference.changed}
+    for what, ids in {**changes, "removed": difference.removed}.items():
         if ids:
             yield f"{what}: {len(ids)} ({_some(ids)})"
     if done.found.rejects:
         yield _rejected(done)
+    yield _outcome(done)
+    if difference.added or difference.repictured:
+        yield _loss(done)
+    if not difference.is_empty:
+        yield _next_run(done.asked.folder, params)
+
+
+def _outcome(done: Synced) -> str:
+    version = done.before.version
     if done.after:
-        yield (
+        return (
             f"version {done.after.label} is the champion of {version.name} (before: version"
             f" {version.label}); a running service takes it over by itself, `kindred rollback`"
             " undoes it"
         )
-    elif difference.is_empty:
-        yield f"version {version.label} serves these products already; nothing changed"
-    elif dry_run:
-        yield f"version {version.label} would get a revision; nothing changed"
-    if difference.added or difference.repictured:
-        yield from _loss(done)
-    if not difference.is_empty:
-        yield _next_run(folder, params)
+    if done.found.difference.is_empty:
+        return f"version {version.label} serves these products already; nothing changed"
+    return f"version {version.label} would get a revision; nothing changed"
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -50,16 +51,15 @@ def _rejected(done: Synced) -> str:
     return f"rejected: {len(rejects)} rows, listed in {REJECTS}{served}"
 
 
-def _loss(done: Synced) -> Iterator[str]:
+def _loss(done: Synced) -> str:
     """What the evaluation says of products that no teacher ranked."""
     seen, unseen = (
         number_at(done.before.bundle.metrics, "slices", "kinds", value, "student")
         for value in ("seen", "unseen")
     )
     if seen is None or unseen is None:
-        yield "no teacher ranked the new products; what they lose by that was not measured"
-        return
-    yield (
+        return "no teacher ranked the new products; what they lose by that was not measured"
+    return (
         f"no teacher ranked the new products. Of a kind that it did rank, what people want stands"
         f" at {100 * seen:.1f} % on average (100 % is first), of other kinds at"
         f" {100 * unseen:.1f} %, by this version's evaluation"
