@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from registry.bundle import Bundle, HeldOutQuery
-from registry.errors import RegistryError
+from registry.errors import RegistryError, UnknownVersionError
 from registry.store import fetch_bundle
-from registry.versions import Version
+from registry.versions import Version, find_version
 from retrieval.captions import caption_ranks
 from retrieval.metrics import percentile, rank_of, rank_within
 from retrieval.storage.files import sha256_file
@@ -66,19 +66,33 @@ class Candidate:
 def compare_with(champion: Version, candidate: Callable[[], Candidate]) -> Comparison | Uncompared:
     """Compare with a registered champion; what prevents it is returned, not raised."""
     try:
-        return compare(candidate(), fetch_bundle(champion), champion.number)
+        return compare(candidate(), fetch_bundle(champion), champion.number, _trained(champion))
     except _FAULTS as error:
         fault = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         return Uncompared(champion.number, champion.digest, fault)
 
 
-def compare(candidate: Candidate, champion: Bundle, version: int) -> Comparison:
+def _trained(champion: Version) -> Bundle | None:
+    """Of a revision the version that it revises, if that is still there."""
+    if champion.revision_of is None:
+        return None
+    try:
+        return fetch_bundle(find_version(champion.name, str(champion.revision_of)))
+    except UnknownVersionError:  # deleted
+        return None
+
+
+def compare(
+    candidate: Candidate, champion: Bundle, version: int, trained: Bundle | None = None
+) -> Comparison:
     """Both on the candidate's queries and held-out products.
 
     Args:
         candidate: Queries, and the candidate's vectors.
         champion: A bundle.
         version: Its number.
+        trained: The bundle that the champion revises: of the same models, and has vectors of what
+            was removed from it since.
 
     Raises:
         ValueError: The candidate brings no queries, a winner is none of its held-out products, or
@@ -94,7 +108,7 @@ def compare(candidate: Candidate, champion: Bundle, version: int) -> Comparison:
     with _blamed("the candidate"):
         candidate_answers = answer(candidate, *ours)
     with _blamed(f"version {version}"):
-        champion_answers = answer(candidate, *_Champion(champion).vectors(candidate))
+        champion_answers = answer(candidate, *_Champion(champion, trained).vectors(candidate))
     return Comparison(
         version=version,
         champion=champion.digest,
@@ -223,8 +237,9 @@ def _read_texts(
 class _Champion:
     """A version's model, loaded at the first thing that its stored vectors do not answer."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, trained: Bundle | None) -> None:
         self._bundle = bundle
+        self._with_vectors = [trained, bundle] if trained else [bundle]
 
     @cached_property
     def _encoder(self) -> "Encoder":
@@ -239,10 +254,17 @@ class _Champion:
 
     def _picture_vectors(self, asked: Candidate) -> Vectors:
         """The version's own vectors, or of the pictures of products that it does not know."""
-        known = {p.product_id: p.image_sha256 for p in self._bundle.read_products()}
-        stored = self._bundle.read_vectors("student")
-        rows = dict(zip(stored.ids, stored.vectors, strict=True))
-        missing = [p for p in asked.products if known.get(p.product_id) != p.image_sha256]
+        rows: dict[str, NDArray[np.float32]] = {}
+        for bundle in self._with_vectors:
+            known = {p.product_id: p.image_sha256 for p in bundle.read_products()}
+            stored = bundle.read_vectors("student")
+            seen = dict(zip(stored.ids, stored.vectors, strict=True))
+            rows |= {
+                p.product_id: seen[p.product_id]
+                for p in asked.products
+                if known.get(p.product_id) == p.image_sha256
+            }
+        missing = [p for p in asked.products if p.product_id not in rows]
         with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
             paths = [Path(folder) / str(number) for number in range(len(missing))]
             for path, product in zip(paths, missing, strict=True):

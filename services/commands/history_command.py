@@ -1,7 +1,9 @@
-"""`kindred history`: promotions and rollbacks, newest first."""
+"""`kindred history`: promotions, rollbacks and syncs, newest first."""
+
+from collections.abc import Mapping
 
 from registry.history import Change, champions, read_history
-from registry.versions import champion_number
+from registry.versions import champion_number, list_versions
 from services.commands.registry_access import registry_access
 from services.commands.tables import as_text, table
 
@@ -17,6 +19,7 @@ def read_changes(name: str, *, as_json: bool) -> str:
     with registry_access():
         changes = read_history(name)
         champion = champion_number(name)
+        labels = {version.number: version.label for version in list_versions(name)}
     stack = champions(changes, champion)
     if as_json:
         records = [_record(change) for change in reversed(changes)]
@@ -28,7 +31,8 @@ def read_changes(name: str, *, as_json: bool) -> str:
         if len(stack) > 1
         else f"champion: version {champion}; there is none before it to roll back to"
     )
-    return "\n".join([*table([_HEADER, *map(_row, reversed(changes))]), "", last])
+    rows = [_row(change, labels) for change in reversed(changes)]
+    return "\n".join([*table([_HEADER, *rows]), "", last])
 
 
 def _record(change: Change) -> dict[str, object]:
@@ -46,13 +50,13 @@ def _record(change: Change) -> dict[str, object]:
     }
 
 
-def _row(change: Change) -> tuple[str, ...]:
+def _row(change: Change, labels: Mapping[int, str]) -> tuple[str, ...]:
     forced = f"{change.reason} (over: {change.overridden})" if change.overridden else change.reason
     return (
         f"{change.began:%Y-%m-%d %H:%M:%S}",
         change.action,
-        "-" if change.before is None else str(change.before),
-        str(change.after),
+        "-" if change.before is None else labels.get(change.before, str(change.before)),
+        labels.get(change.after, str(change.after)),
         change.outcome,
         change.user or "-",
         forced or "-",

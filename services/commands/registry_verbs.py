@@ -17,10 +17,10 @@ Examples:
   kindred promote 3 --force --reason "demo"     although a verdict failed; the reason is recorded"""
 _ROLLBACK_EXAMPLES = """\b
 Examples:
-  kindred rollback            undo the last promotion; twice goes two back"""
+  kindred rollback            undo the last promotion or sync; twice goes two back"""
 _HISTORY_EXAMPLES = """\b
 Examples:
-  kindred history             every promotion and rollback, newest first
+  kindred history             every promotion, rollback and sync, newest first
   kindred history --json      the same for a program"""
 
 _LINEAGE_EXAMPLES = """\b
@@ -64,7 +64,7 @@ def promote(version: str, name: str, **how: Any) -> None:
 @click.command(cls=Verb, epilog=_ROLLBACK_EXAMPLES)
 @model_name
 def rollback(name: str) -> None:
-    """Undo the last promotion."""
+    """Undo the last promotion or sync."""
     from services.commands.promotion_commands import run_rollback
 
     click.echo(run_rollback(name))
@@ -74,7 +74,7 @@ def rollback(name: str) -> None:
 @model_name
 @as_json
 def history(name: str, as_json: bool) -> None:
-    """List promotions and rollbacks."""
+    """List promotions, rollbacks and syncs."""
     from services.commands.history_command import read_changes
 
     click.echo(read_changes(name, as_json=as_json))

@@ -51,7 +51,7 @@ def _record(version: Version) -> dict[str, object]:
 
 def _row(version: Version) -> tuple[str, ...]:
     return (
-        str(version.number),
+        version.label,
         ", ".join(version.aliases) or "-",
         version.verdicts["labels"],
         version.verdicts["retrieval"],
@@ -71,6 +71,11 @@ def _notes(versions: Sequence[Version]) -> list[str]:
         " but whose kind of wish it did; held-out wishes: of kinds of wish that no training persona"
         " has. Higher is better."
     ]
+    if any(version.revision for version in versions):
+        notes.append(
+            "A revision has the models of the version that it revises and another catalogue: its"
+            " verdicts and numbers are that version's."
+        )
     if not any("champion" in version.aliases for version in versions):
         notes.append("No version is champion yet: `kindred promote` makes the challenger champion.")
     return notes

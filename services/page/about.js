@@ -8,7 +8,8 @@ const SIGNS = { passed: "✓", failed: "✗", missing: "–" };
 const GATES = { labels: "Teacher's labels", retrieval: "Retrieval" };
 
 export function showAbout(model) {
-  const { metrics, version, drift } = model;
+  const { metrics, drift } = model;
+  const version = numbered(model);
   const warning = drift?.warning;
   fill(
     byId("headline"),
@@ -25,6 +26,10 @@ export function showAbout(model) {
     element("ul", { class: "verdicts", "aria-label": "Quality gates" }, ...verdicts(model.verdicts)),
     ...lineagePart(model),
   );
+}
+
+function numbered({ version, revision, revision_of: of }) {
+  return revision ? `${version} (revision ${revision} of ${of})` : version;
 }
 
 function story({ name, follows, registered, lineage, catalogue }) {
