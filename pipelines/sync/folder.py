@@ -46,6 +46,11 @@ class Known:
     served: Mapping[str, Product]
     trained: Mapping[str, Product]
 
+    def pictures(self) -> set[tuple[str, str]]:
+        """Products' ids with the digests of their pictures."""
+        products = [*self.served.values(), *self.trained.values()]
+        return {(product.product_id, product.image_sha256) for product in products}
+
     def same_picture(self, row: ProductRow) -> Product | None:
         """The product with this very picture, as it is served, else as it was."""
         for known in (self.served, self.trained):
@@ -71,12 +76,11 @@ def read_catalogue(
         SystemExit: The table is missing, cannot be read, lacks a column, or has no rows.
     """
     table = find_products(folder)
-    digests = {product.product_id: product.image_sha256 for product in known.served.values()}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="kindred.") as nowhere:
         # Pillow warns of what max_megapixels decides; the reject says it better.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         seen = look_at(_named_files(folder, table), limits, journal, threads)
-        pictures = SeenPictures(folder, Path(nowhere), limits, seen, digests)
+        pictures = SeenPictures(folder, Path(nowhere), limits, seen, known.pictures())
         checked, _ = read_products(table, pictures)
     products = [_product(row, known) for row in checked.kept]
     return Found(

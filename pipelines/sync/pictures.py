@@ -1,6 +1,6 @@
 """The pictures that a table names, as the stage `catalog` would take them, without copying any."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from pipelines.ingest.pictures import PictureCopier, PictureLimits
@@ -18,7 +18,7 @@ class SeenPictures(PictureCopier):
         nowhere: Path,
         limits: PictureLimits,
         seen: Mapping[Path, Seen],
-        served: Mapping[str, str],
+        known: Set[tuple[str, str]],
     ) -> None:
         """Remember everything.
 
@@ -27,18 +27,18 @@ class SeenPictures(PictureCopier):
             nowhere: A folder that stays empty.
             limits: What is refused.
             seen: What files became.
-            served: Product id -> digest of the picture that is served.
+            known: Products' ids with the digests of pictures whose vectors are known.
         """
         super().__init__(source, nowhere, limits)
         self._seen = seen
-        self._served = served
+        self._known = known
 
     def copy(self, cells: Cells, identity: str) -> tuple[str, str]:
         """Check the row's picture as `PictureCopier.copy` does.
 
         Returns:
             The picture's path, and the digest of the copy that the catalogue would hold; both ""
-            where it is refused. A file that is the very copy that is served keeps its digest.
+            where it is refused. A file that is the catalogue's very copy keeps its digest.
         """
         nothing = "", ""
         name = cells.text("image", required=True)
@@ -55,7 +55,7 @@ class SeenPictures(PictureCopier):
         if cells.reasons:
             return nothing
         self._rows |= {seen.pixels: cells.number, seen.content: cells.number}
-        own = self._served.get(identity) == seen.source
+        own = (identity, seen.source) in self._known
         return str(path), seen.source if own else seen.content
 
     def _look(self, path: Path) -> Seen:

@@ -15,6 +15,7 @@ from shutil import rmtree
 from filelock import FileLock, Timeout
 
 from pipelines.ingest.pictures import PictureLimits
+from pipelines.ingest.products import find_products
 from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.run.params import Params
 from pipelines.run.stage import LOCKS
@@ -95,6 +96,7 @@ def sync(asked: SyncRequest, params: Params, report: Report = lambda _: None) ->
         UnreachableError: The registry does not answer.
         ConnectionError: The Milvus server does not answer.
     """
+    find_products(asked.folder)  # first: it is quick, and may be missing
     with _sync_lock():
         champion = _open_champion(asked.name)
         report(f"version {champion.version.label}: the digests of its files hold")
