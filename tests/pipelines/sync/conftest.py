@@ -5,6 +5,7 @@ import os
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from shutil import copy, copytree
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from retrieval.storage.files import sha256_file
 from retrieval.storage.schema import PRODUCTS, read_rows, write_rows
 from services import cli
 from tests.registry.conftest import _make_sources
+from tests.tiny_model import write_tiny_model
 
 TOP = Path(__file__).parents[3]
 CATALOG = EntryPoint("catalog", "pipelines.sync.command:catalog", cli.BROUGHT)
@@ -27,7 +29,7 @@ class ColourEncoder:
     """Sees a picture's mean colour, and where its weights were those of the base, its inverse."""
 
     batch = 4
-    read: list[str]  # pictures that any of them was shown
+    read: ClassVar[list[str]] = []  # pictures that any of them was shown
 
     def __init__(self, is_base):
         self.is_base = is_base
@@ -78,6 +80,32 @@ class Shop:
             writer.writerows(self.rows.values())
 
 
+def write_version(folder, made, visual=1.0):
+    """A version's bundle of eight products, whose pictures are drawn by number; their rows.
+
+    Args:
+        folder: The bundle's.
+        made: A new folder for what it is made of.
+        visual: What its image tower learned: another version has another one.
+    """
+    sources = _make_sources(made)
+    write_tiny_model(sources.model, visual)
+    rows = []
+    for number, row in enumerate(read_rows(sources.products, PRODUCTS)):
+        shot = sources.products.parent / f"{row['product_id']}.jpg"
+        picture(number).save(shot)
+        rows.append({**row, "image": shot.name, "image_sha256": sha256_file(shot)})
+    write_rows(sources.products, rows, PRODUCTS)
+    write_bundle(folder, sources)
+    return rows
+
+
+def stand_in():
+    """No model is read."""
+    Bundle.load_encoder = lambda *_: ColourEncoder(is_base=False)
+    Bundle.load_base_encoder = lambda *_: ColourEncoder(is_base=True)
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
     """A project whose champion serves what its shop holds, in the catalogue's own pictures."""
@@ -86,19 +114,12 @@ def template(tmp_path_factory):
     made = Shop(home / "shop")
     made.path.mkdir(parents=True)
     copy(TOP / "params.yaml", home)
-    sources = _make_sources(root / "made")
-    rows = []
-    for number, row in enumerate(read_rows(sources.products, PRODUCTS)):
-        shot = made.path / f"{row['product_id']}.jpg"
-        picture(number).save(shot)
-        copy(shot, sources.products.parent / row["image"])
-        rows.append({**row, "image_sha256": sha256_file(shot)})
-        price = "" if number == 0 else row["price"]
+    for row in write_version(root / "bundle", root / "made"):
+        copy(root / "made" / "catalog" / row["image"], made.path)
+        price = "" if np.isnan(row["price"]) else row["price"]
         attributes = {f"attr.{name}": value for name, value in row["attributes"].items()}
-        told = {name: row[name] for name in ("title", "caption", "category")}
-        made.put(row["product_id"], image=shot.name, price=price, **told, **attributes)
-    write_rows(sources.products, rows, PRODUCTS)
-    write_bundle(root / "bundle", sources)
+        told = {name: row[name] for name in ("image", "title", "caption", "category")}
+        made.put(row["product_id"], price=price, **told, **attributes)
     before = Path.cwd()
     os.chdir(home)
     try:

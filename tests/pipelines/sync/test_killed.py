@@ -1,0 +1,112 @@
+"""A sync that is killed at any step, one of several at once, and what promotion makes of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from registry.catalogue_index import MODELS
+from registry.history import read_history
+from registry.promotion import promote, rollback
+from registry.store import register_bundle
+from registry.versions import find_champion, list_versions
+from retrieval.index.store import LiteStore, collection_key
+from services.cli import main
+from tests.pipelines.sync.conftest import TOP, write_version
+
+SYNC = ["catalog", "sync", "shop"]
+STEPS = (
+    "run._copy_new", "run.write_revision", "store.log_bundle", "store._create_version",
+    "promotion.register_revision", "promotion.verify_collections", "promotion.open_change",
+    "promotion.set_alias", "promotion.close_change", "promotion._prune",
+)  # fmt: skip
+MOMENTS = [(step, moment) for step in STEPS for moment in ("before", "after")]
+CODE = """
+import os, signal, sys
+from importlib.metadata import EntryPoint
+from pipelines.sync import run
+from registry import promotion, store
+from services import cli
+from tests.pipelines.sync.conftest import CATALOG, stand_in
+stand_in()
+cli._brought = lambda: {"catalog": CATALOG}
+"""
+KILLED = """
+module, name = globals()[sys.argv[1].split(".")[0]], sys.argv[1].split(".")[1]
+step = getattr(module, name)
+def killed(*arguments, **named):
+    if sys.argv[2] == "after":
+        step(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(module, name, killed)
+"""
+RUN = "\nsys.exit(cli.main(['catalog', 'sync', 'shop']))"
+
+
+def start(code, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def served_whole(version):
+    keys = {collection_key(version.digest, model) for model in MODELS}
+    return keys <= LiteStore(Path("var/milvus")).list_keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "moment"), MOMENTS)
+def test_killed_at_any_step_a_complete_version_serves_and_the_next_sync_completes(
+    shop, step, moment
+):
+    shop.put("n1", seed=100)
+    killed = start(CODE + KILLED + RUN, step, moment)
+    assert killed.wait() == -9, killed.stderr.read()
+    moved = MOMENTS.index((step, moment)) >= MOMENTS.index(("promotion.set_alias", "after"))
+    champion = find_champion("kindred")
+    assert champion.number == (2 if moved else 1)
+    assert served_whole(champion)
+    assert main(SYNC) == 0
+    champion = find_champion("kindred")
+    assert (champion.number, champion.label) == (2, "2 (revision 1 of 1)")
+    assert len(list_versions("kindred")) == 2
+    assert served_whole(champion)
+    history = read_history("kindred")
+    assert {change.outcome for change in history} <= {"done", "abandoned"}
+    assert [c.action for c in history if c.outcome == "done"] == ["promote", "sync"]
+    assert rollback("kindred").version.number == 1
+
+
+@pytest.mark.slow
+def test_of_many_at_once_one_wins_and_the_others_say_so(shop):
+    shop.put("n1", seed=100)
+    running = [start(CODE + RUN) for _ in range(4)]
+    codes = sorted(one.wait() for one in running)
+    assert codes[0] == 0
+    assert set(codes) <= {0, 3}  # one that came late finds nothing to do
+    assert find_champion("kindred").number == 2
+    assert len(list_versions("kindred")) == 2
+    assert [c.action for c in read_history("kindred") if c.outcome == "done"] == ["promote", "sync"]
+
+
+def test_a_later_version_is_compared_with_the_revision_and_the_stack_holds(shop, tmp_path):
+    shop.put("n1", seed=100)
+    shop.remove("p5")
+    assert main(SYNC) == 0
+    write_version(tmp_path / "next", tmp_path / "made", visual=2.0)
+    register_bundle(tmp_path / "next", "kindred")
+    steps = []
+    promote("kindred", report=steps.append)
+    assert any("older than the champion (version 2)" in step for step in steps)
+    assert any("slices compared" in step for step in steps)
+    assert find_champion("kindred").label == "3"
+    shop.put("n2", seed=101)
+    assert main(SYNC) == 0
+    assert find_champion("kindred").label == "4 (revision 1 of 3)"
+    assert [rollback("kindred").version.number for _ in range(3)] == [3, 2, 1]
