@@ -96,6 +96,8 @@ def promote(
             return Moved(version, before, moved=False, overridden=())
         bundle = fetch_bundle(version)
         report(f"version {version.number}: the digests of its files hold")
+        if before is not None and before.revision:
+            _note_what_goes(bundle, before, report)
         faults = tuple(_faults(bundle, before, report))
         if faults and not reason:
             raise RefusedError(_refusal(version, faults))
@@ -170,6 +172,17 @@ def tidy(name: str) -> None:
         close_unfinished(read_history(name), champion)
         if champion is not None:
             ensure_collections(fetch_bundle(champion))
+
+
+def _note_what_goes(bundle: Bundle, champion: Version, report: Report) -> None:
+    """Say how much of a catalogue that was changed after training this version does not have."""
+    kept = {product.product_id for product in bundle.read_products()}
+    served = fetch_bundle(champion).read_products()
+    if gone := [product for product in served if product.product_id not in kept]:
+        report(
+            f"{len(gone)} products that version {champion.label} serves are not in its catalogue,"
+            " and go; `kindred catalog sync FOLDER` brings them back"
+        )
 
 
 def _faults(bundle: Bundle, champion: Version | None, report: Report) -> Iterator[str]:

@@ -105,6 +105,7 @@ def test_a_later_version_is_compared_with_the_revision_and_the_stack_holds(shop,
     promote("kindred", report=steps.append)
     assert any("older than the champion (version 2)" in step for step in steps)
     assert any("slices compared" in step for step in steps)
+    assert "1 products that version 2 (revision 1 of 1) serves are not in its catalogue" in steps[1]
     assert find_champion("kindred").label == "3"
     shop.put("n2", seed=101)
     assert main(SYNC) == 0
