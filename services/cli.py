@@ -28,6 +28,7 @@ Examples:
   kindred serve                                               http://127.0.0.1:3000
   kindred search "a gift for a mother who loves gardening"    ask the service
   kindred rollback                                            the champion before this one
+  kindred catalog sync photos                                 other products, without training
   kindred VERB --help                                         more of a verb
 
 \b

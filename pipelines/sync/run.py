@@ -8,7 +8,6 @@ need not look at again, and drafts, which it removes.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
 
@@ -19,28 +18,14 @@ from pipelines.ingest.products import find_products
 from pipelines.ingest.rejects import hold_rejects, write_rejects
 from pipelines.run.params import Params
 from pipelines.run.stage import LOCKS
-from pipelines.sync.folder import Found, Known, read_catalogue, with_thumbnails
+from pipelines.sync.champion import Champion, open_champion
+from pipelines.sync.folder import Found, read_catalogue
+from pipelines.sync.revising import write_bundle
 from pipelines.sync.seen import JOURNAL
-from pipelines.sync.vectors import (
-    Rows,
-    embed_captions,
-    embed_pictures,
-    in_order,
-    known_vectors,
-    recaptioned,
-)
-from registry.bundle import Bundle, Product
-from registry.bundle_writer import thumbnail_of
-from registry.errors import ConflictError, RefusedError, RegistryError
-from registry.lineage import Revision
+from registry.errors import ConflictError, RefusedError
 from registry.promotion import revise, tidy
-from registry.revision import Catalogue, compare_catalogues, write_revision
-from registry.store import fetch_bundle
-from registry.versions import CHAMPION, Version, find_version
-from retrieval.images import PictureError, open_picture, save_picture
-from retrieval.storage.files import sha256_file
+from registry.versions import Version
 from retrieval.storage.journal import Journal
-from retrieval.storage.vectors import Vectors
 
 REJECTS = Path("var/sync/rejects.csv")
 WORK = Path("var/sync/work")
@@ -58,16 +43,6 @@ class SyncRequest:
     name: str  # the registered model
     dry_run: bool = False  # say what would change, change nothing
     shrink: bool = False  # go on where more than half of the products would go
-
-
-@dataclass(frozen=True)
-class Champion:
-    """What serves, and what it was before its catalogue was changed."""
-
-    version: Version
-    bundle: Bundle
-    trained: Bundle  # the same where it is no revision
-    known: Known
 
 
 @dataclass(frozen=True)
@@ -98,7 +73,7 @@ def sync(asked: SyncRequest, params: Params, report: Report = lambda _: None) ->
     """
     find_products(asked.folder)  # first: it is quick, and may be missing
     with _sync_lock():
-        champion = _open_champion(asked.name)
+        champion = open_champion(asked.name)
         report(f"version {champion.version.label}: the digests of its files hold")
         with Journal(JOURNAL) as journal:
             found = read_catalogue(
@@ -112,39 +87,16 @@ def sync(asked: SyncRequest, params: Params, report: Report = lambda _: None) ->
         if found.difference.is_empty:
             tidy(asked.name)
             return Synced(asked, champion, None, found)
+        if new := sum(not product.thumbnail for product in found.products):
+            report(f"{new} pictures are read by the champion and by its base model")
         rmtree(WORK, ignore_errors=True)  # what a killed one left
         WORK.mkdir(parents=True)
         try:
-            _make_bundle(champion, found, params, report)
+            _make_bundle(champion, found, params)
             done = revise(champion.version, WORK / "bundle", found.difference.summary(), report)
         finally:
             rmtree(WORK, ignore_errors=True)
         return Synced(asked, champion, done.version, found)
-
-
-def _open_champion(name: str) -> Champion:
-    version = find_version(name, CHAMPION)
-    bundle = fetch_bundle(version)
-    trained = bundle
-    if version.revision_of is not None:
-        try:
-            trained = fetch_bundle(find_version(name, str(version.revision_of)))
-        except RegistryError:  # deleted: what serves is what there is
-            trained = bundle
-    if not bundle.has_base_model:
-        msg = (
-            f"version {version.label} was registered before bundles brought their base model, so"
-            " that new pictures cannot be read as it read them: run `dvc repro`, then"
-            " `kindred promote`"
-        )
-        raise RefusedError(msg)
-    served = {product.product_id: product for product in bundle.read_products()}
-    first = (
-        served
-        if trained is bundle
-        else {product.product_id: product for product in trained.read_products()}
-    )
-    return Champion(version, bundle, trained, Known(served, first))
 
 
 def _limits(params: Params) -> PictureLimits:
@@ -171,98 +123,11 @@ def _hold_removals(found: Found, champion: Champion, shrink: bool) -> None:
         raise RefusedError(msg)
 
 
-def _make_bundle(champion: Champion, found: Found, params: Params, report: Report) -> None:
-    """As `_write_bundle`; what is wrong with a model or a picture is said in one line."""
+def _make_bundle(champion: Champion, found: Found, params: Params) -> None:
     try:
-        _write_bundle(champion, found, params, report)
+        write_bundle(WORK / "bundle", champion, found, params)
     except ValueError as error:
         raise RefusedError(str(error)) from error
-
-
-def _write_bundle(champion: Champion, found: Found, params: Params, report: Report) -> None:
-    """The revision's bundle, at `WORK / "bundle"`."""
-    new = _copy_new(found, params)
-    products = with_thumbnails(
-        found.products,
-        {id_: thumbnail_of(path, params.registration.thumbnail_side) for id_, path in new.items()},
-    )
-    bundles = [champion.trained, champion.bundle]
-    student = known_vectors(bundles, products, "student")
-    base = known_vectors(bundles, products, "base")
-    captions = recaptioned(products, champion.trained)
-    read = _read_new(champion.bundle, new, captions, params)
-    if new:
-        report(f"{len(new)} pictures are embedded, by the champion and by its base model")
-    write_revision(
-        WORK / "bundle",
-        champion.trained,
-        Catalogue(
-            products,
-            in_order(products, student | read.student),
-            in_order(products, base | read.base),
-            read.captions,
-        ),
-        _record(champion, found, products),
-        champion.version.name,
-    )
-
-
-def _copy_new(found: Found, params: Params) -> dict[str, Path]:
-    """The pictures that no vector is known of, in the form of the catalogue; by product id."""
-    copies = {}
-    for number, product in enumerate(found.products):
-        if not product.thumbnail:
-            copy = WORK / f"{number}.jpg"
-            source = found.pictures[product.product_id]
-            picture = open_picture(source, params.catalog.max_megapixels)
-            save_picture(picture, copy, params.catalog.max_side)
-            if sha256_file(copy) != product.image_sha256:
-                msg = f"{source} changed while it was read; run this again"
-                raise PictureError(msg)
-            copies[product.product_id] = copy
-    return copies
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What the models read."""
-
-    student: Rows
-    base: Rows
-    captions: Vectors
-
-
-def _read_new(
-    bundle: Bundle, pictures: dict[str, Path], captions: dict[str, str], params: Params
-) -> _Read:
-    """What is new to the models; they are not loaded where nothing is."""
-    if not pictures and not captions:
-        return _Read({}, {}, in_order([], {}))
-    from retrieval.compute import make_repeatable, resolve_device
-
-    device = resolve_device(params.compute.device)
-    make_repeatable(params.seed, params.compute.threads)
-    encoder = bundle.load_encoder(device)
-    read = embed_captions(encoder, captions)
-    student = embed_pictures(encoder, pictures, "champion")
-    base: Rows = {}
-    if pictures:
-        base = embed_pictures(bundle.load_base_encoder(device), pictures, "base model")
-    return _Read(student, base, read)
-
-
-def _record(champion: Champion, found: Found, products: list[Product]) -> Revision:
-    """What the lineage says: the catalogue against the one that was trained with."""
-    difference = compare_catalogues([*champion.known.trained.values()], products)
-    return Revision(
-        of=champion.version.trained,
-        of_sha256=champion.trained.digest,
-        added=len(difference.added),
-        removed=len(difference.removed),
-        changed=len(difference.changed),
-        table_sha256=found.table_sha256,
-        made=datetime.now(UTC),
-    )
 
 
 @contextmanager

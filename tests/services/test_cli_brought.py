@@ -12,6 +12,7 @@ from services import cli
 from services.cli import main
 
 INIT = EntryPoint("init", "pipelines.setup.command:init", cli.BROUGHT)
+CATALOG = EntryPoint("catalog", "pipelines.sync.command:catalog", cli.BROUGHT)
 HEAVY = ("torch", "mlflow", "pandas", "numpy", "pyarrow", "PIL", "pydantic", "yaml")
 
 
@@ -28,21 +29,29 @@ def test_it_is_listed_first_with_what_it_does(brought, capsys) -> None:
     assert verbs[1].split()[0] == "status"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["init", "--help"]])
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "example"),
+    [
+        (["--help"], "kindred init photos"),
+        (["init", "--help"], "kindred init photos"),
+        (["catalog", "--help"], "kindred catalog sync photos"),
+        (["catalog", "sync", "-h"], "kindred catalog sync photos --dry-run"),
+    ],
+)
+def test_help_imports_nothing_heavy(arguments: list[str], example: str) -> None:
     code = (
         "import sys\n"
         "from importlib.metadata import EntryPoint\n"
         "from services import cli\n"
-        f"init = EntryPoint({INIT.name!r}, {INIT.value!r}, {INIT.group!r})\n"
-        "cli._brought = lambda: {'init': init}\n"
+        f"found = {[(e.name, e.value, e.group) for e in (INIT, CATALOG)]!r}\n"
+        "cli._brought = lambda: {name: EntryPoint(name, *rest) for name, *rest in found}\n"
         "cli.main(sys.argv[1:])\n"
         f"sys.exit(repr([m for m in {HEAVY!r} if m in sys.modules]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
-    assert "kindred init photos" in done.stdout.split("Examples:")[1]
+    assert example in done.stdout.split("Examples:")[1]
     assert done.stderr.strip() == "[]"
 
 

@@ -18,7 +18,7 @@ from tests.pipelines.sync.conftest import TOP, write_version
 
 SYNC = ["catalog", "sync", "shop"]
 STEPS = (
-    "run._copy_new", "run.write_revision", "store.log_bundle", "store._create_version",
+    "revising._copy_new", "revising.write_revision", "store.log_bundle", "store._create_version",
     "promotion.register_revision", "promotion.verify_collections", "promotion.open_change",
     "promotion.set_alias", "promotion.close_change", "promotion._prune",
 )  # fmt: skip
@@ -26,7 +26,7 @@ MOMENTS = [(step, moment) for step in STEPS for moment in ("before", "after")]
 CODE = """
 import os, signal, sys
 from importlib.metadata import EntryPoint
-from pipelines.sync import run
+from pipelines.sync import revising
 from registry import promotion, store
 from services import cli
 from tests.pipelines.sync.conftest import CATALOG, stand_in

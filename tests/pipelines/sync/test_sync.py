@@ -41,7 +41,7 @@ def test_what_is_new_is_served_and_rolled_back(shop, capsys) -> None:
     assert "version 2 (revision 1 of 1) is the champion of kindred" in said.out
     assert "no teacher ranked the new products; what they lose" in said.out
     assert "the next `dvc repro` does not include these products: it reads the studio" in said.out
-    assert "2 pictures are embedded" in said.err
+    assert "2 pictures are read" in said.err
     version = champion()
     assert (version.number, version.revision, version.revision_of) == (2, 1, 1)
     assert "challenger" in find_version("kindred", "1").aliases

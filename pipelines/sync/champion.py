@@ -1,0 +1,51 @@
+"""What serves, and what it was before its catalogue was changed."""
+
+from dataclasses import dataclass
+
+from pipelines.sync.folder import Known
+from registry.bundle import Bundle
+from registry.errors import RefusedError, RegistryError
+from registry.store import fetch_bundle
+from registry.versions import CHAMPION, Version, find_version
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What serves, and what it was before its catalogue was changed."""
+
+    version: Version
+    bundle: Bundle
+    trained: Bundle  # the same where it is no revision
+    known: Known
+
+
+def open_champion(name: str) -> Champion:
+    """Open the champion, and the version that it revises.
+
+    Raises:
+        RefusedError: It does not bring its base model.
+        RegistryError: There is no champion, or it is damaged.
+        UnreachableError: The registry does not answer.
+    """
+    version = find_version(name, CHAMPION)
+    bundle = fetch_bundle(version)
+    trained = bundle
+    if version.revision_of is not None:
+        try:
+            trained = fetch_bundle(find_version(name, str(version.revision_of)))
+        except RegistryError:  # deleted: what serves is what there is
+            trained = bundle
+    if not bundle.has_base_model:
+        msg = (
+            f"version {version.label} was registered before bundles brought their base model, so"
+            " that new pictures cannot be read as it read them: run `dvc repro`, then"
+            " `kindred promote`"
+        )
+        raise RefusedError(msg)
+    served = {product.product_id: product for product in bundle.read_products()}
+    first = (
+        served
+        if trained is bundle
+        else {product.product_id: product for product in trained.read_products()}
+    )
+    return Champion(version, bundle, trained, Known(served, first))
