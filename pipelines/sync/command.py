@@ -4,6 +4,7 @@
 imported when one runs: `kindred --help` is fast.
 """
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def sync(**asked: Any) -> None:
     from pipelines.sync.run import sync as run_sync
     from pipelines.sync.words import describe
 
+    # Milvus Lite does without a method that its client asks for, and says so at length.
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
     try:
         params = load_params()
         done = run_sync(SyncRequest(**asked), params, _print_step)
