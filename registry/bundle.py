@@ -117,18 +117,16 @@ class Bundle:
         """Whether new pictures can be read as the base model reads them; not before format 6."""
         return (self.folder / BASE_MODEL).is_file()
 
-    def load_base_encoder(self, device: str = "cpu") -> "Encoder":
-        """Load the base model that the student came from; seconds.
+    def make_base(self, student: "Encoder") -> None:
+        """Turn the student that `load_encoder` gave, in place, into the base that it came from.
 
         Raises:
-            ValueError: The bundle does not bring it.
+            ValueError: The bundle does not bring the base model, or a damaged one.
         """
         if not self.has_base_model:
             msg = f"{self.folder} has no base model: register again, `dvc repro`"
             raise ValueError(msg)
-        encoder = self.load_encoder(device)
-        lay_over(encoder, self.folder / BASE_MODEL)
-        return encoder
+        lay_over(student, self.folder / BASE_MODEL)
 
     def load_concept(self, name: str, encoder: "Encoder") -> "Concept":
         """Load one of the evaluation's concepts.

@@ -41,10 +41,13 @@ def write_bundle(folder: Path, champion: Champion, found: Found, params: Params)
         found.products,
         {id_: thumbnail_of(path, params.registration.thumbnail_side) for id_, path in new.items()},
     )
-    bundles = [champion.trained, champion.bundle]
-    student = known_vectors(bundles, products, "student")
-    base = known_vectors(bundles, products, "base")
-    captions = recaptioned(products, champion.trained)
+    known = [
+        (champion.trained, champion.known.trained),
+        (champion.bundle, champion.known.served),
+    ]
+    student = known_vectors(known, products, "student")
+    base = known_vectors(known, products, "base")
+    captions = recaptioned(products, champion.known.trained)
     read = _read_new(champion.bundle, new, captions, params)
     write_revision(
         folder,
@@ -91,16 +94,18 @@ def _read_new(
     """What is new to the models; they are not loaded where nothing is."""
     if not pictures and not captions:
         return _Read({}, {}, in_order([], {}))
-    from retrieval.compute import make_repeatable, resolve_device
+    import torch
 
-    device = resolve_device(params.compute.device)
-    make_repeatable(params.seed, params.compute.threads)
-    encoder = bundle.load_encoder(device)
+    from retrieval.compute import resolve_device
+
+    torch.set_num_threads(params.compute.threads)
+    encoder = bundle.load_encoder(resolve_device(params.compute.device))
     read = embed_captions(encoder, captions)
     student = embed_pictures(encoder, pictures, "champion")
     base: Rows = {}
     if pictures:
-        base = embed_pictures(bundle.load_base_encoder(device), pictures, "base model")
+        bundle.make_base(encoder)
+        base = embed_pictures(encoder, pictures, "base model")
     return _Read(student, base, read)
 
 

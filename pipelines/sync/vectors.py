@@ -19,26 +19,29 @@ if TYPE_CHECKING:
     from retrieval.encoder import Encoder
 
 Model = Literal["student", "base"]
+Products = Mapping[str, Product]  # by id
 Rows = dict[str, NDArray[np.float32]]
 
 
-def known_vectors(bundles: Sequence[Bundle], products: Sequence[Product], model: Model) -> Rows:
+def known_vectors(
+    known: Sequence[tuple[Bundle, Products]], wanted: Sequence[Product], model: Model
+) -> Rows:
     """Vectors of the pictures that a bundle knows, by product id.
 
     Args:
-        bundles: Versions that share their models.
-        products: Those whose vectors are wanted.
+        known: Versions that share their models, each with its products.
+        wanted: The products whose vectors are.
         model: Whose.
     """
     rows: Rows = {}
-    for bundle in bundles:
-        digests = {p.product_id: p.image_sha256 for p in bundle.read_products()}
+    for bundle, products in known:
         vectors = bundle.read_vectors(model)
         stored = dict(zip(vectors.ids, vectors.vectors, strict=True))
         rows |= {
-            p.product_id: stored[p.product_id]
-            for p in products
-            if digests.get(p.product_id) == p.image_sha256
+            id_: stored[id_]
+            for product in wanted
+            if (id_ := product.product_id) in products
+            and products[id_].image_sha256 == product.image_sha256
         }
     return rows
 
@@ -53,13 +56,12 @@ def embed_pictures(encoder: "Encoder", pictures: Mapping[str, Path], label: str)
     return rows
 
 
-def recaptioned(products: Sequence[Product], trained: Bundle) -> dict[str, str]:
+def recaptioned(products: Sequence[Product], trained: Products) -> dict[str, str]:
     """The held-out products' captions that are not those of the trained version."""
-    before = {product.product_id: product.caption for product in trained.read_products()}
     return {
         product.product_id: product.caption
         for product in products
-        if product.split == HELD_OUT and product.caption != before[product.product_id]
+        if product.split == HELD_OUT and product.caption != trained[product.product_id].caption
     }
 
 

@@ -69,4 +69,4 @@ def test_a_bundle_of_format_5_opens_without(bundle_folder):
     bundle = open_bundle(bundle_folder)
     assert not bundle.has_base_model
     with pytest.raises(ValueError, match="has no base model: register again, `dvc repro`"):
-        bundle.load_base_encoder()
+        bundle.make_base(None)

@@ -31,8 +31,11 @@ class ColourEncoder:
     batch = 4
     read: ClassVar[list[str]] = []  # pictures that any of them was shown
 
-    def __init__(self, is_base):
-        self.is_base = is_base
+    def __init__(self):
+        self.is_base = False
+
+    def forget(self):
+        self.is_base = True
 
     def encode_files(self, paths):
         rows = []
@@ -102,8 +105,8 @@ def write_version(folder, made, visual=1.0):
 
 def stand_in():
     """No model is read."""
-    Bundle.load_encoder = lambda *_: ColourEncoder(is_base=False)
-    Bundle.load_base_encoder = lambda *_: ColourEncoder(is_base=True)
+    Bundle.load_encoder = lambda *_: ColourEncoder()
+    Bundle.make_base = lambda _, encoder: encoder.forget()
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +146,7 @@ def shop(template, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     monkeypatch.delenv("MILVUS_URI", raising=False)
     monkeypatch.setattr(cli, "_brought", lambda: {"catalog": CATALOG})
-    monkeypatch.setattr(Bundle, "load_encoder", lambda *_: ColourEncoder(is_base=False))
-    monkeypatch.setattr(Bundle, "load_base_encoder", lambda *_: ColourEncoder(is_base=True))
+    monkeypatch.setattr(Bundle, "load_encoder", lambda *_: ColourEncoder())
+    monkeypatch.setattr(Bundle, "make_base", lambda _, encoder: encoder.forget())
     ColourEncoder.read = []
     return Shop(home / "shop", {id_: dict(row) for id_, row in rows.items()})
