@@ -115,3 +115,11 @@ def test_a_champion_that_is_a_revision_is_compared_as_its_trained_version(traine
     revised = compare(candidate, open_bundle(tmp_path / "new"), 2, trained)
     for metric, values in plain.reference.personas.items():
         assert_array_equal(revised.reference.personas[metric], values)
+
+
+def test_a_revision_without_a_held_out_product_has_no_queries(trained, tmp_path):
+    write_revised(tmp_path / "new", trained, without=["p2", "p5"])
+    revised = open_bundle(tmp_path / "new")
+    assert revised.read_queries() == []
+    assert revised.read_text_vectors("queries").vectors.shape == (0, 8)
+    assert revised.read_text_vectors("captions").ids == []
