@@ -29,17 +29,30 @@ help: ## show this list
 
 install: $(INSTALLED) ## create .venv from requirements.lock
 
+# The marker holds the tree's place: a tree that was moved or copied has its .venv mended.
+ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(CURDIR))
+.PHONY: $(INSTALLED)
+endif
+
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found: install one, or name it:" \
 		"make PYTHON=/path/to/python" >&2; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@# "relocatable" tells uv to write scripts that find the Python beside them. Where there is no
+	@# such environment, and none whose scripts were made for this place, it is made anew.
+	if ! $(BIN)/python -c '' 2>/dev/null || ! { grep -qs ^relocatable .venv/pyvenv.cfg \
+		|| grep -qsF "#!$(CURDIR)/$(BIN)/" $(BIN)/dvc; }; then \
+		$(PYTHON) -m venv --clear .venv; echo 'relocatable = true' >> .venv/pyvenv.cfg; \
+	elif grep -qs ^relocatable .venv/pyvenv.cfg; then \
+		$(BIN)/python -m venv --without-pip .venv; echo 'relocatable = true' >> .venv/pyvenv.cfg; fi
 	@# pip brings uv, in the version and with the digests that the lock has.
 	awk '/^uv==/ { on = 1; print; next } /^[^ ]/ { on = 0 } on' requirements.lock > .venv/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --link-mode hardlink \
 		--compile-bytecode requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	touch $@
+	@# Relative to itself, where setuptools names the tree: a copy runs its own code at once.
+	echo ../../../.. > "$$(echo .venv/lib/python3*/site-packages/__editable__.kindred-*.pth)"
+	pwd -P > $@
 
 repro: install ## run the pipeline: from the catalogue to a registered model
 	@python -m pipelines.run.mend

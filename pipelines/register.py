@@ -17,6 +17,7 @@ Registering equal content again makes no second version: the alias moves to the 
     MLFLOW_TRACKING_URI=sqlite:////tmp/try.db python -m pipelines.register    # without a trace here
 """
 
+import sys
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -44,8 +45,9 @@ from pipelines.run.paths import (
 )
 from pipelines.run.stage import run_stage, say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
+from registry.errors import RegistryError, UnreachableError, explain_os_error
 from registry.lineage import Lineage
-from registry.store import register_bundle
+from registry.store import Registration, register_bundle
 from registry.versions import Version
 from retrieval.storage.files import write_json
 
@@ -100,21 +102,36 @@ def _verdicts(params: Params) -> dict[str, Path]:
 
 
 def main() -> None:
-    """Run the stage."""
+    """Run the stage.
+
+    Raises:
+        SystemExit: The registry refuses (status 1) or does not answer (4), said on standard error.
+    """
     params = load_params()
-    name = params.registration.name
-    with stage_lock("register"):
-        rmtree(WORK, ignore_errors=True)  # what a killed run left
-        write_bundle(WORK / "bundle", sources(params, find_lineage(params)))
-        done = register_bundle(WORK / "bundle", name)
-        write_json(REGISTERED, record(done.version))
-        rmtree(WORK)
+    try:
+        with stage_lock("register"):
+            done = _register(params)
+    except FileNotFoundError:  # what a stage before this one writes
+        raise
+    except (RegistryError, OSError) as error:
+        reason = explain_os_error(error) if isinstance(error, OSError) else error
+        sys.stderr.write(f"register: {reason}\n")
+        raise SystemExit(4 if isinstance(error, UnreachableError) else 1) from error
     verdicts = ", ".join(f"{gate} {result}" for gate, result in done.version.verdicts.items())
     state = "new" if done.created else "already registered"
     say(
-        f"{name} version {done.version.number} ({state}, challenger): {verdicts};"
-        " next: kindred status"
+        f"{params.registration.name} version {done.version.number} ({state}, challenger):"
+        f" {verdicts}; next: kindred status"
     )
+
+
+def _register(params: Params) -> Registration:
+    rmtree(WORK, ignore_errors=True)  # what a killed run left
+    write_bundle(WORK / "bundle", sources(params, find_lineage(params)))
+    done = register_bundle(WORK / "bundle", params.registration.name)
+    write_json(REGISTERED, record(done.version))
+    rmtree(WORK)
+    return done
 
 
 if __name__ == "__main__":

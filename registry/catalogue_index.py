@@ -1,21 +1,24 @@
 """A version's catalogue in Milvus: a collection for the student's vectors, one for the base's."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import disk_usage
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.bundle import Bundle
-from registry.errors import RegistryError
+from registry.errors import RegistryError, local_remedy
 from retrieval.index.collection import Item
 from retrieval.index.store import (
     LiteStore,
     VectorStore,
     agreement,
     collection_key,
+    default_uri,
     open_store,
     verify,
 )
@@ -49,6 +52,29 @@ def verify_collections(bundle: Bundle, uri: str | None = None) -> None:
                 continue
             store.drop(key)
         _create(store, bundle, model)
+
+
+def check_collections(bundle: Bundle, uri: str | None = None) -> None:
+    """Find out, without writing, whether `verify_collections` would succeed.
+
+    What is there is read back. For Milvus Lite what is not is made in a folder that goes; of a
+    server this says no more than that it answers.
+
+    Raises:
+        RegistryError: Milvus cannot hold it, or its folder cannot be written.
+        ConnectionError: The Milvus server does not answer.
+    """
+    store = open_store(uri)
+    present = store.list_keys()
+    for model in MODELS:
+        key = collection_key(bundle.digest, model)
+        if isinstance(store, LiteStore) and not (
+            key in present and _is_intact(store, bundle, model)
+        ):
+            with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
+                _create(LiteStore(Path(folder) / "milvus"), bundle, model)
+                made = sum(path.stat().st_size for path in Path(folder).rglob("*"))
+            _check_folder(Path(uri or default_uri()), made)
 
 
 def drop_collections(digests: Sequence[str], uri: str | None = None) -> None:
@@ -86,6 +112,18 @@ def try_index(vectors: Vectors, items: Sequence[Item], queries_QD: NDArray[np.fl
             collection.close()
 
 
+def _check_folder(folder: Path, size: int) -> None:
+    """Whether this many bytes can be written there, as far as can be seen without writing."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        msg = f"{folder} cannot be written: make {there} writable, or set MILVUS_URI to another"
+        raise RegistryError(msg)
+    free = disk_usage(there).free
+    if free < 2 * size:  # a draft, and the copy that it is verified by
+        msg = f"{folder} has room for {free:,} bytes, and needs {2 * size:,}: make room"
+        raise RegistryError(msg)
+
+
 def _create(store: VectorStore, bundle: Bundle, model: Literal["student", "base"]) -> None:
     items = [
         Item(product.product_id, product.category, product.price, product.attributes)
@@ -96,6 +134,11 @@ def _create(store: VectorStore, bundle: Bundle, model: Literal["student", "base"
     except ValueError as error:
         msg = f"the catalogue of {bundle.digest[:16]} cannot be put into Milvus: {error}"
         raise RegistryError(msg) from error
+    except ConnectionError as error:
+        if remedy := local_remedy(error):  # Milvus Lite's folder
+            msg = f"the catalogue of {bundle.digest[:16]} cannot be put into Milvus: {remedy}"
+            raise RegistryError(msg) from error
+        raise
 
 
 def _is_intact(store: VectorStore, bundle: Bundle, model: Literal["student", "base"]) -> bool:

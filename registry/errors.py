@@ -1,9 +1,22 @@
 """What can go wrong between Kindred and the registry, in words that say what to do."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
+_NO_ROOM = "the disk is full: make room, and run it again"
+_NO_RIGHT = "this user cannot write there: make it writable, or work in a copy of the tree (cp -r)"
+# What libraries pass on from a local database and from folders, and what to do about it.
+_LOCAL = {
+    "disk is full": _NO_ROOM,
+    "No space left on device": _NO_ROOM,
+    "Disk quota exceeded": _NO_ROOM,
+    "readonly database": _NO_RIGHT,
+    "Read-only file system": _NO_RIGHT,
+}
 
 
 class RegistryError(Exception):
@@ -26,6 +39,19 @@ class UnreachableError(RegistryError):
     """The registry does not answer."""
 
 
+def explain_os_error(error: OSError) -> str:
+    """One line about a file that could not be read or written, with what to do."""
+    if error.errno not in _FULL | _FORBIDDEN:
+        return str(error)
+    remedy = _NO_ROOM if error.errno in _FULL else _NO_RIGHT
+    return f"{error.filename or error.strerror}: {remedy}"
+
+
+def local_remedy(error: Exception) -> str | None:
+    """What to do about a full disk or a missing right that a library passes on; None for others."""
+    return next((remedy for said, remedy in _LOCAL.items() if said in str(error)), None)
+
+
 @contextmanager
 def explained(action: str, address: str) -> Iterator[None]:
     """Turn MLflow's exceptions into this module's.
@@ -37,6 +63,7 @@ def explained(action: str, address: str) -> Iterator[None]:
     Raises:
         UnknownVersionError: MLflow knows no such thing. A missing alias and a missing model come
             as different error codes.
+        RegistryError: The database cannot be written: read-only, or the disk is full.
         UnreachableError: Anything else that MLflow reports.
     """
     from mlflow.exceptions import MlflowException
@@ -44,9 +71,12 @@ def explained(action: str, address: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
+        if remedy := local_remedy(error):
+            msg = f"could not {action} at {address}: {remedy}"
+            raise RegistryError(msg) from error
         reason = str(error).strip().splitlines()[0]
         if error.error_code in _NOT_THERE:
-            msg = f"could not {action}: {reason}; `kindred status` lists what there is"
+            msg = f"could not {action}: {reason}; MLflow's page (`mlflow ui`) shows what there is"
             raise UnknownVersionError(msg) from error
         msg = (
             f"could not {action} at {address}: {reason}; check MLFLOW_TRACKING_URI,"

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 # `dvc repro` itself writes these: they are committed after the run, not before it.
 _WRITTEN_BY_THE_RUN = (":(exclude)dvc.lock", ":(exclude)metrics")
+# git does not read a repository that another user owns, lest its settings run programs. Whoever
+# asks here runs this tree's code already; the one program that these calls would run is not run.
+_ALSO_OF_OTHERS = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 
 
 class GitState(BaseModel):
@@ -38,6 +41,9 @@ def git_output(project: Path, *arguments: str) -> str | None:
     if program is None:
         return None
     done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-        [program, "-C", str(project), *arguments], capture_output=True, text=True, check=False
+        [program, *_ALSO_OF_OTHERS, "-C", str(project), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stdout.strip() if done.returncode == 0 else None

@@ -5,13 +5,15 @@ moves, closed after. The alias alone says which version is champion; the runs sa
 """
 
 import getpass
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from registry import tracking
 from registry.client import registry_client
+from registry.experiments import check_experiment, usable_experiment
 from registry.versions import Version
 
 EXPERIMENT = "kindred-promotions"
@@ -43,6 +45,7 @@ def read_history(name: str) -> list[Change]:
     """Every change of a model's champion, oldest first.
 
     Raises:
+        RegistryError: The experiment was deleted in MLflow, and the record with it.
         UnreachableError: The registry does not answer.
     """
     if not tracking.exists():
@@ -50,10 +53,11 @@ def read_history(name: str) -> list[Change]:
     runs: list[Any] = []
     with registry_client(f"read the promotions of {name}") as client:
         experiment = client.get_experiment_by_name(EXPERIMENT)
+        number = check_experiment(experiment) if experiment else None
         token: str | None = None
-        while experiment is not None:
+        while number is not None:
             page = client.search_runs(
-                [experiment.experiment_id],
+                [number],
                 f"tags.`{_PREFIX}name` = '{name}'",
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
@@ -84,12 +88,10 @@ def open_change(
         "overridden": overridden,
     }
     with registry_client(f"record the {action}") as client:
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        known = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
         run = client.create_run(
-            known,
+            usable_experiment(EXPERIMENT),
             tags={f"{_PREFIX}{key}": value for key, value in tags.items()}
-            | {"mlflow.user": getpass.getuser()},
+            | {"mlflow.user": _user()},
             run_name=f"{action} {after.name} {after.number}",
         )
     return str(run.info.run_id)
@@ -132,6 +134,32 @@ def champions(history: Sequence[Change], champion: int | None) -> list[int]:
     if champion is not None and champion not in stack[-1:]:
         stack.append(champion)
     return stack
+
+
+def former_champion(stack: Sequence[int], known: Collection[int]) -> tuple[int | None, list[int]]:
+    """What a rollback goes to: the newest champion before today's that was not deleted since.
+
+    Args:
+        stack: As `champions` gives it.
+        known: The versions that there are.
+
+    Returns:
+        Its number, None where there is none, and the deleted ones that are passed by.
+    """
+    gone: list[int] = []
+    for number in reversed(stack[:-1]):
+        if number in known and number != stack[-1]:
+            return number, gone
+        if number not in known:
+            gone.append(number)
+    return None, gone
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container
+        return str(os.getuid())
 
 
 def _change(run: Any) -> Change:

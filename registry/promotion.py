@@ -13,7 +13,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from registry.bundle import Bundle
-from registry.catalogue_index import drop_collections, ensure_collections, verify_collections
+from registry.catalogue_index import (
+    check_collections,
+    drop_collections,
+    ensure_collections,
+    verify_collections,
+)
 from registry.comparison import compare_with, from_bundle
 from registry.errors import ConflictError, RefusedError
 from registry.history import (
@@ -22,10 +27,12 @@ from registry.history import (
     champions,
     close_change,
     close_unfinished,
+    former_champion,
     open_change,
     read_history,
 )
 from registry.store import fetch_bundle, register_revision
+from registry.tracking import check_writable
 from registry.verdicts import (
     GATES,
     is_beside,
@@ -88,13 +95,14 @@ def promote(
     """
     with _promotion_lock():
         version, before = find_version(name, wanted), find_champion(name)
+        check_writable()
+        history = read_history(name)
         if not dry_run:
-            close_unfinished(read_history(name), before)
-        if before is not None and before.number == version.number:
-            if not dry_run:
-                ensure_collections(fetch_bundle(version))
-            return Moved(version, before, moved=False, overridden=())
+            close_unfinished(history, before)
         bundle = fetch_bundle(version)
+        if before is not None and before.number == version.number:
+            (check_collections if dry_run else ensure_collections)(bundle)
+            return Moved(version, before, moved=False, overridden=())
         report(f"version {version.number}: the digests of its files hold")
         if before is not None and before.revision:
             _note_what_goes(bundle, before, report)
@@ -102,6 +110,7 @@ def promote(
         if faults and not reason:
             raise RefusedError(_refusal(version, faults))
         if dry_run:
+            check_collections(bundle)
             return Moved(version, before, moved=False, overridden=faults)
         verify_collections(bundle)
         report("its catalogue is in Milvus, read back and compared with exact search")
@@ -116,20 +125,14 @@ def rollback(name: str, report: Report = lambda _: None) -> Moved:
     Raises as `promote`.
     """
     with _promotion_lock():
+        check_writable()
         before = find_champion(name)
         if before is None:
             msg = f"{name} has no champion to roll back from: run `kindred promote`"
             raise RefusedError(msg)
         history = read_history(name)
         close_unfinished(history, before)
-        stack = champions(history, before.number)
-        if len(stack) < 2:
-            msg = (
-                f"version {before.number} is the first champion of {name}, there is none before"
-                " it: `kindred promote VERSION` makes another one champion"
-            )
-            raise RefusedError(msg)
-        version = find_version(name, str(stack[-2]))
+        version = _former(before, history, report)
         ensure_collections(fetch_bundle(version))
         report(f"version {version.number}: its files hold, its catalogue is in Milvus")
         _move("rollback", before, version)
@@ -183,6 +186,22 @@ def _note_what_goes(bundle: Bundle, champion: Version, report: Report) -> None:
             f"{len(gone)} products that version {champion.label} serves are not in its catalogue,"
             " and go; `kindred catalog sync FOLDER` brings them back"
         )
+
+
+def _former(before: Version, history: Sequence[Change], report: Report) -> Version:
+    """The champion that a rollback goes to."""
+    known = {version.number: version for version in list_versions(before.name)}
+    number, gone = former_champion(champions(history, before.number), known)
+    for one in gone:
+        report(f"version {one}, champion in between, was deleted since: further back")
+    if number is None:
+        msg = (
+            f"version {before.number} is the first champion of {before.name}"
+            f"{' that there still is' if gone else ''}, there is none before it:"
+            " `kindred promote VERSION` makes another one champion"
+        )
+        raise RefusedError(msg)
+    return known[number]
 
 
 def _faults(bundle: Bundle, champion: Version | None, report: Report) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The way of a bundle into the MLflow registry, and back out of it."""
 
 import io
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import redirect_stderr
@@ -92,8 +93,12 @@ def fetch_bundle(version: Version, cache: Path = CACHE) -> Bundle:
         RegistryError: What the registry holds is not the bundle that was registered.
         UnreachableError: It cannot be downloaded.
     """
-    cache.mkdir(parents=True, exist_ok=True)
     target = cache / version.digest
+    if cache.exists() and not os.access(cache, os.W_OK):  # another user's: nothing to lock
+        kept = _open_intact(target, version.digest)
+        if kept is not None:
+            return kept
+    cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f".{version.digest}.lock"):
         kept = _open_intact(target, version.digest)
         if kept is not None:
@@ -145,12 +150,15 @@ def _download(version: Version, folder: Path) -> Path:
         with explained(action, address):
             # An explicit target: without one MLflow writes into the stored model itself.
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+            where = mlflow.MlflowClient().get_model_version_download_uri(
+                version.name, str(version.number)
+            )
     except OSError as error:
         msg = f"could not {action}: {error}; its artifacts are not where {address} says"
         raise UnreachableError(msg) from error
     found = [path.parent for path in folder.glob("artifacts/*/format_version")]
     if len(found) != 1:
-        raise _damaged(version, f"got {len(found)} bundles in its artifacts, expected one")
+        raise _damaged(version, f"got {len(found)} bundles at {where}, expected one")
     return found[0]
 
 

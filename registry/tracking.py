@@ -7,21 +7,19 @@ artifacts in `mlruns/`. Nothing is set up on import.
 import json
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from registry.errors import UnreachableError, explained
+from registry.database import is_writable, open_database, sqlite_path
+from registry.errors import RegistryError, explained
+from registry.experiments import usable_experiment
 from registry.git_state import read_git_state
 
 EXPERIMENT = "kindred"
 DEFAULT_URI = "sqlite:///mlflow.db"
-_SQLITE = "sqlite:///"
 _CURVE_POINTS = 1000  # MLflow takes no more metrics in one call
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -40,15 +38,14 @@ def tracking_uri() -> str:
 
 def exists() -> bool:
     """Whether there can be anything to read; asking does not create a database."""
-    path = _sqlite_path(tracking_uri())
+    path = sqlite_path(tracking_uri())
     return path is None or path.exists()
 
 
 def connect() -> str:
     """Point MLflow at its store, without telemetry and without chatter, and return the address.
 
-    A local database is created once, under a file lock: MLflow's own creation fails when several
-    processes start it at the same time.
+    A local database is made if there is none, and follows its tree when that was moved or copied.
 
     Raises:
         UnreachableError: The database cannot be opened or created.
@@ -59,26 +56,45 @@ def connect() -> str:
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # the import sets it to INFO
+    # What the database refuses is raised too.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    path = _sqlite_path(uri)
-    if path is not None:
-        _create_database(path, uri)
+    path = sqlite_path(uri)
+    if path is None:
+        mlflow.set_tracking_uri(uri)
+    else:
+        open_database(path, uri, EXPERIMENT)
     return uri
+
+
+def check_writable() -> None:
+    """Find out whether this user can write to the store, as far as that can be seen from here.
+
+    Raises:
+        RegistryError: It is a local database, and cannot be written.
+    """
+    path = sqlite_path(tracking_uri())
+    if path is not None and path.exists() and not is_writable(path):
+        msg = (
+            f"this user cannot write to {path}: make its folder writable, or work in a copy of the"
+            " tree (cp -r)"
+        )
+        raise RegistryError(msg)
 
 
 def parent_run(name: str, known: str | None) -> str:
     """The id of a run under which others gather: the known one if the store has it, else a new one.
 
     Raises:
+        RegistryError: The experiment was deleted in MLflow.
         UnreachableError: MLflow does not answer.
     """
     address = connect()
-    from mlflow import MlflowClient, MlflowException, set_experiment
+    from mlflow import MlflowClient, MlflowException
 
     client = MlflowClient()
     with explained(f"open a run {name}", address):
-        experiment = set_experiment(EXPERIMENT).experiment_id
+        experiment = usable_experiment(EXPERIMENT)
         if known is not None:
             try:
                 run = client.get_run(known)
@@ -108,6 +124,7 @@ def training_run(
         parent: Id of the run that it is shown under.
 
     Raises:
+        RegistryError: The experiment was deleted in MLflow.
         UnreachableError: MLflow does not answer. What fails inside passes through.
     """
     address = connect()
@@ -118,8 +135,8 @@ def training_run(
     if parent is not None:
         tags["mlflow.parentRunId"] = parent
     with explained(f"open a run of stage {stage}", address):
-        mlflow.set_experiment(EXPERIMENT)
-        active = mlflow.start_run(run_name=stage, tags=tags)
+        experiment = usable_experiment(EXPERIMENT)
+        active = mlflow.start_run(experiment_id=experiment, run_name=stage, tags=tags)
     with active as run:
         with explained(f"record the parameters of stage {stage}", address):
             mlflow.log_params(flatten(params))
@@ -182,24 +199,3 @@ def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 def _as_json(value: Any) -> str:
     return json.dumps(value, default=str)
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    """The file of an SQLite address; None for any other store."""
-    if not uri.startswith(_SQLITE):
-        return None
-    return Path(uri.removeprefix(_SQLITE).partition("?")[0])
-
-
-def _create_database(path: Path, uri: str) -> None:
-    import mlflow
-
-    try:
-        with FileLock(f"{path}.lock"):
-            with closing(sqlite3.connect(path)) as database:
-                database.execute("PRAGMA journal_mode=WAL")  # halves the time of parallel writers
-            with explained("open the database", uri):
-                mlflow.set_experiment(EXPERIMENT)
-    except (sqlite3.Error, OSError) as error:
-        msg = f"could not open {uri}: {error}; check MLFLOW_TRACKING_URI and the folder's rights"
-        raise UnreachableError(msg) from error

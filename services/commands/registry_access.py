@@ -36,6 +36,7 @@ def registry_access() -> Iterator[None]:
         RegistryError,
         UnknownVersionError,
         UnreachableError,
+        explain_os_error,
     )
 
     with warnings.catch_warnings():
@@ -53,4 +54,4 @@ def registry_access() -> Iterator[None]:
         except BrokenPipeError:  # of the output: the verb knows what that means
             raise
         except OSError as error:  # the cache of bundles cannot be written, say
-            raise CommandError(str(error), Exit.REFUSED) from error
+            raise CommandError(explain_os_error(error), Exit.REFUSED) from error

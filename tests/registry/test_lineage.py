@@ -113,3 +113,16 @@ def test_what_the_run_writes_does_not_dirty_the_tree(tmp_path: Path) -> None:
     assert state.clean is True
     (tmp_path / "code.py").write_text("2")
     assert read_git_state(tmp_path).clean is False
+
+
+def test_the_commit_of_a_tree_that_another_user_owns_is_known(tmp_path, monkeypatch) -> None:
+    """`git` itself refuses to read it."""
+    for arguments in (["init", "-q"], ["commit", "--allow-empty", "-qm", "first"]):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    asked = ["git", "rev-parse", "HEAD"]
+    assert subprocess.run(asked, cwd=tmp_path, check=False, capture_output=True).returncode == 128
+    state = read_git_state(tmp_path)
+    assert len(state.commit or "") == 40
+    assert state.clean is True

@@ -63,7 +63,7 @@ def template(tmp_path_factory, make_sources):
 
 @pytest.fixture
 def home(template, tmp_path, monkeypatch):
-    """A copy to change; the registry's files stay where they were made."""
+    """A copy to change."""
     home = tmp_path / "home"
     shutil.copytree(template, home)
     monkeypatch.chdir(home)
@@ -198,10 +198,10 @@ def test_the_limits_of_the_verdict_are_those_of_the_comparison(home, monkeypatch
     assert promote(NAME, "6").moved
 
 
-def test_a_champion_that_cannot_be_read_is_a_reason_to_refuse(home, template):
+def test_a_champion_that_cannot_be_read_is_a_reason_to_refuse(home):
     promote(NAME, "1")
     shutil.rmtree(CACHE / digest_of(1))
-    (weights,) = [p for p in template.rglob("mlruns/**/weights") if p.read_text() == "good 1"]
+    (weights,) = [p for p in home.rglob("mlruns/**/weights") if p.read_text() == "good 1"]
     weights.write_text("damaged")
     try:
         with pytest.raises(RefusedError, match="cannot be compared with the champion"):
@@ -210,9 +210,9 @@ def test_a_champion_that_cannot_be_read_is_a_reason_to_refuse(home, template):
         weights.write_text("good 1")
 
 
-def test_a_damaged_candidate_is_not_promoted(home, template):
+def test_a_damaged_candidate_is_not_promoted(home):
     shutil.rmtree(CACHE / digest_of(2))
-    (weights,) = [p for p in template.rglob("mlruns/**/weights") if p.read_text() == "good 2"]
+    (weights,) = [p for p in home.rglob("mlruns/**/weights") if p.read_text() == "good 2"]
     weights.write_text("damaged")
     try:
         with pytest.raises(RegistryError, match=r"damaged in the registry.*weights"):

@@ -290,7 +290,11 @@ def test_history_tells_who_did_what_and_where_rollback_leads(
     monkeypatch.setattr(
         "services.commands.history_command.read_history", lambda name: [first, second]
     )
-    monkeypatch.setattr("services.commands.history_command.champion_number", lambda name: 3)
+    found = [
+        replace(registered, number=3, aliases=("champion",)),
+        replace(registered, number=2, aliases=()),
+    ]
+    monkeypatch.setattr("services.commands.history_command.list_versions", lambda name: found)
     assert main(["history"]) == 0
     _, newest, oldest, _, last = capsys.readouterr().out.splitlines()
     assert newest.split()[2:6] == ["promote", "2", "3", "done"]
