@@ -1,10 +1,12 @@
-"""The description at `/openapi.json`: it asks for a key where the service does."""
+"""The description at `/openapi.json`: it asks for a key where the service does, and shows how errors look."""
 
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
+
+from services.http.problems import SCHEMA
 
 KEY = Security(HTTPBearer(auto_error=False, description="A key of `kindred keys add`."))
 
@@ -15,6 +17,7 @@ def install_openapi(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         described = whole()
+        described["components"]["schemas"][SCHEMA["title"]] = SCHEMA
         return described if app.state.keys.required else _unlocked(described)
 
     app.openapi = openapi  # type: ignore[method-assign]

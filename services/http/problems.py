@@ -40,9 +40,33 @@ _WORDS = {
 }
 
 
+SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "What was wrong, and what to do (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"const": "about:blank"},
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was wrong this time."},
+        "errors": {
+            "type": "array",
+            "description": "Each field that is wrong.",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI description says of a call's errors."""
-    form: dict[str, Any] = {"content": {"application/problem+json": {}}}
+    """What the OpenAPI description says of a call's errors; `install_openapi` brings the schema."""
+    schema = {"$ref": f"#/components/schemas/{SCHEMA['title']}"}
+    form: dict[str, Any] = {"content": {"application/problem+json": {"schema": schema}}}
     return {status: {"description": _WORDS[status], **form} for status in statuses}
 
 
