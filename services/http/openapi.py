@@ -1,4 +1,4 @@
-"""The description at `/openapi.json`: it asks for a key where the service does, and shows how errors look."""
+"""The description at `/openapi.json`: it asks for a key where the service does; how errors look."""
 
 from collections.abc import Callable
 from typing import Any

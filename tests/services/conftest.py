@@ -31,6 +31,7 @@ from retrieval.storage.vectors import write_vectors
 from retrieval.text.tower import TextTower
 from services.http.app import create_app
 from services.search.live import Live
+from tests.services.databases import new_database, postgresql_server
 from tests.services.fake_engine import FakeEngine, make_product
 from tests.services.tiny_engine import TinyEngine, make_tower
 from tests.tiny_model import write_tiny_model
@@ -78,6 +79,23 @@ def row(number: int, colour: str) -> dict:
 def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test's service has a database of its own."""
     monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/kindred.db")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A server of PostgreSQL."""
+    with postgresql_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def any_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database, of either kind that the service knows."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/var/kindred.db"
+    else:
+        with new_database(request.getfixturevalue("postgresql")) as address:
+            yield address
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ def engine(tiny_engine):
 
 
 @pytest.fixture
-def address(tmp_path):
-    return f"sqlite:///{tmp_path}/kindred.db"
+def address(any_address):
+    return any_address
 
 
 @pytest.fixture
