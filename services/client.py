@@ -179,7 +179,8 @@ def _settings(url: str | None, key: str | None) -> dict[str, Any]:
 
 def _broke_off(call: Call[Any], error: httpx.TransportError) -> bool:
     """Whether a worker ended before it had answered, and nothing is wrong with asking again."""
-    return isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and not call.changes
+    broken = httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError
+    return isinstance(error, broken) and not call.changes
 
 
 def _no_answer(url: httpx.URL, error: httpx.TransportError) -> ConnectionError:

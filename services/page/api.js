@@ -1,6 +1,6 @@
 // The calls of the service that the page makes.
 
-import { ask, askOnce, askPatiently, json } from "./http.js";
+import { ask, askAgain, askOnce, askPatiently, json } from "./http.js";
 import { keptPicture } from "./pictures.js";
 
 export const PAGE = 24; // hits that come at a time
@@ -19,12 +19,12 @@ export function search(state, { model, k = PAGE, offset = 0, explain = false }, 
     const body = new FormData();
     body.set("picture", picture);
     body.set("search", JSON.stringify(wanted));
-    return askPatiently("/v1/search/image", { method: "POST", body, signal });
+    return askAgain("/v1/search/image", { method: "POST", body, signal });
   }
   if (state.like) wanted.like = state.like;
   else wanted.query = state.query;
   if (state.mode && !state.like) wanted.mode = state.mode;
-  return askPatiently("/v1/search", json("POST", wanted, signal));
+  return askAgain("/v1/search", json("POST", wanted, signal));
 }
 
 function conditions({ categories, min, max }) {

@@ -39,6 +39,16 @@ export async function askPatiently(url, request) {
   }
 }
 
+// A search changes nothing: where it broke off, as with a worker that was killed, it is asked again.
+export async function askAgain(url, request) {
+  try {
+    return await askPatiently(url, request);
+  } catch (problem) {
+    if (problem.status !== 0) throw problem;
+    return askPatiently(url, request);
+  }
+}
+
 // Without the dialog that asks for a key; null where the answer is empty.
 export async function askOnce(url, request = {}) {
   let answer;

@@ -144,13 +144,15 @@ def test_what_the_verbs_refuse_is_one_line(address, arguments, said, capsys):
 
 
 @pytest.mark.parametrize("broken", [1, 2])
-def test_what_broke_off_is_asked_again_once_unless_it_changes_something(broken):
+@pytest.mark.parametrize("error", [httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError])
+def test_what_broke_off_is_asked_again_once_unless_it_changes_something(broken, error):
     asked = []
 
     def answer(request):
         asked.append(request.url.path)
         if len(asked) <= broken:
-            raise httpx.RemoteProtocolError("Server disconnected", request=request)
+            msg = "Server disconnected"
+            raise error(msg, request=request)
         return httpx.Response(200, json={"version": "3"})
 
     client = Client("http://127.0.0.1:9")

@@ -142,6 +142,24 @@ def test_a_problem_is_shown_in_the_service_s_words_and_can_be_tried_again(
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_search_that_broke_off_is_asked_again(page, expected_errors):
+    visit(page, "/?q=mugs")
+    expected_errors.append("ERR_CONNECTION_RESET")
+    asked = []
+
+    def break_the_first(route):
+        asked.append(route.request.post_data_json["query"])
+        route.abort("connectionreset") if len(asked) == 1 else route.continue_()
+
+    page.route("**/v1/search", break_the_first)
+    with page.expect_response("**/v1/search"):
+        ask(page, "cups")
+    expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
+    expect(cards(page)).to_have_count(SHOWN)
+    assert asked == ["cups", "cups"]
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_a_service_that_is_gone_is_asked_again_until_it_is_back(page, expected_errors):
     page.clock.install()
     visit(page, "/?q=mugs")
