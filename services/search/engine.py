@@ -96,7 +96,8 @@ class Engine:
         Raises:
             UnknownProductError: A query is for a product's like, and there is no such product.
         """
-        nearest = self._nearest(queries)
+        vectors = self._vectors(queries)
+        nearest = self._nearest(queries, vectors)
         texts = {query: _with_phrases(query) for query in queries if query.reads_text}
         readings = dict(
             zip(texts, read_texts(self.encoder.tokenize, [*texts.values()]), strict=True)
@@ -110,7 +111,7 @@ class Engine:
             ranked = self._page(query, self._rank(query, nearest.get(row, [])))
             hits = [(self.products[id_], score) for id_, score in ranked]
             warnings = reading.warnings() if reading is not None else ()
-            answers.append(Found(self.version, hits, tuple(warnings)))
+            answers.append(Found(self.version, hits, tuple(warnings), vector_D=vectors.get(row)))
         return answers
 
     def embed(self, requests: Sequence[Sequence[str]]) -> list[Vectors]:
@@ -120,8 +121,12 @@ class Engine:
         return [Vectors(self.version, own) for own in np.split(vectors_ND, ends[:-1])]
 
     def explain(self, query: Query, found: Found) -> list[Why]:
-        """Why each of a text's hits was found."""
-        return self._explainer.explain(query, [product.product_id for product, _ in found.hits])
+        """Why each of a text's hits was found; its vector is that of what was found."""
+        if found.vector_D is None:
+            msg = "got what was found by words alone, expected what a text's vector found"
+            raise ValueError(msg)
+        hits = [product.product_id for product, _ in found.hits]
+        return self._explainer.explain(query, found.vector_D, hits)
 
     @cached_property
     def _explainer(self) -> Explainer:
@@ -132,9 +137,10 @@ class Engine:
         for collection in self._collections.values():
             collection.close()
 
-    def _nearest(self, queries: Sequence[Query]) -> dict[int, Ranked]:
+    def _nearest(
+        self, queries: Sequence[Query], vectors: Mapping[int, NDArray[np.float32]]
+    ) -> dict[int, Ranked]:
         """The nearest products of each query that has a vector, by its place among the queries."""
-        vectors = self._vectors(queries)
         alike: dict[tuple[Model, Filter], list[int]] = {}
         for row in vectors:
             alike.setdefault((queries[row].model, queries[row].filter_), []).append(row)

@@ -1,6 +1,6 @@
 """Explains what one model version finds; services/search/explanation.py has the arithmetic.
 
-T texts, H hits, W training wishes, D embedding width.
+V variants of a query, H hits, W training wishes, D embedding width.
 """
 
 from collections.abc import Sequence
@@ -35,21 +35,23 @@ class Explainer:
         self._engine = engine
         self._chosen: dict[Model, NDArray[np.float32]] = {}
 
-    def explain(self, query: Query, hits: Sequence[str]) -> list[Why]:
-        """Why each of the hits was found; one batch of texts, of one more than the query's parts.
+    def explain(self, query: Query, query_D: NDArray[np.float32], hits: Sequence[str]) -> list[Why]:
+        """Why each of the hits was found; one batch of texts, as many as the query has parts.
 
         Args:
             query: A text.
+            query_D: Its unit vector: reading it took the search half of its time.
             hits: Ids of products of this version.
         """
         parts = variants(query.text, query.concepts)
         left_out = [replace(query, text=part.text, concepts=part.concepts) for part in parts]
         engine = self._engine
-        texts_TD = np.stack(encode(engine.encoder, lambda: engine.tower, [query, *left_out]))
+        encoded = encode(engine.encoder, lambda: engine.tower, left_out)
+        parts_VD = np.stack(encoded) if encoded else np.empty((0, len(query_D)), dtype=np.float32)
         hits_HD = engine.catalogue(query.model).rows(hits)
-        shares_HV = shares(texts_TD[0], texts_TD[1:], hits_HD)
+        shares_HV = shares(query_D, parts_VD, hits_HD)
         chosen_WD = self._chosen_by(query.model)
-        nearest = nearest_wishes(texts_TD[0], hits_HD, self._wishes_WD, chosen_WD)
+        nearest = nearest_wishes(query_D, hits_HD, self._wishes_WD, chosen_WD)
         return [
             Why(
                 words=_named(parts, shares_V, "word"),

@@ -1,7 +1,7 @@
 """What one request looks for, and what was found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -69,6 +69,8 @@ class Found:
     hits: list[tuple[Product, float]]
     warnings: tuple[str, ...] = ()  # what the model cannot read of the text, a sentence each
     refusal: str = ""  # why nothing was looked for: the model knows nothing of the text
+    # The query's, (D,), for who explains what was found; None where words alone were looked for.
+    vector_D: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,21 @@ def test_hits_are_explained_by_words_and_wishes(engine):
     assert whys["p2"].concepts == []
 
 
+def test_explaining_reads_the_query_no_second_time(engine, monkeypatch):
+    read, encode_texts = [], type(engine.encoder).encode_texts
+
+    def noted(encoder, texts):
+        read.extend(texts)
+        return encode_texts(encoder, texts)
+
+    monkeypatch.setattr(type(engine.encoder), "encode_texts", noted)
+    query = Query("red or blue", 5, Filter(), "champion")
+    (found,) = engine.search([query])
+    assert read == ["red or blue"]
+    engine.explain(query, found)
+    assert read[1:] == ["or blue", "red blue", "red or"]
+
+
 def test_a_version_without_wishes_explains_by_words_alone(engine, monkeypatch):
     monkeypatch.setattr(type(engine.bundle), "read_wishes", lambda self: [])
     monkeypatch.setattr(type(engine.bundle), "read_text_vectors", lambda self, texts: None)
