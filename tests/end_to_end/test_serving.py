@@ -4,7 +4,6 @@ import concurrent.futures
 import json
 import shutil
 import signal
-import socket
 import socketserver
 import subprocess
 import sys
@@ -17,31 +16,16 @@ import psutil
 import pytest
 
 from services.client import Client, ServiceError
+from tests.end_to_end.served import PATIENCE, VARIANT, Service, until_serves
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 90  # seconds
 QUERIES = [
     "a gift for a mother who loves gardening",
     "something for a friend who bakes bread on Sundays",
     "a present for a child who dreams of trains",
     "a blue striped mug",
 ]
-# The same version with the vectors of student and base exchanged: its answers differ.
-VARIANT = """
-import shutil
-from pathlib import Path
-from registry.checksums import write_sums
-from registry.store import fetch_bundle, register_bundle
-from registry.versions import find_version
-
-bundle, other = fetch_bundle(find_version("kindred", "1")), Path("var/variant")
-shutil.copytree(bundle.folder, other)
-for name, source in (("student", "base"), ("base", "student")):
-    shutil.copyfile(bundle.folder / f"vectors/{source}.parquet", other / f"vectors/{name}.parquet")
-write_sums(other)
-register_bundle(other, "kindred")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -50,49 +34,6 @@ def project(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("serving") / "project"
     shutil.copytree(tiny.folder, folder, symlinks=True)
     return tiny.__class__(folder)
-
-
-class Service:
-    """A running `kindred serve`."""
-
-    def __init__(self, project, *arguments, env=None):
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = project.folder / f"var/serve-{self.port}.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "services.cli",
-                    "serve",
-                    "--port",
-                    str(self.port),
-                    *arguments,
-                ],
-                cwd=project.folder,
-                env={**project.env, **(env or {})},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._wait()
-
-    def _wait(self):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        pytest.fail(f"not ready:\n{self.log.read_text()}")
-
-    def stop(self, by=signal.SIGTERM):
-        self.process.send_signal(by)
-        return self.process.wait(PATIENCE)
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -129,12 +70,6 @@ def service(project, outside):
     yield service
     if service.process.poll() is None:
         service.stop()
-
-
-def _free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def _offline(project, text, version):
@@ -248,9 +183,9 @@ def test_a_promotion_and_a_rollback_under_load_lose_and_mix_nothing(project, ser
         running = [pool.submit(ask, number) for number in range(4)]
         try:
             project.kindred("promote", "2", "--force", "--reason", "a test")
-            _until(service, "2")
+            until_serves(service, "2")
             project.kindred("rollback")
-            _until(service, "1")
+            until_serves(service, "1")
         finally:
             ended.set()
         for future in running:
@@ -270,14 +205,6 @@ def _until_gone(process):
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, f"{process} still runs"
         time.sleep(0.1)
-
-
-def _until(service, version):
-    deadline = time.monotonic() + PATIENCE
-    with Client(service.url) as client:
-        while client.model()["version"] != version:
-            assert time.monotonic() < deadline, service.log.read_text()
-            time.sleep(0.2)
 
 
 def test_nothing_calls_out(project, service, outside):
