@@ -68,7 +68,6 @@ class Killed:
     failed: int = 0
     at: float = 0.0
     ready: float = 0.0  # when the worker in its place was
-    processor: float = 0.0  # seconds of a core that it had taken by then, or a moment later
 
     @property
     def silence(self) -> float:
@@ -110,7 +109,6 @@ async def kill_beside(
         await asyncio.sleep(0.05)
     (worker,) = new
     run.ready = when_ready(service)[worker]
-    run.processor = sum(psutil.Process(worker).cpu_times()[:2])
     assert len(when_ready(service)) == workers
     return run
 
@@ -129,7 +127,6 @@ def measure(rows: Rows, texts: Sequence[str], workers: int, repetitions: int) ->
             rows.add("   failed", [run.failed for run in runs], "", MOST_FAILED)
             rows.add("   first answer after", [run.silence for run in runs], "s", MOST_SECONDS)
             rows.add("   another worker ready after", [run.ready - run.at for run in runs], "s")
-            rows.add("      of it on a processor", [run.processor for run in runs], "s")
 
 
 def run(bundle: Bundle, repetitions: int) -> bool:
