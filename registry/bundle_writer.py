@@ -12,7 +12,8 @@ from registry.base_model import BASE_MODEL, write_difference
 from registry.bundle import FORMAT_VERSION, PRODUCTS, QUERIES, bundle_digest
 from registry.checksums import write_sums
 from registry.lineage import Lineage
-from registry.model_card import CardFacts, image_tower, render_card
+from registry.model_card import CardFacts, render_card
+from registry.model_uses import read_towers
 from registry.verdicts import Verdict
 from registry.wishes import WISHES, find_wishes
 from retrieval.images import jpeg_bytes
@@ -180,5 +181,5 @@ def _card_facts(draft: Path, sources: BundleSources, rows: list[schema.ProductRo
             name: Verdict.model_validate(read_json(path)) for name, path in sources.verdicts.items()
         },
         lineage=sources.lineage,
-        image_tower=image_tower(draft / "model" / "open_clip_config.json"),
+        towers=read_towers(draft / "model" / "open_clip_config.json"),
     )

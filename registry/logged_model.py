@@ -1,5 +1,7 @@
 """Log a bundle as an MLflow model: a pyfunc with its code, requirements and digest."""
 
+import io
+from contextlib import redirect_stderr
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ REQUIREMENTS = (
     "peft",
     "pillow",
     "pyarrow",
+    "pydantic",
     "safetensors",
     "torch",
     "torchvision",
@@ -35,16 +38,25 @@ def log_bundle(bundle: Bundle) -> Any:
 
     inputs = {"bundle": bundle.digest}
     with tracking.training_run("register", params={}, inputs=inputs):
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(_PYFUNC),
-            artifacts={"bundle": str(bundle.folder)},
-            code_paths=[str(code_folder())],
-            pip_requirements=pinned_requirements(),
-            tags={DIGEST_TAG: bundle.digest},
-        )
+        # It warns that inputs are not validated, which is meant so; errors are raised.
+        with redirect_stderr(io.StringIO()):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(_PYFUNC),
+                artifacts={"bundle": str(bundle.folder)},
+                code_paths=[str(code_folder())],
+                pip_requirements=pinned_requirements(),
+                input_example=_example(bundle),
+                tags={DIGEST_TAG: bundle.digest},
+            )
         mlflow.log_metrics(headlines(bundle.metrics), model_id=info.model_id)
     return mlflow.MlflowClient().get_logged_model(info.model_id)
+
+
+def _example(bundle: Bundle) -> list[dict[str, str]]:
+    """What an input looks like: a text, and one with a concept where the version has any."""
+    example = [{"text": "a gift for a mother who loves gardening"}]
+    return example + [{"text": "on a beach", "concept": name} for name in bundle.concept_names[:1]]
 
 
 def code_folder() -> Path:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from registry.headlines import percent
 from registry.lineage import Lineage, Revision
+from registry.model_uses import Towers, render_uses
 from registry.verdicts import Verdict
-from retrieval.efficientnet import DETAIL_NAME
-from retrieval.storage.files import number_at, read_json
+from retrieval.storage.files import number_at
 
 _PERSONA_ROWS = {
     "random": "random order",
@@ -23,10 +22,6 @@ _CONCEPT_ROWS = {"text_only": "class noun alone", "kindred": "**with the concept
 
 _SIMULATED = (
     "With a simulated teacher the numbers show that the method works, not what people would choose."
-)
-_NOT_OPEN_CLIP = (
-    "open_clip alone does not load `model/`, whose image tower (`retrieval/detail.py`) is none of"
-    " its own; `retrieval.encoder.load_encoder` does, without a network."
 )
 
 
@@ -42,7 +37,7 @@ class CardFacts:
     metrics: Mapping[str, Any]
     verdicts: Mapping[str, Verdict]
     lineage: Lineage
-    image_tower: str  # timm's name of it; empty where it is open_clip's
+    towers: Towers
 
 
 def render_card(facts: CardFacts) -> str:
@@ -59,6 +54,8 @@ def render_card(facts: CardFacts) -> str:
         _training(facts),
         "## Limits",
         _limits(facts),
+        "## Used by",
+        *render_uses(facts.name, facts.concepts, facts.towers),
         "## Lineage",
         _lineage(facts.lineage),
     ]
@@ -149,12 +146,6 @@ def _revision(revision: Revision | None) -> Iterable[str]:
         )
 
 
-def image_tower(config: Path) -> str:
-    """What `CardFacts` takes, from a model folder's configuration."""
-    vision = read_json(config)["model_cfg"]["vision_cfg"] if config.is_file() else {}
-    return str(vision.get("timm_model_name", ""))
-
-
 def _teacher(teacher: Mapping[str, Any]) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in teacher.items() if key != "kind")
     if teacher.get("kind") == "simulated":
@@ -174,8 +165,6 @@ def _limits(facts: CardFacts) -> str:
     ]
     if facts.lineage.teacher.get("kind") == "simulated":
         limits.insert(0, _SIMULATED)
-    if facts.image_tower == DETAIL_NAME:
-        limits.append(_NOT_OPEN_CLIP)
     return "\n".join(f"- {limit}" for limit in limits)
 
 

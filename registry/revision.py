@@ -20,7 +20,8 @@ import numpy as np
 from registry.bundle import PRODUCTS, QUERIES, Bundle, Product, bundle_digest
 from registry.checksums import FOREIGN, SUMS, write_sums
 from registry.lineage import Revision
-from registry.model_card import CardFacts, image_tower, render_card
+from registry.model_card import CardFacts, render_card
+from registry.model_uses import read_towers
 from registry.wishes import WISHES, WishRow
 from retrieval.storage import schema
 from retrieval.storage.files import atomic_folder, write_json
@@ -129,7 +130,7 @@ def write_revision(
                 metrics=trained.metrics,
                 verdicts=trained.verdicts,
                 lineage=lineage,
-                image_tower=image_tower(draft / "model" / "open_clip_config.json"),
+                towers=read_towers(draft / "model" / "open_clip_config.json"),
             )
         )
         (draft / "MODEL_CARD.md").write_text(card, encoding="utf-8")

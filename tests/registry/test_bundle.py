@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -224,3 +225,24 @@ def test_the_card_says_where_open_clip_alone_does_not_load_the_model(
     write_bundle(tmp_path / "bundle", sources)
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert ("open_clip alone does not load" in card) == said
+
+
+CLIP = {"context_length": 77, "vocab_size": 49408}
+MINILM = {"context_length": 64, "hf_model_name": ".", "hf_tokenizer_name": "."}
+
+
+@pytest.mark.parametrize(("text", "own_place"), [(CLIP, False), (MINILM, True)])
+def test_the_card_has_lines_for_every_tool(sources, tmp_path: Path, text, own_place) -> None:
+    config = {"model_cfg": {"vision_cfg": {"timm_model_name": "resnet10t"}, "text_cfg": text}}
+    (sources.model / "open_clip_config.json").write_text(json.dumps(config))
+    write_bundle(tmp_path / "bundle", sources)
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    codes = re.findall(r"```python\n(.*?)\n```", card, re.DOTALL)
+    assert len(codes) == 3
+    for code in codes:
+        compile(code, "card", "exec")
+    assert ('"hf_model_name": "model"' in card) == own_place
+    assert "models:/kindred@champion" in card
+    assert '"concept": ["rex"]' in card
+    assert "bentoml serve kindred:latest" in card
+    assert "/v1/search" in card
