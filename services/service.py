@@ -4,45 +4,33 @@
 """
 
 import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import bentoml
 from pydantic import TypeAdapter
 
 from registry.versions import CHAMPION, Version
-from retrieval.startup import without_garbage_collection
 from retrieval.storage.files import atomic_file
-from services.commands.serve_command import FOUND, NAME, VERSION, WORKERS
+from services.commands.serve_command import FOUND, NAME, VERSION
+from services.environment import worker_count
 from services.http.app import create_app
-from services.http.deadlines import LONGEST
-from services.http.logs import configure_logs
 from services.search.live import Live, of_service
+from services.search.source import Registered
+from services.worker import OPTIONS, begin
 
 _VERSION = TypeAdapter(Version)
-_live = Live(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, CHAMPION))
+_live = Live(Registered(os.environ.get(NAME, "kindred"), os.environ.get(VERSION, CHAMPION)))
 
 
-@bentoml.service(
-    name="kindred",
-    workers=int(os.environ.get(WORKERS, "1")),
-    traffic={"timeout": 2 * int(LONGEST)},  # BentoML's own 504 says nothing: ours comes first
-    metrics={"enabled": False},  # ours are at /metrics; BentoML's label every path
-    logging={"access": {"enabled": False}},  # a line a request costs more than a search in it
-)
+@bentoml.service(workers=worker_count(), **OPTIONS)
 @bentoml.asgi_app(create_app(_live), path="/")
 class Kindred:
     """Opens the version that serves before the first request is let in."""
 
     def __init__(self) -> None:
         """Open it; seconds."""
-        configure_logs()
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         _live.swapped = _remember
-        with without_garbage_collection():
-            _live.start(_found())
+        begin(_live, _found())
 
     def __is_ready__(self) -> bool:
         """For `/readyz`."""
@@ -63,10 +51,3 @@ def _remember(version: Version) -> None:
 
 def _swapped_in() -> Path:
     return of_service("swapped") / "version.json"
-
-
-def _end_with(parent: int) -> None:
-    """End this worker when its parent has gone: it has a session of its own, and would serve on."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)

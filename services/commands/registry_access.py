@@ -6,17 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.commands.errors import CommandError, Exit
+from services.environment import QUIET
 
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own 7 take four minutes to say no
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-_QUIET = {
-    "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TOKENIZERS_PARALLELISM": "false",
 }
 
 
@@ -30,7 +24,7 @@ def registry_access() -> Iterator[None]:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    os.environ.update(_QUIET)
+    os.environ.update(QUIET)
     from registry.errors import (
         ConflictError,
         RegistryError,

@@ -16,6 +16,7 @@ import click
 from services.commands.errors import CommandError, Exit
 from services.commands.keys_command import any_key
 from services.commands.registry_access import registry_access
+from services.environment import SERVING, WORKERS, thread_share
 from services.sharing.keys import REQUIRED
 from services.sharing.keys import SETTING as KEYS
 
@@ -24,7 +25,6 @@ NAME = "KINDRED_NAME"
 VERSION = "KINDRED_VERSION"
 FOUND = "KINDRED_FOUND"  # the version as JSON: to ask MLflow again would cost three seconds
 LOOK_EVERY = 1.0  # seconds between two looks at the workers
-WORKERS = "KINDRED_WORKERS"
 MOST_WORKERS = 64
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -69,18 +69,10 @@ def run_serve(request: ServeRequest) -> None:
         VERSION: request.version or CHAMPION,
         FOUND: found,
         KEYS: REQUIRED if keys else "",  # a worker that starts later finds them revoked, perhaps
-        # Milvus Lite's products of small matrices gain nothing from threads, and OpenBLAS's would
-        # take the cores from torch's: 56 instead of 33 ms a search on two cores.
-        "OPENBLAS_NUM_THREADS": "1",
-        # Threads that wait for each other spin, and where another process has a core they spin for
-        # as long as it has it: a search's encode took 99 ms (374 at worst), and 16 (24) so. Alone
-        # it costs a millisecond.
-        "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000"),
     }
+    for name, value in {**SERVING, **thread_share(request.workers)}.items():
+        os.environ.setdefault(name, value)
     _look_often()
-    if request.workers > 1:  # each has torch's threads: together no more than there are cores
-        threads = max(1, len(os.sched_getaffinity(0)) // request.workers)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     click.echo(f"serving {request.name} at http://{request.host}:{request.port}")
     gc.enable()  # from here on this process stays
     sys.argv = [

@@ -22,7 +22,7 @@ def describe(live: Live) -> dict[str, Any]:
     return {
         "name": version.name,
         "version": str(version.number),
-        "follows": live.wanted,
+        "follows": live.source.follows,
         **version_facts(version),
         "lineage": _public(engine.bundle.lineage.model_dump(mode="json")),
         "catalogue": _catalogue(engine),

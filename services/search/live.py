@@ -28,6 +28,7 @@ from services.search.phases import watched
 from services.search.pictures import Picture, read_picture, see
 from services.search.processes import sweep
 from services.search.queries import Found, Query, Vectors
+from services.search.source import NOTHING, Source
 from services.search.teaching import Learned, Taught, learn
 
 POLL = 2.0  # seconds between two looks at the registry
@@ -78,17 +79,11 @@ class NoWatcher:
 
 
 class Live:
-    """Serves one version of a model, and follows an alias."""
+    """Serves one version of a model, and follows its source to the next."""
 
-    def __init__(self, name: str, wanted: str) -> None:
-        """Remember what to serve; `start` opens it.
-
-        Args:
-            name: The registered model.
-            wanted: An alias, which is followed, or a version's number.
-        """
-        self.name = name
-        self.wanted = wanted
+    def __init__(self, source: Source) -> None:
+        """Remember what to serve; `start` opens it."""
+        self.source = source
         self.swap = Swap("idle")
         self.watcher: Watcher = NoWatcher()
         self._peers: Peers | None = None
@@ -153,7 +148,7 @@ class Live:
         """
         sweep(PRIVATE)
         looked = time.time()
-        self._engine = self._open_aside(version or self._find_wanted())
+        self._engine = self._open_aside(version or self.source.find())
         self._peers = Peers(of_service("peers"))
         self._announce(self._engine.version, "ready", looked)
 
@@ -200,16 +195,16 @@ class Live:
         return product.thumbnail if product else None
 
     async def watch(self) -> None:
-        """Follow the alias until cancelled."""
-        while True:
+        """Follow the source until cancelled."""
+        while self.source.follows != NOTHING:
             await asyncio.sleep(RETRY if self.swap.state == "failed" else POLL)
             await self.follow()
 
     async def follow(self) -> None:
-        """Look at the registry once, and swap if the alias has moved; what fails is remembered."""
+        """Look at the source once, and swap if it has another version; what fails is remembered."""
         version, looked = None, time.time()
         try:
-            version = await asyncio.to_thread(self._find_wanted)
+            version = await asyncio.to_thread(self.source.find)
             if version.digest == self.engine.version.digest:
                 self.swap = Swap("idle")
                 return
@@ -254,11 +249,6 @@ class Live:
         """Wait for the other workers; whether to swap."""
         return self._peers is None or self._peers.wait_for(version.digest, looked)
 
-    def _find_wanted(self) -> Version:
-        from registry.versions import find_version
-
-        return find_version(self.name, self.wanted)
-
     def _open_aside(self, version: Version) -> Engine:
         """Open on a thread that ends.
 
@@ -270,9 +260,8 @@ class Live:
 
     def _open(self, version: Version) -> Engine:
         from registry.catalogue_index import ensure_collections
-        from registry.store import fetch_bundle
 
-        bundle = fetch_bundle(version)
+        bundle = self.source.fetch(version)
         ensure_collections(bundle)
         PRIVATE.mkdir(parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))

@@ -33,6 +33,7 @@ from services.http.app import create_app
 from services.search.live import Live
 from tests.services.databases import new_database, postgresql_server
 from tests.services.fake_engine import FakeEngine, make_product
+from tests.services.fake_source import FakeSource
 from tests.services.tiny_engine import TinyEngine, make_tower
 from tests.tiny_model import write_tiny_model
 
@@ -115,11 +116,10 @@ def tiny_engine(version: Version, tower: TextTower, tmp_path: Path) -> TinyEngin
 
 
 @pytest.fixture
-def live(engine, monkeypatch: pytest.MonkeyPatch) -> Live:
+def live(engine) -> Live:
     """What serves is a test's own `engine`."""
-    live = Live("kindred", "champion")
+    live = Live(FakeSource(engine.version))
     live._engine = engine
-    monkeypatch.setattr(live, "_find_wanted", lambda: engine.version)
     return live
 
 

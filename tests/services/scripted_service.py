@@ -147,7 +147,7 @@ class Service:
     def swap(self, fails=""):
         """Let version 4 take over; `fails` says why it can learn nothing."""
         newer = dataclasses.replace(self.live.engine.version, number=4, digest="4" * 64)
-        self.live._find_wanted = lambda: newer
+        self.live.source.version = newer
         self.live._open = lambda version: self._open(version, fails)
         asyncio.run_coroutine_threadsafe(self.live.follow(), self._loop).result(10)
         assert self.live.engine.version is newer

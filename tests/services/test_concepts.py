@@ -249,7 +249,7 @@ def next_version(engine, digest="e" * 64, **changes):
 
 
 def swap_to(client, live, monkeypatch, newer):
-    monkeypatch.setattr(live, "_find_wanted", lambda: newer.version)
+    live.source.version = newer.version
     monkeypatch.setattr(live, "_open", lambda _: live.prepare(newer) or newer)
     client.portal.call(live.follow)
     assert live.engine is newer

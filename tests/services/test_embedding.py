@@ -9,6 +9,7 @@ import pytest
 
 from services.search.live import EMBEDDED_TOGETHER, Live
 from services.search.queries import Vectors
+from tests.services.fake_source import FakeSource
 
 
 class Engine:
@@ -38,7 +39,7 @@ def log():
 
 @pytest.fixture
 def live(version, log):
-    live = Live("kindred", "champion")
+    live = Live(FakeSource())
     live._engine = Engine(version, log)
     yield live
     live._engine = None

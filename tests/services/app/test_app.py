@@ -152,7 +152,7 @@ def test_a_new_champion_is_swapped_in_and_the_old_pictures_stay(
 ):
     newer = dataclasses.replace(engine.version, number=4, digest="e" * 64)
     follower = FakeEngine(newer, engine.bundle.lineage, [make_product(7)], tmp_path / "other")
-    monkeypatch.setattr(live, "_find_wanted", lambda: newer)
+    live.source.version = newer
     monkeypatch.setattr(live, "_open", lambda version: follower)
     client.portal.call(live.follow)
     body = client.post("/v1/search", json={"query": "x"}).json()
@@ -172,7 +172,7 @@ def test_a_champion_that_cannot_be_opened_leaves_the_old_one_serving(
         msg = "weights are damaged"
         raise ValueError(msg)
 
-    monkeypatch.setattr(live, "_find_wanted", lambda: newer)
+    live.source.version = newer
     monkeypatch.setattr(live, "_open", cannot)
     client.portal.call(live.follow)
     assert client.post("/v1/search", json={"query": "x"}).json()["model_version"] == "3"

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from services.search.live import Live
+from tests.services.fake_source import FakeSource
 from tests.services.page.scripted_calls import ScriptedCalls
 from tests.services.scripted_service import (
     BROWSERS,
@@ -35,7 +36,7 @@ def service(version, tmp_path, monkeypatch):
         monkeypatch.setattr(f"services.{where}.learn", learn)
     metrics = {"persona_percentile": 0.9213, "base_persona_percentile": 0.779}
     version = dataclasses.replace(version, number=3, digest="3" * 64, metrics=metrics)
-    live = Live("kindred", "champion")
+    live = Live(FakeSource())
     live._engine = FakeEngine(version, tmp_path / "private")
     with Service(live) as service:
         yield service

@@ -15,6 +15,7 @@ from services.sharing.concepts import Concepts
 from services.store.concepts import ConceptStore
 from services.store.database import open_database
 from services.store.tenants import LOCAL
+from tests.services.fake_source import FakeSource
 from tests.services.tiny_engine import TinyEngine, photo
 
 OLD, NEW, NEWER = "a" * 64, "b" * 64, "c" * 64
@@ -79,11 +80,11 @@ def test_two_workers_swap_at_the_same_time_though_one_opens_for_longer(
     swapped = {}
 
     def worker(pid, seconds):
-        live = Live("kindred", "champion")
+        live = Live(FakeSource())
         live._engine = TinyEngine(version, tower, make_product(1), tmp_path / f"{pid}")
         live._peers = Peers(tmp_path / "peers", pid, lambda _: True)
         live._announce(version, "ready", 0.0)
-        live._find_wanted = lambda: newer
+        live.source.version = newer
 
         def open_(wanted):
             time.sleep(seconds)

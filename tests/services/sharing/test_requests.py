@@ -131,7 +131,7 @@ def test_a_swap_is_counted(open_client, live, numbers, monkeypatch):
     import dataclasses
 
     newer = dataclasses.replace(live.engine.version, number=4, digest="e" * 64)
-    monkeypatch.setattr(live, "_find_wanted", lambda: newer)
+    live.source.version = newer
     monkeypatch.setattr(live, "_open", lambda version: 1 / 0)
     open_client.portal.call(live.follow)
     assert numbers()[("kindred_swaps_total", ("done", "no"))] == 1
