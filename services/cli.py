@@ -29,6 +29,7 @@ Examples:
   kindred search "a gift for a mother who loves gardening"    ask the service
   kindred rollback                                            the champion before this one
   kindred catalog sync photos                                 other products, without training
+  kindred package                                             a version as a Bento
   kindred VERB --help                                         more of a verb
 
 \b

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from pipelines.run.code import reached_files
 from pipelines.run.params import Params
+from registry.package_requirements import NOT_SERVED
 from tests.parameters import unread_fields
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +106,13 @@ def test_imports_go_one_way(file):
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("retrieval/")])
 def test_the_domain_knows_no_platform(file):
     assert not imported_packages(file) & PLATFORM
+
+
+def test_a_package_reaches_no_library_that_it_does_not_carry():
+    """`NOT_SERVED`, by imported names; mlflow is imported where a registry is asked."""
+    left_out = {name.replace("-", "_") for name in NOT_SERVED} - {"mlflow"} | {"ruamel"}
+    for file in reached("services/packaged.py"):
+        assert not imported_packages(file) & left_out, file
 
 
 def test_init_files_are_empty():

@@ -26,7 +26,7 @@ def run_promote(name: str, wanted: str, *, dry_run: bool, force: bool, reason: s
     with registry_access():
         from registry.promotion import promote
 
-        done = promote(name, wanted, dry_run=dry_run, reason=reason.strip(), report=_print_step)
+        done = promote(name, wanted, dry_run=dry_run, reason=reason.strip(), report=print_step)
     number = done.version.number
     if done.before is not None and done.before.number == number:
         return f"version {number} is the champion of {name} already"
@@ -46,7 +46,7 @@ def run_rollback(name: str) -> str:
     with registry_access():
         from registry.promotion import rollback
 
-        done = rollback(name, _print_step)
+        done = rollback(name, print_step)
     return (
         f"version {done.version.number} is the champion of {name} again{_former(done.before)};"
         " a running service takes it over by itself"
@@ -57,6 +57,7 @@ def _former(champion: "Version | None") -> str:
     return f" (before: version {champion.number})" if champion else ""
 
 
-def _print_step(step: str) -> None:
+def print_step(step: str) -> None:
+    """Tell a step as it passes."""
     sys.stderr.write(f"  {step}\n")
     sys.stderr.flush()

@@ -22,7 +22,12 @@ _HISTORY_EXAMPLES = """\b
 Examples:
   kindred history             every promotion, rollback and sync, newest first
   kindred history --json      the same for a program"""
-
+_PACKAGE_EXAMPLES = """\b
+Examples:
+  kindred package                     the champion as a Bento: bentoml serve kindred:TAG
+  kindred package 3                   version 3
+  BENTOML_HOME=/srv/bentoml kindred package     into another store than ~/bentoml
+  bentoml export kindred:TAG kindred.tar      the Bento as one file"""
 _LINEAGE_EXAMPLES = """\b
 Examples:
   kindred lineage                      the champion: its code, data, teacher, gates, parameters
@@ -111,4 +116,18 @@ def diff(before: str, after: str, name: str, as_json: bool, html: str | None) ->
     click.echo(read_diff(name, (before, after), as_json=as_json, html=html))
 
 
-REGISTRY_VERBS = (status, promote, rollback, history, lineage, diff)
+@click.command(cls=Verb, epilog=_PACKAGE_EXAMPLES)
+@click.argument("version", metavar="[VERSION]", required=False)
+@model_name
+def package(version: str | None, name: str) -> None:
+    """Make a version a Bento, which serves alone.
+
+    VERSION is a number or an alias; by default the champion, or the challenger where there is no
+    champion. The Bento lies in BentoML's own store: `bentoml list` shows it.
+    """
+    from services.commands.package_command import run_package
+
+    click.echo(run_package(name, version))
+
+
+REGISTRY_VERBS = (status, promote, rollback, history, lineage, diff, package)

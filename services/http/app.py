@@ -32,12 +32,19 @@ from services.store.keys import KeyStore
 PAGE = Path(__file__).parents[1] / "page"
 
 
-def create_app(live: Live, database: Callable[[], Database] = open_database) -> FastAPI:
+def create_app(
+    live: Live,
+    database: Callable[[], Database] = open_database,
+    *,
+    own_machine: bool = False,
+) -> FastAPI:
     """An application over what is live.
 
     Args:
         live: What is served; nothing is loaded before `live.start`.
         database: Opens the service's database, when the application starts.
+        own_machine: Answer this machine alone as long as there are no keys. `kindred serve` needs
+            no such thing: it listens to nobody else then.
     """
 
     @asynccontextmanager
@@ -70,7 +77,7 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
     )
-    app.state.live = live
+    app.state.live, app.state.own_machine = live, own_machine
     for middleware in (BodyLimits, Deadlines, Gate, Requests, ContentPolicy, HeadAsGet):
         app.add_middleware(middleware)  # the last one is the first that a request meets
     install_problems(app)
@@ -79,7 +86,7 @@ def create_app(live: Live, database: Callable[[], Database] = open_database) -> 
         app.include_router(
             routes.router,
             dependencies=[KEY],
-            responses=problems(400, 401, 408, 413, 429, 504),
+            responses=problems(400, 401, 403, 408, 413, 429, 504),
         )
     app.include_router(session.router)
     app.get("/metrics", include_in_schema=False)(metrics)

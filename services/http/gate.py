@@ -1,6 +1,7 @@
 """Who may come in: keys and requests a minute, judged before anything of a request is read."""
 
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import IPv6Address, ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,10 @@ NO_KEY = (
     "got no key, or one that does not count; bring a key of `kindred keys add` as"
     " Authorization: Bearer KEY"
 )
+ONLY_OWN = (
+    "got a request from {client}, expected one from this machine: without keys the service answers"
+    " nobody else; make a key with `kindred keys add NAME` (docs/packaging.md)"
+)
 _LOCKED = ("/v1/", "/images/")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="kindred"'}
 
@@ -24,7 +29,8 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="kindred"'}
 class Gate:
     """ASGI middleware that finds each request's tenant, and sends away who has no key or no quota.
 
-    It wants `keys` and `meter` in the application's state.
+    It wants `keys`, `meter` and `own_machine` in the application's state: whether, as long as there
+    are no keys, other machines are sent away.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -32,7 +38,7 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its tenant, or answer 401 or 429."""
+        """Pass a request on with its tenant, or answer 401, 403 or 429."""
         if scope["type"] != "http" or not scope["path"].startswith(_LOCKED):
             await self._app(scope, receive, send)
             return
@@ -45,11 +51,27 @@ class Gate:
         if tenant is None:
             await problem(401, NO_KEY, CHALLENGE)(scope, receive, send)
             return
+        if not keys.required and scope["app"].state.own_machine and not _is_own(scope):
+            detail = ONLY_OWN.format(client=scope["client"][0])
+            await problem(403, detail)(scope, receive, send)
+            return
         if _counts(scope) and (wait := meter.refuses(tenant)):
             await _too_many(tenant, wait)(scope, receive, send)
             return
         scope[TENANT] = tenant
         await self._app(scope, receive, _keeping_private(send) if keys.required else send)
+
+
+def _is_own(scope: Scope) -> bool:
+    """Whether a request comes from this machine, and through no proxy that says for whom."""
+    if not scope.get("client"):  # a socket in the file system
+        return True
+    try:
+        address = ip_address(scope["client"][0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def brought(headers: Headers) -> str | None:

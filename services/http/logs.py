@@ -74,3 +74,5 @@ def configure_logs() -> None:
         logger = logging.getLogger(package)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)
+    # pymilvus asks for what Milvus Lite's server lacks, and goes on: nobody's error.
+    logging.getLogger("grpc._server").setLevel(logging.CRITICAL)

@@ -36,7 +36,7 @@ function story({ name, follows, registered, lineage, catalogue }) {
   const teacher = lineage?.teacher?.kind;
   return [
     `${name}, registered on ${day(registered)}`,
-    /^\d+$/.test(follows) ? "pinned to this version" : `follows “${follows}”`,
+    /^(\d+|nothing)$/.test(follows) ? "pinned to this version" : `follows “${follows}”`,
     teacher ? `taught by a ${teacher} teacher` : null,
     `searches ${count(catalogue.products, "product")}`,
   ]

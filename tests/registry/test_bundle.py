@@ -234,7 +234,8 @@ MINILM = {"context_length": 64, "hf_model_name": ".", "hf_tokenizer_name": "."}
 @pytest.mark.parametrize(("text", "own_place"), [(CLIP, False), (MINILM, True)])
 def test_the_card_has_lines_for_every_tool(sources, tmp_path: Path, text, own_place) -> None:
     config = {"model_cfg": {"vision_cfg": {"timm_model_name": "resnet10t"}, "text_cfg": text}}
-    (sources.model / "open_clip_config.json").write_text(json.dumps(config))
+    for folder in (sources.model, sources.base_model):
+        (folder / "open_clip_config.json").write_text(json.dumps(config))
     write_bundle(tmp_path / "bundle", sources)
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     codes = re.findall(r"```python\n(.*?)\n```", card, re.DOTALL)
