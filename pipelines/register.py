@@ -48,11 +48,11 @@ from registry.bundle_writer import BundleSources, write_bundle
 from registry.errors import RegistryError, UnreachableError, explain_os_error
 from registry.lineage import Lineage
 from registry.store import Registration, register_bundle
-from registry.versions import Version
+from registry.versions import REGISTERED, Version
 from retrieval.storage.files import write_json
 
 WORK = Path("var/register")
-REGISTERED = Path("models/registered.json")
+UNREACHABLE = 4  # as `kindred`'s verbs end
 
 
 def sources(params: Params, lineage: Lineage) -> BundleSources:
@@ -116,7 +116,7 @@ def main() -> None:
     except (RegistryError, OSError) as error:
         reason = explain_os_error(error) if isinstance(error, OSError) else error
         sys.stderr.write(f"register: {reason}\n")
-        raise SystemExit(4 if isinstance(error, UnreachableError) else 1) from error
+        raise SystemExit(UNREACHABLE if isinstance(error, UnreachableError) else 1) from error
     verdicts = ", ".join(f"{gate} {result}" for gate, result in done.version.verdicts.items())
     state = "new" if done.created else "already registered"
     say(

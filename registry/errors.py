@@ -1,11 +1,15 @@
 """What can go wrong between Kindred and the registry, in words that say what to do."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+# MLflow wraps it into the pool, its address, the retries and the request.
+_CAUSE = re.compile(r"\[Errno -?\d+\] ([^\"'\])]+)|(Read timed out)")
+_BODY = re.compile(r" Response body: .*")
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 _NO_ROOM = "the disk is full: make room, and run it again"
 _NO_RIGHT = "this user cannot write there: make it writable, or work in a copy of the tree (cp -r)"
@@ -64,22 +68,43 @@ def explained(action: str, address: str) -> Iterator[None]:
         UnknownVersionError: MLflow knows no such thing. A missing alias and a missing model come
             as different error codes.
         RegistryError: The database cannot be written: read-only, or the disk is full.
-        UnreachableError: Anything else that MLflow reports.
+        UnreachableError: Anything else that MLflow reports, or that the ways to its server and to
+            its database do past it.
     """
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except MlflowException as error:
         if remedy := local_remedy(error):
-            msg = f"could not {action} at {address}: {remedy}"
+            msg = f"could not {action} at {without_password(address)}: {remedy}"
             raise RegistryError(msg) from error
-        reason = str(error).strip().splitlines()[0]
         if error.error_code in _NOT_THERE:
+            reason = str(error).strip().splitlines()[0]
             msg = f"could not {action}: {reason}; MLflow's page (`mlflow ui`) shows what there is"
             raise UnknownVersionError(msg) from error
-        msg = (
-            f"could not {action} at {address}: {reason}; check MLFLOW_TRACKING_URI,"
-            " and that the MLflow server or database answers"
-        )
-        raise UnreachableError(msg) from error
+        raise _unreachable(action, address, error) from error
+    except (RequestException, SQLAlchemyError) as error:
+        raise _unreachable(action, address, error) from error
+
+
+def _unreachable(action: str, address: str, error: Exception) -> UnreachableError:
+    return UnreachableError(
+        f"could not {action} at {without_password(address)}: {_reason(error)}; check"
+        " MLFLOW_TRACKING_URI, and that the MLflow server or database answers"
+    )
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown: `postgresql://kindred:***@host/mlflow`."""
+    return re.sub(r"(?<=://)([^:@/]*):[^@/]*@", r"\1:***@", address)
+
+
+def _reason(error: Exception) -> str:
+    """The cause in a few words, where it is known; else the first line of what was said."""
+    said = str(error).strip()
+    if found := _CAUSE.search(said):
+        return str(found[1] or found[2])
+    return _BODY.sub("", said.splitlines()[0]) if said else repr(error)

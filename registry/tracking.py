@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.database import is_writable, open_database, sqlite_path
+from registry.database_server import require_database
 from registry.errors import RegistryError, explained
 from registry.experiments import usable_experiment
 from registry.git_state import read_git_state
@@ -62,6 +63,7 @@ def connect() -> str:
     path = sqlite_path(uri)
     if path is None:
         mlflow.set_tracking_uri(uri)
+        require_database(uri)
     else:
         open_database(path, uri, EXPERIMENT)
     return uri

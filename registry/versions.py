@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from registry import tracking
 from registry.bundle import Bundle
 from registry.client import registry_client
-from registry.errors import RegistryError, UnknownVersionError
+from registry.errors import RegistryError, UnknownVersionError, without_password
 from registry.headlines import HEADLINES, headlines
 from registry.logged_model import DIGEST_TAG
 from registry.verdicts import GATES, outcomes
@@ -18,6 +19,7 @@ CHALLENGER = "challenger"
 # Of a version with the models of another one and another catalogue: which one, and the how manieth.
 REVISION_OF_TAG = "revision_of"
 REVISION_TAG = "revision"
+REGISTERED = Path("models/registered.json")  # what the stage `register` leaves
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,7 @@ def find_version(name: str, wanted: str | None = None) -> Version:
     """
     versions = list_versions(name)
     if not versions:
-        msg = f"no version of {name} is registered at {tracking.tracking_uri()}: run `make repro`"
-        raise RegistryError(msg)
+        raise RegistryError(nothing_registered(name))
     for candidate in [CHAMPION, CHALLENGER] if wanted is None else [wanted]:
         for version in versions:
             if candidate in (str(version.number), *version.aliases):
@@ -119,6 +120,19 @@ def find_version(name: str, wanted: str | None = None) -> Version:
         raise RegistryError(msg)
     msg = f"got version {wanted or CHAMPION!r} of {name}, expected one of {_known(versions)}"
     raise UnknownVersionError(msg)
+
+
+def nothing_registered(name: str) -> str:
+    """What to say where a registry has no version, and what to do."""
+    address = without_password(tracking.tracking_uri())
+    if REGISTERED.exists():  # of a clone that pulled it; or the registry is another one now
+        todo = (
+            f"{REGISTERED} is of another registry, `python -m pipelines.register` puts what lies"
+            " here into this one"
+        )
+    else:
+        todo = "run `make repro`"
+    return f"no version of {name} is registered at {address}: {todo}"
 
 
 def champion_number(name: str) -> int | None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from registry.errors import without_password
 from registry.headlines import percent
 from registry.tracking import tracking_uri
-from registry.versions import Version, list_versions
+from registry.versions import Version, list_versions, nothing_registered
 from services.commands.registry_access import registry_access
 from services.commands.tables import as_text, table
 from services.http.version_facts import version_facts
@@ -35,8 +36,13 @@ def read_status(name: str, *, as_json: bool) -> str:
     if as_json:
         return as_text({"name": name, "versions": [_record(version) for version in versions]})
     if not versions:
-        return f"No version of {name} is registered at {tracking_uri()}: run `make repro`."
-    lines = [f"{name} at {tracking_uri()}", "", *table([_HEADER, *map(_row, versions)])]
+        said = nothing_registered(name)
+        return f"{said[0].upper()}{said[1:]}."
+    lines = [
+        f"{name} at {without_password(tracking_uri())}",
+        "",
+        *table([_HEADER, *map(_row, versions)]),
+    ]
     return "\n".join([*lines, "", *_notes(versions)])
 
 

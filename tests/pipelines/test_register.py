@@ -150,6 +150,19 @@ def test_a_missing_ledger_is_named(workplace: Path) -> None:
     assert list_versions("kindred") == []
 
 
+def test_without_an_answer_it_ends_as_the_verbs_do(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(SystemExit) as ended:
+        register.main()
+    assert ended.value.code == 4
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("could not ")
+    assert not register.REGISTERED.exists()
+
+
 def test_a_missing_verdict_stops_it(workplace: Path) -> None:
     label_verdict(next(iter(load_params().cycles))).unlink()
     with pytest.raises(FileNotFoundError, match="labels/c1"):
