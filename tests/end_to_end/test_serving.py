@@ -16,16 +16,9 @@ import psutil
 import pytest
 
 from services.client import Client, ServiceError
-from tests.end_to_end.served import PATIENCE, VARIANT, Service, until_serves
+from tests.end_to_end.running import PATIENCE, QUERIES, VARIANT, Service
 
 pytestmark = pytest.mark.slow
-
-QUERIES = [
-    "a gift for a mother who loves gardening",
-    "something for a friend who bakes bread on Sundays",
-    "a present for a child who dreams of trains",
-    "a blue striped mug",
-]
 
 
 @pytest.fixture(scope="module")
@@ -183,9 +176,9 @@ def test_a_promotion_and_a_rollback_under_load_lose_and_mix_nothing(project, ser
         running = [pool.submit(ask, number) for number in range(4)]
         try:
             project.kindred("promote", "2", "--force", "--reason", "a test")
-            until_serves(service, "2")
+            service.until("2")
             project.kindred("rollback")
-            until_serves(service, "1")
+            service.until("1")
         finally:
             ended.set()
         for future in running:

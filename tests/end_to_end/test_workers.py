@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.end_to_end.served import PATIENCE, VARIANT, Service, until_serves
+from tests.end_to_end.running import PATIENCE, VARIANT, Service
 
 pytestmark = pytest.mark.slow
 
@@ -155,7 +155,7 @@ def test_both_swap_within_a_second_and_have_learned_all_concepts_before(project,
             for verb, version in ((("promote", "2", "--force", "--reason", "a test"), "2"),
                                   (("rollback",), "1")):  # fmt: skip
                 project.kindred(*verb)
-                until_serves(service, version)
+                service.until(version)
                 time.sleep(2 * AGREE)
                 for worker in workers:
                     told = ask(service, worker, workers, "GET", "/v1/model").json()
@@ -179,11 +179,11 @@ def test_what_was_taught_under_one_version_is_there_under_the_next(
 ):
     one, other = workers
     project.kindred("promote", "2", "--force", "--reason", "a test")
-    until_serves(service, "2")
+    service.until("2")
     time.sleep(AGREE)
     assert teach(service, one, workers, "late", photos["rex"]).status_code == 201
     project.kindred("rollback")
-    until_serves(service, "1")
+    service.until("1")
     time.sleep(AGREE)
     answers = [search(service, each, workers, "{late} on a beach").json() for each in workers]
     assert [answer["model_version"] for answer in answers] == ["1", "1"]

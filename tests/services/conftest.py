@@ -31,7 +31,8 @@ from retrieval.storage.vectors import write_vectors
 from retrieval.text.tower import TextTower
 from services.http.app import create_app
 from services.search.live import Live
-from tests.services.databases import new_database, postgresql_server
+from tests import servers
+from tests.services.databases import new_database
 from tests.services.fake_engine import FakeEngine, make_product
 from tests.services.fake_source import FakeSource
 from tests.services.tiny_engine import TinyEngine, make_tower
@@ -85,7 +86,7 @@ def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """A server of PostgreSQL."""
-    with postgresql_server() as server:
+    with servers.postgresql() as server:
         yield server
 
 

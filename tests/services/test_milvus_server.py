@@ -1,14 +1,8 @@
 """The same code against a real Milvus server: the wheel `milvus`, in an environment of its own."""
 
-import socket
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from registry.catalogue_index import MODELS, drop_collections, ensure_collections
@@ -18,51 +12,18 @@ from retrieval.index.exact import ExactIndex
 from retrieval.index.store import collection_key, open_store, verify
 from retrieval.storage.vectors import Vectors
 from services.search.engine import Engine, Query
+from tests.servers import milvus_server
 
 pytestmark = pytest.mark.slow
 
-SERVER = "milvus==2.3.5"
-PORT = 19530  # its own choice, and it takes no other
-PATIENCE = 120  # seconds
 ROWS = 3_000
 KEY = collection_key("c" * 64, "student")
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
-    with socket.socket() as port:
-        if port.connect_ex(("127.0.0.1", PORT)) == 0:
-            pytest.fail(f"port {PORT} is taken, and the Milvus server of this test needs it")
-    root = tmp_path_factory.mktemp("milvus")
-    uv = str(Path(sys.executable).with_name("uv"))
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, root / "env"], check=True)
-    python = root / "env/bin/python"
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, SERVER], check=True)
-    with (root / "log").open("w") as log:
-        server = subprocess.Popen(
-            [root / "env/bin/milvus-server", "--data", root / "data"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield _until_it_answers(server, f"http://127.0.0.1:{PORT}", root / "log")
-    finally:
-        for process in [*psutil.Process(server.pid).children(recursive=True), server]:
-            process.kill()  # the server proper outlives its wrapper otherwise
-        server.wait(PATIENCE)
-
-
-def _until_it_answers(server, uri, log):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()
-        try:
-            open_store(uri).list_keys()
-        except ConnectionError:
-            time.sleep(0.5)
-        else:
-            return uri
-    pytest.fail(f"no answer in {PATIENCE} s: {log.read_text()}")
+    with milvus_server(tmp_path_factory.mktemp("milvus")) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="module")

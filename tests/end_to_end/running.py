@@ -1,7 +1,6 @@
-"""A running `kindred serve` in a project of its own."""
+"""A running `kindred serve`, what is asked of it, and a second version to put into service."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,8 +9,15 @@ import httpx
 import pytest
 
 from services.client import Client
+from tests.servers import free_port
 
 PATIENCE = 90  # seconds
+QUERIES = [
+    "a gift for a mother who loves gardening",
+    "something for a friend who bakes bread on Sundays",
+    "a present for a child who dreams of trains",
+    "a blue striped mug",
+]
 # The same version with the vectors of student and base exchanged: its answers differ.
 VARIANT = """
 import shutil
@@ -71,16 +77,10 @@ class Service:
         self.process.send_signal(by)
         return self.process.wait(PATIENCE)
 
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
-def until_serves(service, version):
-    deadline = time.monotonic() + PATIENCE
-    with Client(service.url) as client:
-        while client.model()["version"] != version:
-            assert time.monotonic() < deadline, service.log.read_text()
-            time.sleep(0.2)
+    def until(self, version):
+        """Wait until it serves a version."""
+        deadline = time.monotonic() + PATIENCE
+        with Client(self.url) as client:
+            while client.model()["version"] != version:
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.2)

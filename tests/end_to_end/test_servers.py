@@ -1,0 +1,215 @@
+"""A version's life where MLflow and Milvus are servers: nothing of the registry in the checkout."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from services.client import Client
+from tests.end_to_end.running import QUERIES, VARIANT, Service
+from tests.servers import Cut, milvus_server, mlflow_server, postgresql
+
+pytestmark = pytest.mark.slow
+
+LOCAL = ("mlflow.db*", "mlruns", "var", "cache")  # what a checkout's own registry would be
+
+
+@pytest.fixture(scope="session")
+def start_mlflow(tmp_path_factory):
+    """Starts an MLflow server over a database once for all tests: a start takes 20 s."""
+    running, servers = {}, []
+
+    def start(database):
+        if database not in running:
+            folder = tmp_path_factory.mktemp(database)
+            address = f"sqlite:///{folder}/server.db"
+            if database == "postgresql":
+                servers.append(postgresql())
+                address = f"{servers[-1].__enter__()}/postgres"
+            servers.append(mlflow_server(address, folder))
+            running[database] = (servers[-1].__enter__(), folder)
+        return running[database]
+
+    yield start
+    for server in reversed(servers):
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def milvus(tmp_path_factory):
+    with milvus_server(tmp_path_factory.mktemp("milvus")) as uri:
+        yield uri
+
+
+class Life:
+    """A checkout whose registry is elsewhere, and the steps that were taken in it."""
+
+    def __init__(self, project, url, artifacts, milvus):
+        self.project = project
+        self.url = url
+        self.artifacts = artifacts
+        self.milvus = milvus
+        self.broken = ""  # the step that failed: those after it cannot be judged
+        self.answers = {}
+        self.service = None
+        project.env |= {
+            "MLFLOW_TRACKING_URI": url,
+            "MILVUS_URI": milvus,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        }
+
+    def status(self):
+        return json.loads(self.project.kindred("status", "--json").stdout)["versions"]
+
+    def aliases(self):
+        return {version["version"]: version["aliases"] for version in self.status()}
+
+    def register(self, check=True):
+        return self.project.run(sys.executable, "-m", "pipelines.register", check=check)
+
+    def found(self):
+        """What the service answers, once it serves the champion."""
+        champion = next(str(n) for n, aliases in self.aliases().items() if "champion" in aliases)
+        self.service.until(champion)
+        with Client(self.service.url) as client:
+            return {text: client.search(text, 12).hits for text in QUERIES}
+
+    def cut(self, requests, *arguments):
+        """A verb whose MLflow server goes away after so many requests."""
+        with Cut(self.url, requests) as cut:
+            env = {**self.project.env, "MLFLOW_TRACKING_URI": cut.url}
+            project = self.project.__class__(self.project.folder)
+            project.env = env
+            return project.run(sys.executable, *arguments, check=False)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def life(request, tiny, start_mlflow, milvus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("servers") / "project"
+    shutil.copytree(tiny.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*LOCAL))
+    url, server = start_mlflow(request.param)
+    life = Life(tiny.__class__(folder), url, server / "artifacts", milvus)
+    yield life
+    if life.service:
+        life.service.stop()
+
+
+def _says_so(done, what):
+    """Exit code 4, and one sentence."""
+    assert done.returncode == 4, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "could not" in last
+    assert what in last
+
+
+def register_is_cut(life):
+    _says_so(life.cut(9, "-m", "pipelines.register"), "check MLFLOW_TRACKING_URI")
+    assert life.status() == []
+
+
+def register(life):
+    life.register()
+    assert life.aliases() == {1: ["challenger"]}
+    assert list(life.artifacts.rglob("format_version"))
+    here = {path.name for path in life.project.folder.iterdir()}
+    assert not here & {"mlflow.db", "mlruns", "mlartifacts"}
+
+
+def register_again(life):
+    assert "already registered" in life.register().stdout
+    assert life.aliases() == {1: ["challenger"]}
+
+
+def promote(life):
+    life.project.kindred("promote")
+    assert life.aliases() == {1: ["challenger", "champion"]}
+    assert not (life.project.folder / "var/milvus").exists()
+
+
+def serve(life):
+    life.service = Service(life.project)
+    life.answers[1] = life.found()
+
+
+def another(life):
+    life.project.run(sys.executable, "-c", VARIANT)
+    assert life.aliases() == {1: ["champion"], 2: ["challenger"]}
+
+
+def promote_is_cut(life):
+    """Wherever that happens, one of both is champion, and running it again completes."""
+    seen = set()
+    for requests in (0, 4, 12, 16, 18):
+        verb = ("-m", "services.cli", "promote", "2", "--force", "--reason", "a test")
+        _says_so(life.cut(requests, *verb), "check MLFLOW_TRACKING_URI")
+        champion = next(n for n, aliases in life.aliases().items() if "champion" in aliases)
+        seen.add(champion)
+    assert 1 in seen
+
+
+def promote_the_other(life):
+    life.project.kindred("promote", "2", "--force", "--reason", "a test")
+    assert "champion" in life.aliases()[2]
+    life.answers[2] = life.found()
+    assert life.answers[2] != life.answers[1]
+
+
+def rollback(life):
+    life.project.kindred("rollback")
+    assert life.found() == life.answers[1]
+    life.project.kindred("promote", "2", "--force", "--reason", "a test")
+    assert life.found() == life.answers[2]
+    life.project.kindred("rollback")
+    assert life.found() == life.answers[1]
+
+
+def from_another_machine(life):
+    """With nothing but the two addresses: an empty folder."""
+    folder = life.project.folder.with_name("elsewhere")
+    folder.mkdir()
+    other = life.project.__class__(folder)
+    other.env = {**life.project.env, "PYTHONPATH": str(life.project.folder)}
+    cut = Life(other, life.url, life.artifacts, life.milvus)
+    search = ("-m", "services.cli", "search", QUERIES[0], "--offline", "--json", "-k", "12")
+    _says_so(cut.cut(7, *search), "check MLFLOW_TRACKING_URI")
+    other.env |= {"MLFLOW_TRACKING_URI": life.url}
+    hits = json.loads(other.run(sys.executable, *search).stdout)["hits"]
+    assert [hit["product_id"] for hit in hits] == [
+        hit.product_id for hit in life.answers[1][QUERIES[0]]
+    ]
+
+
+def without_milvus(life):
+    life.project.env["MILVUS_URI"] = "http://127.0.0.1:9"
+    done = life.project.kindred("promote", "2", "--force", "--reason", "a test", check=False)
+    life.project.env["MILVUS_URI"] = life.milvus
+    assert done.returncode == 4
+    assert "check MILVUS_URI" in done.stderr.splitlines()[-1]
+    assert "champion" in life.aliases()[1]
+
+
+# In this order; each needs those before it.
+STEPS = (
+    register_is_cut,
+    register,
+    register_again,
+    promote,
+    serve,
+    another,
+    promote_is_cut,
+    promote_the_other,
+    rollback,
+    from_another_machine,
+    without_milvus,
+)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+def test_life_on_servers(step, life):
+    if life.broken:
+        pytest.skip(f"{life.broken} failed before it")
+    life.broken = step.__name__
+    step(life)
+    life.broken = ""
