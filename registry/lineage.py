@@ -30,7 +30,7 @@ PACKAGES = (
     "transformers",
 )
 # Outs that differ from run to run by their nature: MLflow run ids, and reports that name the hour.
-_VOLATILE_OUTS = ("data/runs/", "reports/")
+VOLATILE_OUTS = ("data/runs/", "reports/")
 
 
 class Asking(BaseModel):
@@ -134,12 +134,13 @@ def collect_lineage(
         prompts=teacher.prompts,
         runs=dict(runs),
         parent=parent,
-        packages=_package_versions(),
+        packages=package_versions(),
         python=platform.python_version(),
     )
 
 
-def _package_versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """The installed versions of the packages that a lineage names."""
     installed = {dist.name.lower().replace("-", "_") for dist in metadata.distributions()}
     present = [name for name in PACKAGES if name.lower().replace("-", "_") in installed]
     return {name: metadata.version(name) for name in present}
@@ -154,4 +155,4 @@ def _lasting(stage: StageRecord) -> dict[str, Any]:
 
 
 def _without_volatile(digests: Mapping[str, str]) -> dict[str, str]:
-    return {path: md5 for path, md5 in digests.items() if not path.startswith(_VOLATILE_OUTS)}
+    return {path: md5 for path, md5 in digests.items() if not path.startswith(VOLATILE_OUTS)}

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from services.commands.errors import CommandError, Exit
 from services.commands.verbs import Verb, as_json, model_name
 
 _STATUS_EXAMPLES = """\b
@@ -38,6 +39,11 @@ Examples:
   kindred diff champion challenger              what another champion would change
   kindred diff 2 3 --html diff.html             as a page, with the pictures found before and after
   kindred diff 2 3 --json                       all of it, for a program"""
+_REPRODUCE_EXAMPLES = """\b
+Examples:
+  kindred reproduce 3           run the pipeline again as version 3 was made, and compare
+  kindred reproduce 3 --keep    and leave the work tree to look at
+  kindred reproduce 3 --json    the same for a program"""
 
 
 @click.command(cls=Verb, epilog=_STATUS_EXAMPLES)
@@ -130,4 +136,23 @@ def package(version: str | None, name: str) -> None:
     click.echo(run_package(name, version))
 
 
-REGISTRY_VERBS = (status, promote, rollback, history, lineage, diff, package)
+@click.command(cls=Verb, epilog=_REPRODUCE_EXAMPLES)
+@click.argument("version")
+@model_name
+@click.option("--keep", is_flag=True, help="Leave the work tree.")
+@as_json
+def reproduce(version: str, name: str, **how: Any) -> None:
+    """Make a version again, and compare.
+
+    VERSION is a number or an alias. Runs as long as `dvc repro` from nothing, beside the checkout.
+    Exit code 0 where all is equal or equal within rounding, 1 where something differs.
+    """
+    from services.commands.reproduce_command import run_reproduce
+
+    told = run_reproduce(name, version, **how)
+    click.echo(told.text)
+    if told.fault:
+        raise CommandError(told.fault, Exit.REFUSED)
+
+
+REGISTRY_VERBS = (status, promote, rollback, history, lineage, diff, reproduce, package)
