@@ -41,7 +41,7 @@ def run_reproduce(name: str, wanted: str, *, keep: bool, as_json: bool) -> Told:
         from registry.versions import find_version
 
         version = find_version(name, wanted)
-        if (trained := getattr(version, "trained", version.number)) != version.number:
+        if (trained := version.trained) != version.number:
             msg = (
                 f"version {version.number} has the models of version {trained} and another"
                 f" catalogue: `kindred reproduce {trained}` makes the models again"

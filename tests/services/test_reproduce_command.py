@@ -109,3 +109,10 @@ def test_what_is_refused_is_one_line(reproduce):
 def test_an_unknown_version_is_exit_code_2(registered, capsys):
     assert main(["reproduce", "77"]) == 2
     assert "got version '77'" in capsys.readouterr().err
+
+
+def test_a_revision_names_the_version_that_was_trained(registered, monkeypatch, capsys):
+    revision = replace(registered, revision=1, revision_of=2)
+    monkeypatch.setattr("registry.versions.list_versions", lambda name: [revision])
+    assert main(["reproduce", "3"]) == 1
+    assert "`kindred reproduce 2`" in capsys.readouterr().err
