@@ -16,7 +16,7 @@ metrics.json  lineage.json  MODEL_CARD.md  format_version  SHA256SUMS
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -105,6 +105,7 @@ class Bundle:
     verdicts: dict[str, Verdict]  # labels_<cycle>, retrieval
     lineage: Lineage
     concept_names: tuple[str, ...]
+    held: object = field(default=None, repr=False, compare=False)  # keeps `prune` away (`in_use`)
 
     def load_encoder(self, device: str = "cpu") -> "Encoder":
         """Load the student model; seconds, so the caller keeps it."""
@@ -216,7 +217,6 @@ def open_bundle(folder: Path) -> Bundle:
     _check_format(folder)
     digests = verify_sums(folder)
     lineage = _read_lineage(folder / "lineage.json")
-    concepts = folder / "concepts"
     return Bundle(
         folder=folder,
         digest=_digest(digests, lineage),
@@ -225,8 +225,14 @@ def open_bundle(folder: Path) -> Bundle:
             path.stem: _read_verdict(path) for path in sorted(folder.glob("verdicts/*.json"))
         },
         lineage=lineage,
-        concept_names=tuple(sorted(p.name for p in concepts.glob("*") if p.is_dir())),
+        concept_names=_concept_names(digests),
     )
+
+
+def _concept_names(files: Iterable[str]) -> tuple[str, ...]:
+    """Folders of `concepts/` that hold a file: an empty one has no digest to go by."""
+    parts = (name.split("/") for name in files)
+    return tuple(sorted({part[1] for part in parts if part[0] == "concepts" and len(part) > 2}))
 
 
 def _digest(digests: Mapping[str, str], lineage: Lineage) -> str:
@@ -237,17 +243,26 @@ def _digest(digests: Mapping[str, str], lineage: Lineage) -> str:
 
 def _check_format(folder: Path) -> None:
     found = _read_format(folder)
-    if found not in _READABLE:
-        msg = (
-            f"{folder / 'format_version'}: got {found}, expected format {FORMAT_VERSION};"
-            " this release cannot read it: use the release that wrote it, or register again"
-        )
-        raise ValueError(msg)
+    if found in _READABLE:
+        return
+    newer = found.isdecimal() and int(found) > int(FORMAT_VERSION)
+    remedy = (
+        "a newer release wrote it: use that one"
+        if newer
+        else "this release cannot read it: use the release that wrote it"
+    )
+    msg = (
+        f"{folder / 'format_version'}: got {found}, expected format {FORMAT_VERSION}; {remedy}, or"
+        " register again"
+    )
+    raise ValueError(msg)
 
 
 def _read_format(folder: Path) -> str:
     path = folder / "format_version"
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else "no such file"
+    if not path.is_file():
+        return "no such file"
+    return path.read_bytes().decode("utf-8", errors="replace").strip()
 
 
 def _read_lineage(path: Path) -> Lineage:
