@@ -1,6 +1,6 @@
 """MLflow's client, connected, with its errors as this package's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,3 +21,14 @@ def registry_client(action: str) -> Iterator[Any]:
 
     with explained(action, address):
         yield mlflow.MlflowClient()
+
+
+def pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """All results of a search of the client's, which gives a page a call."""
+    token: str | None = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return

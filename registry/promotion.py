@@ -6,16 +6,11 @@ at any step leaves the old champion or the new one, complete; the next call clos
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from registry.bundle import Bundle
 from registry.catalogue_index import (
     check_collections,
-    drop_collections,
     ensure_collections,
     verify_collections,
 )
@@ -23,7 +18,6 @@ from registry.comparison import compare_with, from_bundle
 from registry.errors import ConflictError, RefusedError
 from registry.history import (
     Action,
-    Change,
     champions,
     close_change,
     close_unfinished,
@@ -31,6 +25,8 @@ from registry.history import (
     open_change,
     read_history,
 )
+from registry.promotion_lock import promotion_lock
+from registry.pruning import tidy_collections
 from registry.store import fetch_bundle, register_revision
 from registry.tracking import check_writable
 from registry.verdicts import (
@@ -47,13 +43,9 @@ from registry.versions import (
     champion_number,
     find_champion,
     find_version,
-    list_versions,
     set_alias,
 )
 from validation.retrieval_champion import Uncompared, find_regression
-
-LOCK = Path("var/locks/promotion.lock")
-KEPT = 3  # champions whose collections stay
 
 Report = Callable[[str], None]
 
@@ -93,7 +85,7 @@ def promote(
         UnreachableError: The registry does not answer.
         ConnectionError: The Milvus server does not answer.
     """
-    with _promotion_lock():
+    with promotion_lock():
         version, before = find_version(name, wanted), find_champion(name)
         check_writable()
         history = read_history(name)
@@ -115,7 +107,7 @@ def promote(
         verify_collections(bundle)
         report("its catalogue is in Milvus, read back and compared with exact search")
         _move("promote", before, version, reason if faults else "", "; ".join(faults))
-        _prune(name)
+        tidy_collections(name)
         return Moved(version, before, moved=True, overridden=faults)
 
 
@@ -124,7 +116,7 @@ def rollback(name: str, report: Report = lambda _: None) -> Moved:
 
     Raises as `promote`.
     """
-    with _promotion_lock():
+    with promotion_lock():
         check_writable()
         before = find_champion(name)
         if before is None:
@@ -151,7 +143,7 @@ def revise(before: Version, folder: Path, changes: str, report: Report = lambda 
     Raises as `promote`, but for RefusedError: what its models can do, the verdicts have said.
     """
     name = before.name
-    with _promotion_lock():
+    with promotion_lock():
         champion = find_champion(name)
         close_unfinished(read_history(name), champion)
         if champion is None or champion.number != before.number:
@@ -161,7 +153,7 @@ def revise(before: Version, folder: Path, changes: str, report: Report = lambda 
         verify_collections(fetch_bundle(version))
         report("its catalogue is in Milvus, read back and compared with exact search")
         _move("sync", before, version, changes)
-        _prune(name)
+        tidy_collections(name)
         return Moved(version, before, moved=True, overridden=())
 
 
@@ -170,7 +162,7 @@ def tidy(name: str) -> None:
 
     Raises as `revise`.
     """
-    with _promotion_lock():
+    with promotion_lock():
         champion = find_champion(name)
         close_unfinished(read_history(name), champion)
         if champion is not None:
@@ -275,33 +267,3 @@ def _changed_meanwhile(action: Action, name: str) -> str:
         f"the champion of {name} changed while this {action} ran;"
         " look at `kindred history`, and run it again"
     )
-
-
-def _prune(name: str) -> None:
-    """Delete the collections of former champions but the last three and what is in use."""
-    versions = {version.number: version for version in list_versions(name)}
-    history = [change for change in read_history(name) if change.outcome != "abandoned"]
-    kept = {*champions(history, champion_number(name))[-KEPT:], *_latest(history)}
-    spared = {versions[n].digest for n in kept if n in versions}
-    spared |= {v.digest for v in versions.values() if v.aliases}
-    drop_collections(sorted({change.after_digest for change in history} - spared))
-
-
-def _latest(history: Sequence[Change]) -> list[int]:
-    """The last three that became champion, whichever way."""
-    newest_first = dict.fromkeys(change.after for change in reversed(history))
-    return list(newest_first)[:KEPT]
-
-
-@contextmanager
-def _promotion_lock() -> Iterator[None]:
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(LOCK, timeout=0):
-            yield
-    except Timeout as error:
-        msg = (
-            f"another promotion, rollback or sync has {LOCK}; wait until it is done, then look at"
-            " `kindred history`"
-        )
-        raise ConflictError(msg) from error

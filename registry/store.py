@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from filelock import FileLock
 from registry import tracking
 from registry.bundle import Bundle, open_bundle
 from registry.errors import RegistryError, UnreachableError, explained
+from registry.in_use import Hold
 from registry.logged_model import log_bundle
 from registry.versions import (
     CHALLENGER,
@@ -89,6 +90,8 @@ def register_revision(folder: Path, name: str, cache: Path = CACHE) -> Registrat
 def fetch_bundle(version: Version, cache: Path = CACHE) -> Bundle:
     """The version's bundle, checked; downloaded into `cache` unless it lies there intact.
 
+    While the `Bundle` lives, `kindred prune` leaves the folder and the version's collections alone.
+
     Raises:
         RegistryError: What the registry holds is not the bundle that was registered.
         UnreachableError: It cannot be downloaded.
@@ -99,6 +102,12 @@ def fetch_bundle(version: Version, cache: Path = CACHE) -> Bundle:
         if kept is not None:
             return kept
     cache.mkdir(parents=True, exist_ok=True)
+    held = Hold(cache, version.digest)
+    return replace(_fetch(version, target), held=held)
+
+
+def _fetch(version: Version, target: Path) -> Bundle:
+    cache = target.parent
     with FileLock(cache / f".{version.digest}.lock"):
         kept = _open_intact(target, version.digest)
         if kept is not None:

@@ -44,6 +44,12 @@ Examples:
   kindred reproduce 3           run the pipeline again as version 3 was made, and compare
   kindred reproduce 3 --keep    and leave the work tree to look at
   kindred reproduce 3 --json    the same for a program"""
+_PRUNE_EXAMPLES = """\b
+Examples:
+  kindred prune                     what is not needed any more, and how large it is
+  kindred prune --yes               remove it
+  kindred prune --keep 1 --yes      rollback goes one back without making anything anew
+  kindred prune --versions --yes    also delete versions in MLflow that have no alias"""
 
 
 @click.command(cls=Verb, epilog=_STATUS_EXAMPLES)
@@ -155,4 +161,28 @@ def reproduce(version: str, name: str, **how: Any) -> None:
         raise CommandError(told.fault, Exit.REFUSED)
 
 
-REGISTRY_VERBS = (status, promote, rollback, history, lineage, diff, reproduce, package)
+@click.command(cls=Verb, epilog=_PRUNE_EXAMPLES)
+@model_name
+@click.option(
+    "--keep",
+    metavar="N",
+    type=int,
+    default=3,
+    show_default=True,
+    help="So many former champions stay whole, beside today's.",
+)
+@click.option("--versions", is_flag=True, help="Also versions in MLflow, with their artifacts.")
+@click.option("-y", "--yes", is_flag=True, help="Remove; without it nothing changes.")
+@as_json
+def prune(name: str, **how: Any) -> None:
+    """Remove what is not needed any more.
+
+    Collections and bundles of versions that neither serve nor may serve after a rollback, and what
+    killed runs left. Nothing that has an alias, that a process uses, or that users taught.
+    """
+    from services.commands.prune_command import run_prune
+
+    click.echo(run_prune(name, **how))
+
+
+REGISTRY_VERBS = (status, promote, rollback, history, lineage, diff, reproduce, package, prune)

@@ -14,8 +14,16 @@ def runs(pid: int) -> bool:
         return False
 
 
+def left_behind(folder: Path) -> list[Path]:
+    """Folders named by processes (`PID.anything`) that are no more."""
+    return [
+        left
+        for left in sorted(folder.glob("[0-9]*.*"))
+        if not runs(int(left.name.partition(".")[0]))
+    ]
+
+
 def sweep(folder: Path) -> None:
-    """Remove folders named by processes (`PID.anything`) that are no more."""
-    for left in folder.glob("[0-9]*.*"):
-        if not runs(int(left.name.partition(".")[0])):
-            rmtree(left, ignore_errors=True)
+    """Remove what they left."""
+    for left in left_behind(folder):
+        rmtree(left, ignore_errors=True)

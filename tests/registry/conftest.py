@@ -1,17 +1,25 @@
 """A version's worth of tiny files, and an MLflow of its own for each test."""
 
 import json
+import os
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from registry import stored_models, tracking
+from registry.bundle import Bundle, open_bundle
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
+from registry.store import CACHE, fetch_bundle, register_bundle
 from retrieval.concepts.teaching import Teaching
 from retrieval.storage.schema import (
     CONCEPT_QUERIES,
@@ -23,6 +31,7 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import write_vectors
+from tests.registry.promoted import NAME, FakeEncoder, write_text_vectors
 from tests.tiny_model import write_tiny_model
 
 METRICS = {
@@ -217,3 +226,79 @@ def mlflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     return home
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory, make_sources):
+    """A project in which versions 1 to 5 pass, 6 finds nothing, and 7 failed its gate."""
+    root = tmp_path_factory.mktemp("template")
+    sources = make_sources(root / "made")
+    home = root / "home"
+    home.mkdir()
+    before = Path.cwd()
+    os.chdir(home)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+            for weights in ("good 1", "good 2", "good 3", "good 4", "good 5", "bad", "failed"):
+                (sources.model / "weights").write_text(weights)
+                if weights == "failed":
+                    failed = {"gate": "retrieval", "passed": False, "reasons": ["too few queries"]}
+                    sources.verdicts["retrieval"].write_text(json.dumps(failed))
+                write_text_vectors(sources)
+                write_bundle(root / weights, sources)
+                register_bundle(root / weights, NAME)
+                bundle = open_bundle(root / weights)
+                shutil.copytree(bundle.folder, home / CACHE / bundle.digest)
+    finally:
+        os.chdir(before)
+    return home
+
+
+@pytest.fixture
+def home(template, tmp_path, monkeypatch):
+    """A copy to change."""
+    home = tmp_path / "home"
+    shutil.copytree(template, home)
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    monkeypatch.delenv("MILVUS_URI", raising=False)
+    monkeypatch.setattr(
+        Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder(self.folder / "model")
+    )
+    return home
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, make_sources):
+    """Three registered versions with their own artifacts and fetched bundles; 3 is challenger."""
+    root = tmp_path_factory.mktemp("registered")
+    sources = make_sources(root / "made")
+    with pytest.MonkeyPatch.context() as patch:
+        (root / "home").mkdir()
+        patch.chdir(root / "home")
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/home/mlflow.db")
+        for weights in ("a", "b", "c"):
+            (sources.model / "weights").write_text(weights)
+            write_bundle(root / weights, sources)
+            fetch_bundle(register_bundle(root / weights, NAME).version)
+    return root / "home"
+
+
+@pytest.fixture
+def registered(made, mlflow_home, monkeypatch):
+    """A copy of that with artifacts of its own, though MLflow names them by absolute paths."""
+    monkeypatch.setattr(stored_models, "FRESH", timedelta(0))
+    shutil.copytree(made, mlflow_home, dirs_exist_ok=True)
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+            ("runs", "artifact_uri"),
+        ):
+            replaced = f"update {table} set {column} = replace({column}, ?, ?)"
+            database.execute(replaced, (str(made), str(mlflow_home)))
+        database.commit()
+    tracking.connect()
+    return mlflow_home

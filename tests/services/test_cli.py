@@ -21,7 +21,7 @@ HEAVY = ("torch", "mlflow", "pandas", "numpy", "pyarrow", "PIL", "pydantic")
 VERBS = (
     ["status"], ["promote"], ["rollback"], ["history"], ["labels"], ["labels", "cost"], ["serve"],
     ["search"], ["concepts"], ["concepts", "add"], ["concepts", "list"], ["concepts", "show"],
-    ["concepts", "rm"], ["lineage"], ["diff"],
+    ["concepts", "rm"], ["lineage"], ["diff"], ["prune"],
 )  # fmt: skip
 
 

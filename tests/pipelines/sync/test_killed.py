@@ -20,7 +20,7 @@ SYNC = ["catalog", "sync", "shop"]
 STEPS = (
     "revising._copy_new", "revising.write_revision", "store.log_bundle", "store._create_version",
     "promotion.register_revision", "promotion.verify_collections", "promotion.open_change",
-    "promotion.set_alias", "promotion.close_change", "promotion._prune",
+    "promotion.set_alias", "promotion.close_change", "promotion.tidy_collections",
 )  # fmt: skip
 MOMENTS = [(step, moment) for step in STEPS for moment in ("before", "after")]
 CODE = """

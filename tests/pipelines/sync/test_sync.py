@@ -9,8 +9,8 @@ from filelock import FileLock
 
 from pipelines.sync.run import LOCK, REJECTS
 from registry.history import read_history
-from registry.promotion import LOCK as PROMOTION_LOCK
 from registry.promotion import rollback
+from registry.promotion_lock import LOCK as PROMOTION_LOCK
 from registry.store import fetch_bundle
 from registry.versions import find_champion, find_version, list_versions
 from retrieval.index.store import LiteStore, collection_key
