@@ -7,6 +7,7 @@ at any step leaves the old champion or the new one, complete; the next call clos
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from registry.bundle import Bundle
 from registry.catalogue_index import (

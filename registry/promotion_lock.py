@@ -24,7 +24,7 @@ def promotion_lock() -> Iterator[None]:
             yield
     except Timeout as error:
         msg = (
-            f"another promotion, rollback, sync or prune has {LOCK}; wait until it is done, then look at"
-            " `kindred history`"
+            f"another promotion, rollback, sync or prune has {LOCK}; wait until it is done, then"
+            " look at `kindred history`"
         )
         raise ConflictError(msg) from error

@@ -77,6 +77,11 @@ def make_sources(root: Path) -> BundleSources:
     encoder = make_encoder(root)
     shutil.rmtree(sources.model)
     save_encoder(encoder, sources.model)
+    shutil.rmtree(sources.base_model)
+    for bias in encoder.model.visual.parameters():
+        if bias.ndim == 1:
+            bias.data += 0.1  # the base model differs from the student in what reads pictures
+    save_encoder(encoder, sources.base_model)
     rows = [
         {**product(number), "title": f"A {colour} mug", "caption": f"a {colour} mug"}
         for number, colour in enumerate(COLOURS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from registry.bundle import FORMAT_VERSION, open_bundle
 from retrieval.concepts.queries import encode_with_concepts
@@ -57,6 +58,17 @@ def test_everything_in_it_is_read(golden):
     assert 0.1 < float(plain[0] @ taught) < 0.9999
     hits, _ = search_bundle(bundle, "a blue mug", [], 1)
     assert [hit.product_id for hit in hits] == ["p2"]
+
+
+def test_since_format_6_it_reads_pictures_as_the_base_model_does(golden):
+    bundle = open_bundle(golden / "bundle")
+    if not bundle.has_base_model:
+        pytest.skip("it has none")
+    encoder, picture = bundle.load_encoder(), Image.new("RGB", (16, 16), "red")
+    (before,) = encoder.encode_images([picture])
+    bundle.make_base(encoder)
+    (after,) = encoder.encode_images([picture])
+    assert not np.allclose(before, after, atol=1e-3)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

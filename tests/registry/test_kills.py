@@ -209,7 +209,9 @@ def test_of_eight_at_once_the_losers_say_why_and_nothing_is_mixed(registered):
     assert codes.count(3) >= 4, codes
     for code, (_, errors) in zip(codes, said, strict=True):
         if code == 3:
-            assert "another promotion, rollback or prune has var/locks/promotion.lock" in errors
+            assert (
+                "another promotion, rollback, sync or prune has var/locks/promotion.lock" in errors
+            )
             assert len(errors.strip().splitlines()) == 1
     history = read_history(NAME)
     assert all(change.outcome == "done" for change in history)
