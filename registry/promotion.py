@@ -19,6 +19,7 @@ from registry.comparison import compare_with, from_bundle
 from registry.errors import ConflictError, RefusedError
 from registry.history import (
     Action,
+    Change,
     champions,
     close_change,
     close_unfinished,
@@ -44,6 +45,7 @@ from registry.versions import (
     champion_number,
     find_champion,
     find_version,
+    list_versions,
     set_alias,
 )
 from validation.retrieval_champion import Uncompared, find_regression
@@ -145,6 +147,7 @@ def revise(before: Version, folder: Path, changes: str, report: Report = lambda 
     """
     name = before.name
     with promotion_lock():
+        check_writable()
         champion = find_champion(name)
         close_unfinished(read_history(name), champion)
         if champion is None or champion.number != before.number:
