@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import RefusedError
+from registry.headlines import HEADLINES
 from services.commands.registry_access import registry_access
 from services.commands.tables import as_text
 
@@ -101,7 +102,9 @@ def _metric_lines(done: "Reproduction") -> Sequence[str]:
         return ["  metrics: equal" if done.finished else "  metrics: not made"]
     if all(one.now is None for one in done.metrics):
         return ["  metrics: not made"]
-    shown = [f"  metric {one.name}: {one.now} (was {one.was})" for one in done.metrics[:_SHOWN]]
+    known = {".".join(path) for path in HEADLINES.values()}
+    first = sorted(done.metrics, key=lambda one: (one.name not in known, one.name))[:_SHOWN]
+    shown = [f"  metric {one.name}: {one.now} (was {one.was})" for one in first]
     more = len(done.metrics) - len(shown)
     return [*shown, f"  and {more} metrics more; --json has all"] if more else shown
 

@@ -64,7 +64,10 @@ def test_what_differs_is_named_and_is_exit_code_1(reproduce):
     what = {
         "likeness": "differs",
         "outputs": [EQUAL, Output("distill@c1", "models/cycles/c1", "differs", "1 of 6 files: w")],
-        "metrics": [Change(f"m{n:02}", 0.5, 0.25) for n in range(20)],
+        "metrics": [
+            *(Change(f"m{n:02}", 0.5, 0.25) for n in range(19)),
+            Change("persona.student.mean_percentile", 0.9, 0.8),
+        ],
         "packages": [Change("numpy", "2.0", "2.1"), Change("gone", "1.0", None)],
         "notes": ["retrieval is not what the version was made from: modified"],
         "folder": Path("/kept/tree"),
@@ -76,7 +79,8 @@ def test_what_differs_is_named_and_is_exit_code_1(reproduce):
     )
     for line in (
         "  differs: models/cycles/c1 (distill@c1): 1 of 6 files: w",
-        "  metric m11: 0.25 (was 0.5)",
+        "  metric persona.student.mean_percentile: 0.8 (was 0.9)",  # a headline: first
+        "  metric m10: 0.25 (was 0.5)",
         "  and 8 metrics more; --json has all",
         "  here is numpy 2.1 (was 2.0)",
         "  here is gone not installed (was 1.0)",
