@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+from retrieval.index.store import open_store
 from services.client import Client
 from tests.end_to_end.running import QUERIES, VARIANT, Service
+from tests.end_to_end.shop import Shop
 from tests.servers import Cut, milvus_server, mlflow_server, postgresql
 
 pytestmark = pytest.mark.slow
@@ -165,6 +167,30 @@ def rollback(life):
     assert life.found() == life.answers[1]
 
 
+def sync(life):
+    """New products are found from a revision, whose rollback answers as before."""
+    shop = Shop(life.project)
+    new = shop.add(3)
+    life.project.kindred("catalog", "sync", "shop")
+    assert "champion" in life.aliases()[3]
+    life.found()
+    with Client(life.service.url) as client:
+        hits = client.search("paper", 12, filter_={"category": ["zeppelin"]}).hits
+    assert {hit.product_id for hit in hits} == set(new)
+    life.project.kindred("rollback")
+    assert life.found() == life.answers[1]
+
+
+def prune(life):
+    """A dry run changes nothing on either server, and what serves or is new stays."""
+    before = set(open_store(life.milvus).list_keys())
+    life.project.kindred("prune", "--keep", "0")
+    assert set(open_store(life.milvus).list_keys()) == before
+    life.project.kindred("prune", "--keep", "0", "--versions", "--yes")
+    assert "champion" in life.aliases()[1]
+    assert life.found() == life.answers[1]
+
+
 def from_another_machine(life):
     """With nothing but the two addresses: an empty folder."""
     folder = life.project.folder.with_name("elsewhere")
@@ -201,6 +227,8 @@ STEPS = (
     promote_is_cut,
     promote_the_other,
     rollback,
+    sync,
+    prune,
     from_another_machine,
     without_milvus,
 )
