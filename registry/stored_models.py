@@ -221,7 +221,7 @@ def _local_path(location: str) -> Path | None:
 def _is_elsewhere(location: str) -> bool:
     """Whether a database of this tree names files outside of it.
 
-    In a copy of a checkout MLflow's database names the files of the original, which needs them.
+    A copy of the tree names them too, and may need them.
     """
     path, uri = _local_path(location) if location else None, tracking.tracking_uri()
     if path is None or not uri.startswith(_SQLITE):

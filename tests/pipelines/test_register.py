@@ -159,7 +159,7 @@ def test_without_an_answer_it_ends_as_the_verbs_do(
         register.main()
     assert ended.value.code == 4
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("could not ")
+    assert said.startswith("register: could not ")
     assert not register.REGISTERED.exists()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from registry import promotion, store, tracking
+from registry import promotion_lock, store, tracking
 from registry.bundle import Bundle
 from registry.bundle_writer import write_bundle
 from registry.errors import RegistryError
@@ -281,7 +281,7 @@ def test_a_folder_that_cannot_be_written_is_named(home, capsys, monkeypatch):
     def forbidden(*_, **__):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "var/locks/promotion.lock")
 
-    monkeypatch.setattr(promotion, "FileLock", forbidden)
+    monkeypatch.setattr(promotion_lock, "FileLock", forbidden)
     code, line = _refused(capsys, "rollback")
     assert code == 1
     assert "var/locks/promotion.lock: this user cannot write there" in line

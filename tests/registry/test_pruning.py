@@ -270,14 +270,24 @@ def test_on_a_server_only_versions_of_this_registry_go(promoted, monkeypatch):
 
 
 def test_a_copied_trees_versions_leave_the_files_of_the_original(home, template, monkeypatch):
-    """MLflow's database names files by absolute paths: in a copy, those of the original."""
     monkeypatch.setattr(stored_models, "FRESH", timedelta(0))
     before = files(template)
+    done = prune(NAME, EVERYTHING)
+    assert len([one for one in done.going if one.kind == "version" and one.size]) == 6
+    assert files(template) == before
+    assert [version.number for version in list_versions(NAME)] == [7]
+
+
+def test_files_of_another_tree_stay(home, monkeypatch):
+    """Artifacts that were put outside of the tree: a copy of its database names them too."""
+    monkeypatch.setattr(stored_models, "FRESH", timedelta(0))
+    monkeypatch.setattr(stored_models, "_is_elsewhere", lambda location: "mlruns" in location)
+    before = files(home)
     done = prune(NAME, EVERYTHING)
     going = [one for one in done.going if one.kind == "version"]
     assert len(going) == 6
     assert all("another tree's" in one.why and one.size == 0 for one in going)
-    assert {path for path in files(template) if "mlruns" in path.parts} == {
+    assert {path for path in files(home) if "mlruns" in path.parts} == {
         path for path in before if "mlruns" in path.parts
     }
     assert [version.number for version in list_versions(NAME)] == [7]

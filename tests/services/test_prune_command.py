@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_removed_is_told(copies, monkeypatch, capsys) ->
     monkeypatch.setattr("registry.removal.rmtree", denied)
     assert main(["prune", "--yes"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"Permission denied: 'var/serve/{GONE}.x'" in line
+    assert f"var/serve/{GONE}.x: this user cannot write there" in line
 
 
 @pytest.mark.parametrize(
