@@ -12,16 +12,21 @@ import pytest
 from PIL import Image
 
 from pipelines import check_labels, check_retrieval, register
+from pipelines.registration.account import REJECTS
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     CAPTION_VECTORS,
+    CAPTIONS_LEDGER,
     CONCEPT_QUERIES_FILE,
     PERSONA_VECTORS,
     PERSONAS_FILE,
+    PERSONAS_LEDGER,
     PRODUCTS_FILE,
     RETRIEVAL_VERDICT,
     STUDENT_MODEL,
     TOURNAMENTS_FILE,
+    cycle_model,
+    ledger_file,
     product_vectors,
     rankings_file,
     run_file,
@@ -44,6 +49,7 @@ from retrieval.storage.schema import (
 )
 from retrieval.storage.vectors import read_vectors, write_vectors
 from tests.pipelines.pages.html_page import Page, stands_alone
+from tests.tiny_model import write_tiny_model
 from validation.gate import Verdict, read_verdict
 
 TOP = Path(__file__).parents[2]
@@ -177,8 +183,7 @@ def write_models() -> None:
         write_vectors(product_vectors(model), ids, truth)
     for row in products:
         Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / row["image"])
-    STUDENT_MODEL.mkdir(parents=True)
-    (STUDENT_MODEL / "weights").write_text("a model")
+    write_tiny_model(STUDENT_MODEL)
 
 
 def make_champion() -> str:
@@ -196,6 +201,13 @@ def make_champion() -> str:
     for cycle in load_params().cycles:
         verdict = {"gate": "labels", "passed": True, "reasons": []}
         write_json(Path(f"metrics/labels/{cycle}.json"), verdict)
+        write_json(ledger_file(cycle), {"calls": 0})
+    for ledger in (CAPTIONS_LEDGER, PERSONAS_LEDGER):
+        write_json(ledger, {})
+    for refused in REJECTS:
+        refused.parent.mkdir(exist_ok=True)
+        refused.write_text("file,row,id,reason\n")
+    write_tiny_model(cycle_model("c0"), 1.0)
     register.main()
     (version,) = list_versions("kindred")
     set_alias(version, CHAMPION)
@@ -348,7 +360,7 @@ def test_a_student_beside_the_champion(workplace: Path) -> None:
     assert {c.name for c in shuffled.checks if not c.passed} == {"champion.no_drop"}
 
     shutil.rmtree(CACHE / digest)
-    for weights in Path("mlruns").rglob("weights"):
+    for weights in Path("mlruns").rglob("open_clip_config.json"):
         weights.write_text("damaged")
     damaged = judged()
     assert {c.name for c in damaged.checks if not c.passed} == {"champion.compared"}
