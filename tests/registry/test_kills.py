@@ -78,8 +78,7 @@ VERBS = {
 KILLS = [
     (verb, step, moment)
     for verb, what in VERBS.items()
-    for step in what.steps
-    for moment in ("before", "after")
+    for step, moment in ((what.steps[0], "before"), *((step, "after") for step in what.steps))
 ]
 KILLING = """
 import os, signal

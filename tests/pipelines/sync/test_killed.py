@@ -22,7 +22,7 @@ STEPS = (
     "promotion.register_revision", "promotion.verify_collections", "promotion.open_change",
     "promotion.set_alias", "promotion.close_change", "promotion.tidy_collections",
 )  # fmt: skip
-MOMENTS = [(step, moment) for step in STEPS for moment in ("before", "after")]
+MOMENTS = [(STEPS[0], "before"), *((step, "after") for step in STEPS)]
 CODE = """
 import os, signal, sys
 from importlib.metadata import EntryPoint
