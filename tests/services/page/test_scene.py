@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from services.search.live import Live
+from tests.services.fake_source import FakeSource
 from tests.services.page.small_studio import StudioEngine, photos_of
 from tests.services.page.steps import ask, cards, shelf, teach, visit
 from tests.services.scripted_service import Service
@@ -16,7 +17,7 @@ SECONDS = 30_000  # ms: it learns on one core, beside other tests
 @pytest.fixture
 def service(version, tmp_path, monkeypatch):
     monkeypatch.setattr("services.search.live.POLL", 3600)
-    live = Live("kindred", "champion")
+    live = Live(FakeSource(version))
     live._engine = StudioEngine(version, tmp_path / "private")
     with Service(live) as service:
         yield service
