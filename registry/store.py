@@ -112,7 +112,10 @@ def _fetch(version: Version, target: Path) -> Bundle:
         kept = _open_intact(target, version.digest)
         if kept is not None:
             return kept
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".download.") as download:
+        # Where a download breaks off, MLflow's threads may write on; prune finds what they leave.
+        with tempfile.TemporaryDirectory(
+            dir=cache, prefix=".download.", ignore_cleanup_errors=True
+        ) as download:
             found = _download(version, Path(download))
             rmtree(target, ignore_errors=True)  # damaged, or not there
             found.replace(target)

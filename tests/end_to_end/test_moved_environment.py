@@ -43,19 +43,30 @@ def tree(tmp_path):
     return tree
 
 
+def _environment():
+    """Without what says that this is a test of Kindred's, or a part of another make."""
+    ours = {"PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    return {key: value for key, value in os.environ.items() if key not in ours}
+
+
 def _install(tree):
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        ["make", "install"], cwd=tree, env=env, capture_output=True, text=True, check=False
+        ["make", "install"],
+        cwd=tree,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def _runs_its_own_code(tree):
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     script = tree / ".venv/bin/kindred"
-    done = subprocess.run([script], cwd="/", env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [script], cwd="/", env=_environment(), capture_output=True, text=True, check=True
+    )
     assert Path(done.stdout.strip()) == tree / "services/cli.py"
 
 

@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 PATIENCE = 120  # seconds
-# Version 1 with another lineage: as if it had been made with other parameters, at another commit.
+# Version 1 with another lineage: as if it had been made at another commit.
 OTHER_LINEAGE = """
 import json, shutil, sys
 from pathlib import Path
@@ -24,11 +24,8 @@ bundle, other = fetch_bundle(find_version("kindred", "1")), Path("var/other")
 shutil.rmtree(other, ignore_errors=True)
 shutil.copytree(bundle.folder, other)
 lineage = json.loads((other / "lineage.json").read_text())
-epochs, commit = int(sys.argv[1]), sys.argv[2]
-lineage["git"]["commit"] = commit or lineage["git"]["commit"]
-for name, stage in lineage["stages"].items():
-    if name.startswith("distill@"):
-        stage["params"]["params.yaml"]["distill"]["epochs"] = epochs
+lineage["git"]["commit"] = sys.argv[1]
+lineage["teacher"]["of"] = "another version"
 (other / "lineage.json").write_text(json.dumps(lineage))
 write_sums(other)
 print(register_bundle(other, "kindred").version.number)
@@ -67,23 +64,9 @@ def test_a_version_comes_out_byte_for_byte(project):
     assert _nothing_is_left(project)
 
 
-def test_with_other_parameters_in_its_lineage_it_differs_from_there_on(project):
-    number = project.run(sys.executable, "-c", OTHER_LINEAGE, "2", "").stdout.split()[-1]
-    done = project.kindred("reproduce", number, check=False)
-    assert done.returncode == 1
-    assert "parameter distill.epochs: 2 as in the lineage" in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("does not come out as it was registered")
-    told = done.stdout.splitlines()
-    assert told[0].endswith("differs")
-    assert any(line.startswith("  differs: models/student (select)") for line in told)
-    assert any(line.startswith("  metric ") for line in told)
-    assert not any("models/cycles/c0" in line or "data/personas" in line for line in told)
-    assert _nothing_is_left(project)
-
-
 def test_a_commit_that_is_not_here_is_named_before_anything_runs(project):
     lost = "c0ffee" * 6 + "c0ff"
-    number = project.run(sys.executable, "-c", OTHER_LINEAGE, "3", lost).stdout.split()[-1]
+    number = project.run(sys.executable, "-c", OTHER_LINEAGE, lost).stdout.split()[-1]
     done = project.kindred("reproduce", number, check=False)
     assert done.returncode == 1
     assert lost in done.stderr
@@ -103,7 +86,9 @@ def test_interrupted_it_leaves_nothing(project, by):
     verb = subprocess.Popen(
         [sys.executable, "-m", "services.cli", "reproduce", "1"],
         cwd=project.folder, env=project.env, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
+    # A shell has what it starts in the background ignore SIGINT, and that is passed on.
     for line in verb.stderr:
         if "> python -m pipelines.catalog" in line:
             break

@@ -17,25 +17,12 @@ pytestmark = pytest.mark.slow
 LOCAL = ("mlflow.db*", "mlruns", "var", "cache")  # what a checkout's own registry would be
 
 
-@pytest.fixture(scope="session")
-def start_mlflow(tmp_path_factory):
-    """Starts an MLflow server over a database once for all tests: a start takes 20 s."""
-    running, servers = {}, []
-
-    def start(database):
-        if database not in running:
-            folder = tmp_path_factory.mktemp(database)
-            address = f"sqlite:///{folder}/server.db"
-            if database == "postgresql":
-                servers.append(postgresql())
-                address = f"{servers[-1].__enter__()}/postgres"
-            servers.append(mlflow_server(address, folder))
-            running[database] = (servers[-1].__enter__(), folder)
-        return running[database]
-
-    yield start
-    for server in reversed(servers):
-        server.__exit__(None, None, None)
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory):
+    """The address of an MLflow server over PostgreSQL, and where it keeps artifacts."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with postgresql() as server, mlflow_server(f"{server}/postgres", folder) as url:
+        yield url, folder / "artifacts"
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +73,11 @@ class Life:
             return project.run(sys.executable, *arguments, check=False)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def life(request, tiny, start_mlflow, milvus, tmp_path_factory):
+@pytest.fixture(scope="module")
+def life(tiny, mlflow, milvus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("servers") / "project"
     shutil.copytree(tiny.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*LOCAL))
-    url, server = start_mlflow(request.param)
-    life = Life(tiny.__class__(folder), url, server / "artifacts", milvus)
+    life = Life(tiny.__class__(folder), *mlflow, milvus)
     yield life
     if life.service:
         life.service.stop()
