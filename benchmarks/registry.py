@@ -81,10 +81,11 @@ def unit_vectors(count: int, width: int, seed: int) -> NDArray[np.float32]:
     return (vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)).astype(np.float32)
 
 
-def write_folder(folder: Path, products: Sequence[Product], new: int) -> None:
-    """The products as a folder of pictures, and so many new ones: mirror images of the first."""
+def write_folder(folder: Path, products: Sequence[Product], turn: int | None = None) -> None:
+    """The products as a folder of pictures, and in a turn `NEW` more: mirror images of some."""
     folder.mkdir(exist_ok=True)
-    mirrored = [replace(one, product_id=f"new-{at}") for at, one in enumerate(products[:new])]
+    chosen = [] if turn is None else products[turn * NEW : (turn + 1) * NEW]
+    mirrored = [replace(one, product_id=f"new-{one.product_id}") for one in chosen]
     with (folder / "products.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["product_id", "image", "title", "caption", "category"])
@@ -165,19 +166,20 @@ def sync_folder(bundle: Bundle, rows: Rows) -> None:
     """The verb, from pictures to a champion: alone, and while a service answers eight clients."""
     shutil.copyfile(PARAMS, "params.yaml")
     products, folder = bundle.read_products(), Path("folder")
-    write_folder(folder, products, 0)
+    write_folder(folder, products)
     rows.add(
         f"sync, the first: all {len(products)} pictures are new to it",
         [kindred("catalog", "sync", "folder")],
         "s",
     )
     seconds = []
-    for _ in range(TURNS):
-        write_folder(folder, products, NEW)
+    for turn in range(TURNS):
+        write_folder(folder, products, turn)
         seconds.append(kindred("catalog", "sync", "folder"))
         kindred("rollback")
     rows.add(f"sync, {NEW} new products", seconds, "s", ("at most", 30))
     texts = [query.text for query in bundle.read_queries()][:100]
+    write_folder(folder, products, TURNS)
     with serving() as service:
         with clients(service.url, texts) as answers:
             busy = kindred("catalog", "sync", "folder")
