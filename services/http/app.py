@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.engine import Engine as Database
+from starlette.types import Lifespan
 
 from services.http.bodies import BodyLimits
 from services.http.deadlines import Deadlines
@@ -46,6 +47,25 @@ def create_app(
         own_machine: Answer this machine alone as long as there are no keys. `kindred serve` needs
             no such thing: it listens to nobody else then.
     """
+    app = FastAPI(
+        title="Kindred",
+        description="Image search by what a text means to someone.",
+        version="1",
+        lifespan=_lifespan(live, database),
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.live, app.state.own_machine = live, own_machine
+    for middleware in (BodyLimits, Deadlines, Gate, Requests, ContentPolicy, HeadAsGet):
+        app.add_middleware(middleware)  # the last one is the first that a request meets
+    install_problems(app)
+    install_openapi(app)
+    _add_routes(app)
+    return app
+
+
+def _lifespan(live: Live, database: Callable[[], Database]) -> Lifespan[FastAPI]:
+    """What the application opens when it starts, and lets go of when it ends."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,19 +89,10 @@ def create_app(
             await asyncio.to_thread(live.close)
             opened.dispose()
 
-    app = FastAPI(
-        title="Kindred",
-        description="Image search by what a text means to someone.",
-        version="1",
-        lifespan=lifespan,
-        docs_url=None,  # its page loads scripts from elsewhere
-        redoc_url=None,
-    )
-    app.state.live, app.state.own_machine = live, own_machine
-    for middleware in (BodyLimits, Deadlines, Gate, Requests, ContentPolicy, HeadAsGet):
-        app.add_middleware(middleware)  # the last one is the first that a request meets
-    install_problems(app)
-    install_openapi(app)
+    return lifespan
+
+
+def _add_routes(app: FastAPI) -> None:
     for routes in (search, concepts, feedback, catalogue):
         app.include_router(
             routes.router,
@@ -93,7 +104,6 @@ def create_app(
     app.get("/", include_in_schema=False)(page)
     app.get("/favicon.ico", include_in_schema=False)(icon)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    return app
 
 
 async def page() -> FileResponse:
