@@ -15,8 +15,10 @@ import csv
 import io
 import os
 import shutil
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -31,11 +33,13 @@ from benchmarks.measured import Rows, timed
 from benchmarks.served import (
     Answer,
     described,
+    free_port,
     kindred,
     load,
     register_two,
     run_apart,
     serving,
+    wait_until_ready,
 )
 from registry.bundle import PRODUCTS, Bundle, Product, open_bundle
 from registry.checksums import write_sums
@@ -189,6 +193,24 @@ def sync_folder(bundle: Bundle, rows: Rows) -> None:
     kindred("rollback")
 
 
+def serve_package(tag: str) -> float:
+    """Seconds from the start of a package in an empty folder until it is ready."""
+    folder, port = Path("served"), free_port()
+    folder.mkdir()
+    command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1"]
+    began = time.perf_counter()
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], cwd=folder, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}/readyz", process, folder / "log")
+        return time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def folder_bytes(path: Path) -> int:
     """Size of the files below a folder."""
     return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
@@ -213,6 +235,10 @@ def run(bundle: Bundle, options: argparse.Namespace) -> bool:
         rows.add(f"sync, {NEW} new products, without reading pictures", seconds, "s")
     os.environ["BENTOML_HOME"] = str(Path("bentoml").absolute())
     rows.add("package", [kindred("package", "1")], "s")
+    tag = f"kindred:1-{bundle.digest[:12]}"
+    rows.add("a package until it serves, the first time in a folder", [serve_package(tag)], "s")
+    export = [sys.executable, "-m", "bentoml", "export", tag, "kindred.tar"]
+    rows.add("its export as .tar", [timed(lambda: subprocess.run(export, check=True))[0]], "s")
     for what, place in (
         ("artifacts in MLflow, a version", Path("mlruns")),
         ("bundles, a version", Path("var/bundles")),

@@ -17,8 +17,8 @@ from registry.bundle import Bundle
 WINDOW = 500  # queries that count: the last ones of this worker
 FEWEST = 100  # before there is a warning
 MOST_BY_CHANCE = 0.001  # p-value
-# Of the statistic. Held-out wishes of all kinds reach 0.14 by chance with 100 queries; where all are
-# of kinds that no training persona has, or half are about something else, it is 0.5.
+# Of the statistic. Held-out wishes of all kinds reach 0.14 by chance with 100 queries; where all
+# are of kinds that no training persona has, or half are about something else, it is 0.5.
 MOST_APART = 0.4
 PAUSE = 5.0  # seconds that a report holds
 
