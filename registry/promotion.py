@@ -152,7 +152,7 @@ def revise(before: Version, folder: Path, changes: str, report: Report = lambda 
         close_unfinished(read_history(name), champion)
         if champion is None or champion.number != before.number:
             raise ConflictError(_changed_meanwhile("sync", name))
-        version = register_revision(folder, name).version
+        version = register_revision(folder, name)
         report(f"it is registered as version {version.label}")
         verify_collections(fetch_bundle(version))
         report("its catalogue is in Milvus, read back and compared with exact search")

@@ -3,12 +3,10 @@
 import io
 import os
 import tempfile
-from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
-from types import MappingProxyType
 
 from filelock import FileLock
 
@@ -27,7 +25,6 @@ from registry.versions import (
 )
 
 CACHE = Path("var/bundles")
-_NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,47 +45,28 @@ def register_bundle(folder: Path, name: str) -> Registration:
         ValueError: The folder is no intact bundle.
         RegistryError: The registry refuses or does not answer.
     """
-    bundle = open_bundle(folder)
-    address = tracking.connect()
-    version = _find_digest(name, bundle.digest)
-    created = version is None
-    if created:
-        with explained(f"register {folder} as {name}", address):
-            _create_version(bundle, name)
-        version = _find_digest(name, bundle.digest)
-    if version is None:
-        raise RegistryError(_not_listed(folder, name, address))
-    set_alias(version, CHALLENGER)
-    return Registration(_find_digest(name, bundle.digest) or version, created)
+    done = _register(folder, name)
+    set_alias(done.version, CHALLENGER)
+    return replace(done, version=_find_digest(name, done.version.digest) or done.version)
 
 
-def register_revision(folder: Path, name: str, cache: Path = CACHE) -> Registration:
+def register_revision(folder: Path, name: str) -> Version:
     """Make the bundle of a revision a version; no alias moves. Raises as `register_bundle`.
 
     Args:
-        folder: The bundle; it is moved into the cache.
+        folder: The bundle; it is moved to where bundles are kept.
         name: The registered model.
-        cache: Where bundles are kept.
     """
-    bundle = open_bundle(folder)
-    address = tracking.connect()
-    version = _find_digest(name, bundle.digest)
-    created = version is None
-    if created:
-        with explained(f"register {folder} as {name}", address):
-            _create_version(bundle, name, revision_tags(bundle, list_versions(name)))
-        version = _find_digest(name, bundle.digest)
-    if version is None:
-        raise RegistryError(_not_listed(folder, name, address))
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f".{bundle.digest}.lock"):
-        if not (cache / bundle.digest).exists():
-            folder.replace(cache / bundle.digest)
-    return Registration(version, created)
+    version = _register(folder, name).version
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / f".{version.digest}.lock"):
+        if not (CACHE / version.digest).exists():
+            folder.replace(CACHE / version.digest)
+    return version
 
 
-def fetch_bundle(version: Version, cache: Path = CACHE) -> Bundle:
-    """The version's bundle, checked; downloaded into `cache` unless it lies there intact.
+def fetch_bundle(version: Version) -> Bundle:
+    """The version's bundle, checked; downloaded into `CACHE` unless it lies there intact.
 
     While the `Bundle` lives, `kindred prune` leaves the folder and the version's collections alone.
 
@@ -96,25 +74,24 @@ def fetch_bundle(version: Version, cache: Path = CACHE) -> Bundle:
         RegistryError: What the registry holds is not the bundle that was registered.
         UnreachableError: It cannot be downloaded.
     """
-    target = cache / version.digest
-    if cache.exists() and not os.access(cache, os.W_OK):  # another user's: nothing to lock
+    target = CACHE / version.digest
+    if CACHE.exists() and not os.access(CACHE, os.W_OK):  # another user's: nothing to lock
         kept = _open_intact(target, version.digest)
         if kept is not None:
             return kept
-    cache.mkdir(parents=True, exist_ok=True)
-    held = Hold(cache, version.digest)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    held = Hold(CACHE, version.digest)
     return replace(_fetch(version, target), held=held)
 
 
 def _fetch(version: Version, target: Path) -> Bundle:
-    cache = target.parent
-    with FileLock(cache / f".{version.digest}.lock"):
+    with FileLock(CACHE / f".{version.digest}.lock"):
         kept = _open_intact(target, version.digest)
         if kept is not None:
             return kept
         # Where a download breaks off, MLflow's threads may write on; prune finds what they leave.
         with tempfile.TemporaryDirectory(
-            dir=cache, prefix=".download.", ignore_cleanup_errors=True
+            dir=CACHE, prefix=".download.", ignore_cleanup_errors=True
         ) as download:
             found = _download(version, Path(download))
             rmtree(target, ignore_errors=True)  # damaged, or not there
@@ -132,16 +109,29 @@ def _find_digest(name: str, digest: str) -> Version | None:
     return next((v for v in list_versions(name) if v.digest == digest), None)
 
 
-def _not_listed(folder: Path, name: str, address: str) -> str:
-    return f"registered {folder} as {name}, but {address} does not list it; run it again"
+def _register(folder: Path, name: str) -> Registration:
+    """The version of a bundle, made if there is none."""
+    bundle = open_bundle(folder)
+    address = tracking.connect()
+    version = _find_digest(name, bundle.digest)
+    created = version is None
+    if created:
+        with explained(f"register {folder} as {name}", address):
+            _create_version(bundle, name)
+        version = _find_digest(name, bundle.digest)
+    if version is None:
+        msg = f"registered {folder} as {name}, but {address} does not list it; run it again"
+        raise RegistryError(msg)
+    return Registration(version, created)
 
 
-def _create_version(bundle: Bundle, name: str, more: Mapping[str, str] = _NO_TAGS) -> None:
+def _create_version(bundle: Bundle, name: str) -> None:
     import mlflow
 
+    tags = version_tags(bundle) | revision_tags(bundle, list_versions(name))
     model = log_bundle(bundle)
     with redirect_stderr(io.StringIO()):  # it prints what it does; errors are raised
-        mlflow.register_model(model.model_uri, name, tags={**version_tags(bundle), **more})
+        mlflow.register_model(model.model_uri, name, tags=tags)
 
 
 def _open_intact(folder: Path, digest: str) -> Bundle | None:
