@@ -41,9 +41,9 @@ def ensure_collections(bundle: Bundle, uri: str | None = None) -> None:
             _create(store, bundle, model)
 
 
-def verify_collections(bundle: Bundle, uri: str | None = None) -> None:
+def verify_collections(bundle: Bundle) -> None:
     """As `ensure_collections`, and read back those that are there; a damaged one is made again."""
-    store = open_store(uri)
+    store = open_store()
     present = store.list_keys()
     for model in MODELS:
         key = collection_key(bundle.digest, model)
@@ -54,7 +54,7 @@ def verify_collections(bundle: Bundle, uri: str | None = None) -> None:
         _create(store, bundle, model)
 
 
-def check_collections(bundle: Bundle, uri: str | None = None) -> None:
+def check_collections(bundle: Bundle) -> None:
     """Find out, without writing, whether `verify_collections` would succeed.
 
     What is there is read back. For Milvus Lite what is not is made in a folder that goes; of a
@@ -64,7 +64,7 @@ def check_collections(bundle: Bundle, uri: str | None = None) -> None:
         RegistryError: Milvus cannot hold it, or its folder cannot be written.
         ConnectionError: The Milvus server does not answer.
     """
-    store = open_store(uri)
+    store = open_store()
     present = store.list_keys()
     for model in MODELS:
         key = collection_key(bundle.digest, model)
@@ -74,16 +74,7 @@ def check_collections(bundle: Bundle, uri: str | None = None) -> None:
             with tempfile.TemporaryDirectory(prefix="kindred.") as folder:
                 _create(LiteStore(Path(folder) / "milvus"), bundle, model)
                 made = sum(path.stat().st_size for path in Path(folder).rglob("*"))
-            _check_folder(Path(uri or default_uri()), made)
-
-
-def drop_collections(digests: Sequence[str], uri: str | None = None) -> None:
-    """Delete the collections of versions, where they are there."""
-    store = open_store(uri)
-    present = store.list_keys()
-    for key in sorted({collection_key(digest, model) for digest in digests for model in MODELS}):
-        if key in present:
-            store.drop(key)
+            _check_folder(Path(default_uri()), made)
 
 
 def try_index(vectors: Vectors, items: Sequence[Item], queries_QD: NDArray[np.float32]) -> float:

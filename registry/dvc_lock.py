@@ -53,10 +53,11 @@ def _is_current(name: str, cycles: Collection[str]) -> bool:
 
 
 def _makes(stage: StageRecord, path: str) -> bool:
-    return any(_overlap(PurePosixPath(path), PurePosixPath(out)) for out in stage.outs)
+    return any(overlap(PurePosixPath(path), PurePosixPath(out)) for out in stage.outs)
 
 
-def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:
+def overlap(one: PurePosixPath, other: PurePosixPath) -> bool:
+    """Whether one path is the other, or lies in it."""
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 

@@ -8,7 +8,6 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from registry.bundle import Bundle
 from registry.dvc_lock import upstream_stages
@@ -29,6 +28,7 @@ from registry.rerun import (
 )
 from registry.rounding import Likeness, values_are_near, worst
 from registry.store import fetch_bundle
+from registry.tracking import leaves
 from registry.versions import REGISTERED, Version
 from registry.work_tree import Report, WorkTree, work_tree
 from retrieval.storage.files import read_json
@@ -215,24 +215,13 @@ def _outputs(tree: WorkTree, bundle: Bundle) -> Iterator[Output]:
 
 def _metrics(tree: WorkTree, bundle: Bundle) -> list[Change]:
     path = tree.folder / EVALUATION
-    now = _numbers(read_json(path)) if path.exists() else {}
-    was = _numbers(bundle.metrics)
+    now = leaves(read_json(path)) if path.exists() else {}
+    was = leaves(bundle.metrics)
     return [
         Change(name, was.get(name), now.get(name))
         for name in sorted(was.keys() | now.keys())
         if not values_are_near(was.get(name), now.get(name))
     ]
-
-
-def _numbers(content: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings, by dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= _numbers(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _digest(tree: WorkTree) -> str | None:

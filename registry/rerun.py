@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from registry.dvc_lock import overlap
 from registry.errors import RefusedError
 from registry.lineage import Lineage
 from registry.work_tree import Report, WorkTree
@@ -218,9 +219,5 @@ def _changed(status: Mapping[str, Any], lineage: Lineage) -> Iterator[tuple[str,
             for path, state in deps.items():
                 if path == PARAMS:
                     yield from ((f"parameter {key}", str(kind)) for key, kind in state.items())
-                elif not any(_overlap(PurePosixPath(path), out) for out in outs):
+                elif not any(overlap(PurePosixPath(path), out) for out in outs):
                     yield path, str(state)
-
-
-def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)

@@ -16,6 +16,7 @@ from typing import Any
 from registry import tracking
 from registry.checksums import FOREIGN
 from registry.client import pages, registry_client
+from registry.database import sqlite_path
 from registry.errors import UnknownVersionError
 from registry.in_use import alone, is_used
 from registry.logged_model import DIGEST_TAG
@@ -26,7 +27,6 @@ from registry.versions import Version, list_versions
 
 MARK = "kindred.pruned"
 FRESH = timedelta(hours=1)  # a registration makes the model first, then the version, then the alias
-_SQLITE = "sqlite:///"
 _SOURCE = re.compile(r"models:/(m-[^/]+)")
 
 
@@ -223,8 +223,8 @@ def _is_elsewhere(location: str) -> bool:
 
     A copy of the tree names them too, and may need them.
     """
-    path, uri = _local_path(location) if location else None, tracking.tracking_uri()
-    if path is None or not uri.startswith(_SQLITE):
+    path = _local_path(location) if location else None
+    database = sqlite_path(tracking.tracking_uri())
+    if path is None or database is None:
         return False
-    tree = Path(uri.removeprefix(_SQLITE).partition("?")[0]).resolve().parent
-    return not path.resolve().is_relative_to(tree)
+    return not path.resolve().is_relative_to(database.resolve().parent)

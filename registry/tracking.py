@@ -177,26 +177,31 @@ def log_files(paths: Sequence[Path]) -> None:
             mlflow.log_artifact(str(path))
 
 
-def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(params: Mapping[str, Any]) -> dict[str, str]:
     """Nested parameters as MLflow takes them: dotted names, and lists as JSON."""
-    flat: dict[str, str] = {}
-    for key, value in params.items():
+    return {
+        name: value if isinstance(value, str) else _as_json(value)
+        for name, value in leaves(params).items()
+    }
+
+
+def leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What nested mappings hold, by dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
         if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
+            flat |= leaves(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else _as_json(value)
+            flat[f"{prefix}{key}"] = value
     return flat
 
 
-def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    flat: dict[str, float] = {}
-    for key, value in metrics.items():
-        name = f"{prefix}{key}".replace("@", "_at_")  # MLflow takes no @
-        if isinstance(value, Mapping):
-            flat.update(_numbers(value, f"{name}."))
-        elif isinstance(value, int | float):
-            flat[name] = float(value)
-    return flat
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name.replace("@", "_at_"): float(value)  # MLflow takes no @
+        for name, value in leaves(metrics).items()
+        if isinstance(value, int | float)
+    }
 
 
 def _as_json(value: Any) -> str:

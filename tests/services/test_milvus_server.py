@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from registry.catalogue_index import MODELS, drop_collections, ensure_collections
+from registry.catalogue_index import MODELS, ensure_collections
 from retrieval.index import collection as module
 from retrieval.index.collection import Filter, Item, index_type
 from retrieval.index.exact import ExactIndex
@@ -97,5 +97,6 @@ def test_a_version_is_served_from_it(uri, bundle, version, tmp_path):
     )
     assert [hits.hits[0][0].product_id for hits in found] == ["p2", "p2"]
     served.close()
-    drop_collections([bundle.digest], uri)
+    for key in keys:
+        open_store(uri).drop(key)
     assert not keys & open_store(uri).list_keys()
