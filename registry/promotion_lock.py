@@ -18,13 +18,21 @@ def promotion_lock() -> Iterator[None]:
     Raises:
         ConflictError: Another process has it.
     """
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with sole(LOCK, "promotion, rollback, sync or prune"):
+        yield
+
+
+@contextmanager
+def sole(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock that only one process of a kind has, or say that another one does.
+
+    Raises:
+        ConflictError: Another process has it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(LOCK, timeout=0):
+        with FileLock(lock, timeout=0):
             yield
     except Timeout as error:
-        msg = (
-            f"another promotion, rollback, sync or prune has {LOCK}; wait until it is done, then"
-            " look at `kindred history`"
-        )
+        msg = f"another {what} has {lock}; wait until it is done, then look at `kindred history`"
         raise ConflictError(msg) from error

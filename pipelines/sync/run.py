@@ -5,13 +5,10 @@ moves the alias. What a killed sync leaves in `var/sync` is looked at pictures, 
 need not look at again, and drafts, which it removes.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-
-from filelock import FileLock, Timeout
 
 from pipelines.ingest.pictures import PictureLimits
 from pipelines.ingest.products import find_products
@@ -22,8 +19,9 @@ from pipelines.sync.champion import Champion, open_champion
 from pipelines.sync.folder import Found, read_catalogue
 from pipelines.sync.revising import write_bundle
 from pipelines.sync.seen import JOURNAL
-from registry.errors import ConflictError, RefusedError
+from registry.errors import RefusedError
 from registry.promotion import revise, tidy
+from registry.promotion_lock import sole
 from registry.versions import Version
 from retrieval.storage.journal import Journal
 
@@ -72,7 +70,7 @@ def sync(asked: SyncRequest, params: Params, report: Report = lambda _: None) ->
         ConnectionError: The Milvus server does not answer.
     """
     find_products(asked.folder)  # first: it is quick, and may be missing
-    with _sync_lock():
+    with sole(LOCK, "sync"):
         champion = open_champion(asked.name)
         report(f"version {champion.version.label}: the digests of its files hold")
         with Journal(JOURNAL) as journal:
@@ -128,14 +126,3 @@ def _make_bundle(champion: Champion, found: Found, params: Params) -> None:
         write_bundle(WORK / "bundle", champion, found, params)
     except ValueError as error:
         raise RefusedError(str(error)) from error
-
-
-@contextmanager
-def _sync_lock() -> Iterator[None]:
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(LOCK, timeout=0):
-            yield
-    except Timeout as error:
-        msg = f"another sync has {LOCK}; wait until it is done, then look at `kindred history`"
-        raise ConflictError(msg) from error
