@@ -9,10 +9,11 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 from registry import tracking
-from registry.client import registry_client
+from registry.client import pages, registry_client
 from registry.experiments import check_experiment, usable_experiment
 from registry.versions import Version
 
@@ -40,6 +41,21 @@ class Change:
     user: str
     began: datetime
 
+    def record(self) -> dict[str, Any]:
+        """The same for JSON, where the model is known."""
+        return {
+            "began": self.began.isoformat(timespec="seconds"),
+            "action": self.action,
+            "before": self.before,
+            "after": self.after,
+            "after_sha256": self.after_digest,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "overridden": self.overridden,
+            "user": self.user,
+            "run_id": self.run_id,
+        }
+
 
 def read_history(name: str) -> list[Change]:
     """Every change of a model's champion, oldest first.
@@ -50,24 +66,18 @@ def read_history(name: str) -> list[Change]:
     """
     if not tracking.exists():
         return []
-    runs: list[Any] = []
     with registry_client(f"read the promotions of {name}") as client:
         experiment = client.get_experiment_by_name(EXPERIMENT)
-        number = check_experiment(experiment) if experiment else None
-        token: str | None = None
-        while number is not None:
-            page = client.search_runs(
-                [number],
-                f"tags.`{_PREFIX}name` = '{name}'",
-                max_results=_PAGE,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            runs += page
-            token = page.token
-            if not token:
-                break
-    return [_change(run) for run in runs]
+        if experiment is None:
+            return []
+        search = partial(
+            client.search_runs,
+            [check_experiment(experiment)],
+            f"tags.`{_PREFIX}name` = '{name}'",
+            max_results=_PAGE,
+            order_by=["attributes.start_time ASC"],
+        )
+        return [_change(run) for run in pages(search)]
 
 
 def open_change(

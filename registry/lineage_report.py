@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,8 @@ def lineage_record(
     return {
         "name": version.name,
         "version": version.number,
-        "revision": getattr(version, "revision", 0),
-        "revision_of": getattr(version, "revision_of", None),
+        "revision": version.revision,
+        "revision_of": version.revision_of,
         "aliases": list(version.aliases),
         "registered": version.created.isoformat(timespec="seconds"),
         "bundle_sha256": version.digest,
@@ -68,7 +67,7 @@ def lineage_record(
         "metrics": version.metrics,
         "parameters": parameters(lineage),
         "runs": {**lineage.runs, "register": version.run_id},
-        "promotions": [_promotion(one) for one in history if version.number == one.after],
+        "promotions": [one.record() for one in history if version.number == one.after],
         "packages": lineage.packages,
         "python": lineage.python,
         "stages": {name: stage.model_dump() for name, stage in lineage.stages.items()},
@@ -112,11 +111,6 @@ def _key_digests(lineage: Lineage) -> dict[str, str]:
     outs = {path: md5 for stage in lineage.stages.values() for path, md5 in stage.outs.items()}
     labels = sorted(path for path in outs if path.startswith(_LABELS) and path != _NO_LABELS)
     return {path: outs[path] for path in (*_KEY_OUTS, *labels) if path in outs}
-
-
-def _promotion(change: Change) -> Mapping[str, Any]:
-    began = change.began.isoformat(timespec="seconds")
-    return {**asdict(change), "began": began}
 
 
 def _unknown(lineage: Lineage) -> list[str]:

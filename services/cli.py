@@ -5,7 +5,7 @@ Libraries are imported by the verb that needs them, so that `kindred --help` ans
 
 import sys
 from collections.abc import Sequence
-from importlib import metadata
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,14 @@ from retrieval.startup import without_garbage_collection
 from services.commands.errors import Exit
 from services.commands.keys_verbs import keys
 from services.commands.registry_verbs import REGISTRY_VERBS
-from services.commands.verbs import BroughtVerb, Verbs, as_json, model_name, one_line
+from services.commands.verbs import (
+    BroughtVerb,
+    Verbs,
+    as_json,
+    entry_points,
+    model_name,
+    one_line,
+)
 
 BROUGHT = "kindred.commands"  # entry points of verbs that other packages bring
 INTERRUPTED = 130
@@ -105,13 +112,9 @@ class _Program(Verbs):
         return _as_verb(entry.load()) if entry else super().get_command(ctx, cmd_name)
 
 
-def _brought() -> dict[str, metadata.EntryPoint]:
-    """Entry points by the names of their verbs; none where Kindred is not installed."""
-    try:
-        found = metadata.distribution("kindred").entry_points.select(group=BROUGHT)
-    except metadata.PackageNotFoundError:
-        return {}
-    return {entry.name: entry for entry in found}
+def _brought() -> dict[str, EntryPoint]:
+    """Entry points by the names of their verbs."""
+    return entry_points(BROUGHT)
 
 
 def _as_verb(command: click.Command) -> click.Command:

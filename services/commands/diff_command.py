@@ -1,13 +1,12 @@
 """`kindred diff`: in what one version differs from another, as text, as JSON or as a page."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.commands.registry_access import registry_access
 from services.commands.sections import cut, field, paragraph, some
-from services.commands.tables import as_text, table
+from services.commands.tables import as_text, print_step, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +36,7 @@ def read_diff(name: str, wanted: tuple[str, str], *, as_json: bool, html: str | 
         before, after = (find_version(name, one) for one in wanted)
         if before.digest == after.digest:
             return _same(before, wanted, as_json)  # and no page
-        found = compare_versions(before, after, Path.cwd(), _print_step)
+        found = compare_versions(before, after, Path.cwd(), print_step)
         if html is not None:
             from services.commands.diff_page import write_diff_page
 
@@ -57,15 +56,10 @@ def _same(version: "Version", wanted: tuple[str, str], as_json: bool) -> str:
     return f"{both} the same version {version.number} of {version.name}: nothing differs"
 
 
-def _print_step(step: str) -> None:
-    sys.stderr.write(f"  {step}\n")
-    sys.stderr.flush()
-
-
 def named(version: "Version") -> str:
     """A version and its aliases."""
-    label = str(getattr(version, "label", version.number))
-    return f"version {label}" + (f" ({', '.join(version.aliases)})" if version.aliases else "")
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    return f"version {version.label}{aliases}"
 
 
 def _lines(found: "VersionDifference") -> Iterator[str]:

@@ -23,7 +23,7 @@ def read_changes(name: str, *, as_json: bool) -> str:
     champion = next((v.number for v in versions if CHAMPION in v.aliases), None)
     stack = champions(changes, champion)
     if as_json:
-        records = [_record(change) for change in reversed(changes)]
+        records = [change.record() for change in reversed(changes)]
         return as_text({"name": name, "champion": champion, "champions": stack, "changes": records})
     last = _last(name, champion, stack, {version.number for version in versions})
     if changes:
@@ -43,21 +43,6 @@ def _last(name: str, champion: int | None, stack: Sequence[int], known: Collecti
     if number is None:
         return f"champion: version {champion}; there is none before it to roll back to{past}"
     return f"champion: version {champion}; `kindred rollback` goes to version {number}{past}"
-
-
-def _record(change: Change) -> dict[str, object]:
-    return {
-        "began": change.began.isoformat(timespec="seconds"),
-        "action": change.action,
-        "before": change.before,
-        "after": change.after,
-        "after_sha256": change.after_digest,
-        "outcome": change.outcome,
-        "reason": change.reason,
-        "overridden": change.overridden,
-        "user": change.user,
-        "run_id": change.run_id,
-    }
 
 
 def _row(change: Change, labels: Mapping[int, str]) -> tuple[str, ...]:

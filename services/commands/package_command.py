@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 
-from services.commands.promotion_commands import print_step
 from services.commands.registry_access import registry_access
+from services.commands.tables import print_step
 
 _PATIENCE = 5.0  # seconds that Docker has to answer
 

@@ -1,10 +1,10 @@
 """`kindred promote` and `kindred rollback`: the steps as they pass, and what came of it."""
 
-import sys
 from typing import TYPE_CHECKING
 
 from services.commands.errors import CommandError, Exit
 from services.commands.registry_access import registry_access
+from services.commands.tables import print_step
 
 if TYPE_CHECKING:
     from registry.versions import Version
@@ -55,9 +55,3 @@ def run_rollback(name: str) -> str:
 
 def _former(champion: "Version | None") -> str:
     return f" (before: version {champion.number})" if champion else ""
-
-
-def print_step(step: str) -> None:
-    """Tell a step as it passes."""
-    sys.stderr.write(f"  {step}\n")
-    sys.stderr.flush()

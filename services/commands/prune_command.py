@@ -1,14 +1,13 @@
 """`kindred prune`: what is not needed any more, with sizes; removed where the user says so."""
 
-import sys
 from collections.abc import Iterator
 from functools import partial
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from services.commands.errors import CommandError, Exit
 from services.commands.registry_access import registry_access
-from services.commands.tables import as_text, table
+from services.commands.tables import as_text, print_step, table
+from services.commands.verbs import entry_points
 
 if TYPE_CHECKING:
     from registry.pruning import Finder, Pruned, Wanted
@@ -34,7 +33,7 @@ def run_prune(name: str, *, keep: int, versions: bool, yes: bool, as_json: bool)
 
         wanted = Wanted(keep, versions, yes)
         others = [_private_copies, *map(_quietly, _brought())]
-        pruned = prune(name, wanted, others, _print_step)
+        pruned = prune(name, wanted, others, print_step)
     return as_text(_record(name, wanted, pruned)) if as_json else _lines(wanted, pruned)
 
 
@@ -60,11 +59,7 @@ def _private_copies() -> "Iterator[Removal]":
 
 
 def _brought() -> "list[Finder]":
-    try:
-        entries = metadata.distribution("kindred").entry_points.select(group=LEFTOVERS)
-    except metadata.PackageNotFoundError:
-        return []
-    return [entry.load() for entry in entries]
+    return [entry.load() for entry in entry_points(LEFTOVERS).values()]
 
 
 def _quietly(find: "Finder") -> "Finder":
@@ -118,8 +113,3 @@ def _record(name: str, wanted: "Wanted", pruned: "Pruned") -> dict[str, Any]:
 
 def _sum(pruned: "Pruned") -> int:
     return sum(one.size or 0 for one in pruned.going)
-
-
-def _print_step(step: str) -> None:
-    sys.stderr.write(f"  {step}\n")
-    sys.stderr.flush()

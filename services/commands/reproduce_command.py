@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from registry.errors import RefusedError
 from registry.headlines import HEADLINES
 from services.commands.registry_access import registry_access
-from services.commands.tables import as_text
+from services.commands.tables import as_text, print_step
 
 if TYPE_CHECKING:
     from registry.reproduction import Reproduction
@@ -48,7 +47,7 @@ def run_reproduce(name: str, wanted: str, *, keep: bool, as_json: bool) -> Told:
                 f" catalogue: `kindred reproduce {trained}` makes the models again"
             )
             raise RefusedError(msg)
-        done = reproduce(version, given, keep=keep, report=_print_step)
+        done = reproduce(version, given, keep=keep, report=print_step)
     return Told(as_text(_record(done)) if as_json else "\n".join(_lines(done)), _fault(done))
 
 
@@ -137,8 +136,3 @@ def _record(done: "Reproduction") -> dict[str, Any]:
 
 def _as_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _print_step(step: str) -> None:
-    sys.stderr.write(f"  {step}\n")
-    sys.stderr.flush()

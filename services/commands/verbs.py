@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import metadata
 from typing import Any, NoReturn
 
 import click
@@ -76,6 +77,15 @@ class Verbs(click.Group):
 
     def _fail(self, ctx: click.Context, got: str) -> NoReturn:
         ctx.fail(f"got {got}, expected one of {', '.join(self.list_commands(ctx))}")
+
+
+def entry_points(group: str) -> dict[str, metadata.EntryPoint]:
+    """What other packages bring, by name; nothing where Kindred is not installed."""
+    try:
+        found = metadata.distribution("kindred").entry_points.select(group=group)
+    except metadata.PackageNotFoundError:
+        return {}
+    return {entry.name: entry for entry in found}
 
 
 def one_line(message: object) -> str:

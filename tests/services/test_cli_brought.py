@@ -79,6 +79,6 @@ def test_where_kindred_is_not_installed_its_own_verbs_remain(monkeypatch, capsys
     def fail(name: str) -> NoReturn:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(cli.metadata, "distribution", fail)
+    monkeypatch.setattr("importlib.metadata.distribution", fail)
     assert main(["init"]) == 2
     assert "got 'init', expected one of status" in capsys.readouterr().err
