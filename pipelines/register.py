@@ -23,26 +23,8 @@ from shutil import rmtree
 from typing import Any
 
 from pipelines.registration.lineage import find_lineage
+from pipelines.registration.parts import find_parts, find_verdicts
 from pipelines.run.params import Params, load_params
-from pipelines.run.paths import (
-    BASE,
-    CAPTION_VECTORS,
-    CONCEPT_QUERIES_FILE,
-    CONCEPTS,
-    EVALUATION,
-    PERSONA_VECTORS,
-    PERSONAS_FILE,
-    PRODUCTS_FILE,
-    QUERIES_FILE,
-    RETRIEVAL_VERDICT,
-    STUDENT_MODEL,
-    TOURNAMENTS_FILE,
-    cycle_model,
-    label_verdict,
-    product_vectors,
-    rankings_file,
-    stage_metrics,
-)
 from pipelines.run.stage import run_stage, say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.errors import RegistryError, UnreachableError, explain_os_error
@@ -59,22 +41,8 @@ def sources(params: Params, lineage: Lineage) -> BundleSources:
     """What the bundle is put together from."""
     return BundleSources(
         name=params.registration.name,
-        model=STUDENT_MODEL,
-        base_model=cycle_model(BASE),
-        student_vectors=product_vectors("student"),
-        base_vectors=product_vectors(BASE),
-        persona_vectors=PERSONA_VECTORS,
-        caption_vectors=CAPTION_VECTORS,
-        products=PRODUCTS_FILE,
-        personas=PERSONAS_FILE,
-        rankings=_all_rankings(params),
-        tournaments=TOURNAMENTS_FILE,
-        queries=QUERIES_FILE,
-        concept_queries=CONCEPT_QUERIES_FILE,
-        concepts=CONCEPTS,
-        concept_choice=stage_metrics("concepts"),
-        metrics=EVALUATION,
-        verdicts=_verdicts(params),
+        **find_parts(params),
+        verdicts=find_verdicts(params),
         lineage=lineage,
         thumbnail_side=params.registration.thumbnail_side,
     )
@@ -90,15 +58,6 @@ def record(version: Version) -> dict[str, Any]:
         "created": version.created.isoformat(timespec="seconds"),
         "verdicts": version.verdicts,
     }
-
-
-def _all_rankings(params: Params) -> Path:
-    return rankings_file(list(params.cycles)[-1])  # those of earlier cycles are in it
-
-
-def _verdicts(params: Params) -> dict[str, Path]:
-    labels = {f"labels_{cycle}": label_verdict(cycle) for cycle in params.cycles}
-    return {**labels, "retrieval": RETRIEVAL_VERDICT}
 
 
 def main() -> None:

@@ -1,17 +1,14 @@
 """Where a version comes from: which data, labels, teacher and code made it."""
 
-import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from registry.dvc_lock import StageRecord
-from registry.git_state import GitState, read_git_state
+from registry.git_state import GitState
 
 PACKAGES = (
     "kindred",
@@ -101,42 +98,6 @@ class Lineage(BaseModel):
             "teacher": self.teacher,
             "prompts": self.prompts,
         }
-
-
-@dataclass(frozen=True)
-class TeacherRecord:
-    """Who ranked, and how that was asked."""
-
-    settings: dict[str, Any]  # kind, and the parameters of that kind
-    prompts: dict[str, str] | None  # prompt -> sha256; None: the teacher takes none
-
-
-def collect_lineage(
-    project: Path,
-    stages: Mapping[str, StageRecord],
-    teacher: TeacherRecord,
-    runs: Mapping[str, str],
-    parent: int | None,
-) -> Lineage:
-    """Gather the lineage of a version.
-
-    Args:
-        project: The project's top folder.
-        stages: Those that made the version, as `upstream_stages` finds them.
-        teacher: Who ranked.
-        runs: MLflow run id by stage.
-        parent: The champion's version, if there is one.
-    """
-    return Lineage(
-        git=read_git_state(project),
-        stages=dict(stages),
-        teacher=teacher.settings,
-        prompts=teacher.prompts,
-        runs=dict(runs),
-        parent=parent,
-        packages=package_versions(),
-        python=platform.python_version(),
-    )
 
 
 def package_versions() -> dict[str, str]:

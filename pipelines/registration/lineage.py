@@ -1,30 +1,18 @@
 """Where the version that is being registered comes from, by DVC's lock and what the stages left."""
 
-from collections.abc import Iterable, Sequence
+import platform
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pipelines.registration.account import read_account
+from pipelines.registration.parts import made_of
 from pipelines.run.code import code_digests
 from pipelines.run.params import Params, Teacher
-from pipelines.run.paths import (
-    BASE,
-    CAPTION_VECTORS,
-    CONCEPTS,
-    EVALUATION,
-    PERSONA_VECTORS,
-    PERSONAS_FILE,
-    PRODUCTS_FILE,
-    RETRIEVAL_VERDICT,
-    STUDENT_MODEL,
-    TOURNAMENTS_FILE,
-    cycle_model,
-    label_verdict,
-    product_vectors,
-    rankings_file,
-    run_file,
-)
+from pipelines.run.paths import BASE, run_file
 from registry.dvc_lock import StageRecord, upstream_stages
-from registry.lineage import Lineage, TeacherRecord, collect_lineage
+from registry.git_state import read_git_state
+from registry.lineage import Lineage, package_versions
 from registry.versions import champion_number
 from retrieval.storage.files import read_json, sha256_file
 
@@ -40,25 +28,17 @@ def find_lineage(params: Params) -> Lineage:
         UnreachableError: The registry does not answer.
     """
     stages = upstream_stages(Path("dvc.lock"), made_of(params), params.cycles)
-    account = read_account(params, own_code(stages.values()))
-    lineage = collect_lineage(
-        project=Path.cwd(),
+    return Lineage(
+        git=read_git_state(Path.cwd()),
         stages=stages,
-        teacher=_teacher(params.teacher),
+        account=read_account(params, own_code(stages.values())),
+        teacher=_settings(params.teacher),
+        prompts=_prompts(params.teacher),
         runs=read_runs([BASE, *params.cycles, "concepts", "evaluate"]),
         parent=champion_number(params.registration.name),
+        packages=package_versions(),
+        python=platform.python_version(),
     )
-    return lineage.model_copy(update={"account": account})
-
-
-def made_of(params: Params) -> list[str]:
-    """What the version is put together from: the stages that made these, made the version."""
-    vectors = [product_vectors("student"), product_vectors(BASE), PERSONA_VECTORS, CAPTION_VECTORS]
-    last = list(params.cycles)[-1]  # the rankings of earlier cycles are in it
-    tables = [PRODUCTS_FILE, PERSONAS_FILE, TOURNAMENTS_FILE, rankings_file(last)]
-    verdicts = [*map(label_verdict, params.cycles), RETRIEVAL_VERDICT]
-    parts = (STUDENT_MODEL, cycle_model(BASE), *vectors, *tables, CONCEPTS, EVALUATION, *verdicts)
-    return [path.as_posix() for path in parts]
 
 
 def read_runs(stages: Iterable[str]) -> dict[str, str]:
@@ -83,10 +63,13 @@ def own_code(stages: Iterable[StageRecord]) -> dict[str, str]:
     }
 
 
-def _teacher(teacher: Teacher) -> TeacherRecord:
-    """The kind of teacher, the parameters of that kind alone, and the prompts that it takes."""
-    settings = {"kind": teacher.kind, **getattr(teacher, teacher.kind).model_dump(mode="json")}
+def _settings(teacher: Teacher) -> dict[str, Any]:
+    """The kind of teacher, and the parameters of that kind alone."""
+    return {"kind": teacher.kind, **getattr(teacher, teacher.kind).model_dump(mode="json")}
+
+
+def _prompts(teacher: Teacher) -> dict[str, str] | None:
+    """The prompts that it takes; None where it takes none."""
     if teacher.kind not in ("openai", "transformers"):
-        return TeacherRecord(settings, None)
-    files: Sequence[Path] = (teacher.prompt, teacher.complaint)
-    return TeacherRecord(settings, {path.as_posix(): sha256_file(path) for path in files})
+        return None
+    return {path.as_posix(): sha256_file(path) for path in (teacher.prompt, teacher.complaint)}

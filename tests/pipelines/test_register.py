@@ -16,6 +16,7 @@ from pipelines.run.paths import (
     CAPTION_VECTORS,
     CAPTIONS_LEDGER,
     CONCEPT_QUERIES_FILE,
+    EVALUATION,
     PERSONA_VECTORS,
     PERSONAS_FILE,
     PERSONAS_LEDGER,
@@ -88,7 +89,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     STUDENT_MODEL.mkdir(parents=True)
     write_tiny_model(STUDENT_MODEL)
     write_tiny_model(cycle_model(BASE), 1.0)
-    write_json(register.EVALUATION, {})
+    write_json(EVALUATION, {})
     write_json(RETRIEVAL_VERDICT, {"gate": "retrieval", "passed": False, "reasons": []})
     for cycle in load_params().cycles:
         write_json(label_verdict(cycle), {"gate": "labels", "passed": True, "reasons": []})

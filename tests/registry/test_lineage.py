@@ -5,9 +5,8 @@ import pytest
 
 from registry.dvc_lock import upstream_stages
 from registry.git_state import read_git_state
-from registry.lineage import Lineage, TeacherRecord, collect_lineage
+from registry.lineage import Lineage, package_versions
 
-TEACHER = TeacherRecord({"kind": "simulated"}, None)
 LOCK = """\
 schema: '2.0'
 stages:
@@ -48,7 +47,16 @@ stages:
 
 def collect(project: Path) -> Lineage:
     stages = upstream_stages(project / "dvc.lock", ["models/cycles/c0"], [])
-    return collect_lineage(project, stages, TEACHER, {}, None)
+    return Lineage(
+        git=read_git_state(project),
+        stages=stages,
+        teacher={"kind": "simulated"},
+        prompts=None,
+        runs={},
+        parent=None,
+        packages=package_versions(),
+        python="3.11.7",
+    )
 
 
 def test_upstream_stages_are_found_by_what_they_made(tmp_path: Path) -> None:

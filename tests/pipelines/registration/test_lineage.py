@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.registration.lineage import made_of, own_code
+from pipelines.registration.lineage import own_code
+from pipelines.registration.parts import made_of
 from pipelines.run.params import Params, load_params
 from registry.dvc_lock import StageRecord, upstream_stages
 
