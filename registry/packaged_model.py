@@ -16,6 +16,7 @@ from retrieval.storage.files import read_json, write_json
 
 BUNDLE = "bundle"
 VERSION = "version.json"
+MODEL = "bundle"  # what the package's service calls its model, whatever the tag
 _VERSION = TypeAdapter(Version)
 
 

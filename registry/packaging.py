@@ -21,13 +21,12 @@ from registry.checksums import SUMS
 from registry.errors import RegistryError
 from registry.git_state import read_git_state
 from registry.package_requirements import serving_requirements
-from registry.packaged_model import read_packaged, write_packaged
+from registry.packaged_model import MODEL, read_packaged, write_packaged
 from registry.store import fetch_bundle
 from registry.versions import Version, find_version
 from retrieval.storage.files import atomic_file
 
 SERVICE = "services.packaged:Kindred"
-MODEL = "bundle"  # what the service calls its model, whatever the tag
 PACKAGES = ("retrieval", "validation", "registry", "services")  # the code that it carries
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements.lock"

@@ -10,18 +10,18 @@ from pathlib import Path
 import bentoml
 import psutil
 
+from registry.packaged_model import MODEL
 from services.environment import QUIET, SERVING, thread_share, worker_count
 from services.http.app import create_app
 from services.search.live import Live
 from services.search.source import Packaged
 from services.worker import OPTIONS, begin
 
-_MODEL = "bundle"  # the alias of the package's model
 _TELEMETRY = {"BENTOML_DO_NOT_TRACK": "True"}
 
 
 def _model() -> Path:
-    return Path(bentoml.models.get(_MODEL).path)
+    return Path(bentoml.models.get(MODEL).path)
 
 
 def _settings() -> list[dict[str, str]]:
