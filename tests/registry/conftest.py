@@ -1,7 +1,6 @@
 """A version's worth of tiny files, and an MLflow of its own for each test."""
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import pytest
 from PIL import Image
 
 from registry import stored_models, tracking
-from registry.bundle import Bundle, open_bundle
+from registry.bundle import open_bundle
 from registry.bundle_writer import BundleSources, write_bundle
 from registry.git_state import GitState
 from registry.lineage import Lineage
@@ -31,7 +30,7 @@ from retrieval.storage.schema import (
     write_rows,
 )
 from retrieval.storage.vectors import write_vectors
-from tests.registry.promoted import NAME, FakeEncoder, write_text_vectors
+from tests.registry.promoted import NAME, without_models, write_text_vectors
 from tests.tiny_model import write_tiny_model
 
 METRICS = {
@@ -235,23 +234,18 @@ def template(tmp_path_factory, make_sources):
     sources = make_sources(root / "made")
     home = root / "home"
     home.mkdir()
-    before = Path.cwd()
-    os.chdir(home)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-            for weights in ("good 1", "good 2", "good 3", "good 4", "good 5", "bad", "failed"):
-                (sources.model / "weights").write_text(weights)
-                if weights == "failed":
-                    failed = {"gate": "retrieval", "passed": False, "reasons": ["too few queries"]}
-                    sources.verdicts["retrieval"].write_text(json.dumps(failed))
-                write_text_vectors(sources)
-                write_bundle(root / weights, sources)
-                register_bundle(root / weights, NAME)
-                bundle = open_bundle(root / weights)
-                shutil.copytree(bundle.folder, home / CACHE / bundle.digest)
-    finally:
-        os.chdir(before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        for weights in ("good 1", "good 2", "good 3", "good 4", "good 5", "bad", "failed"):
+            (sources.model / "weights").write_text(weights)
+            if weights == "failed":
+                write_verdict(sources.verdicts["retrieval"], passed=False)
+            write_text_vectors(sources)
+            write_bundle(root / weights, sources)
+            register_bundle(root / weights, NAME)
+            bundle = open_bundle(root / weights)
+            shutil.copytree(bundle.folder, home / CACHE / bundle.digest)
     return home
 
 
@@ -263,9 +257,7 @@ def home(template, tmp_path, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     monkeypatch.delenv("MILVUS_URI", raising=False)
-    monkeypatch.setattr(
-        Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder(self.folder / "model")
-    )
+    without_models(monkeypatch)
     return home
 
 

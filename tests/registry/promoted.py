@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from registry.bundle import Bundle
 from registry.catalogue_index import MODELS
 from registry.history import read_history
 from registry.versions import list_versions
@@ -26,6 +27,13 @@ class FakeEncoder:
         ends = [text.split()[-1] for text in texts]
         numbers = np.array([int(end) if end.isdigit() else 2 for end in ends])
         return np.eye(8, dtype=np.float32)[(numbers + self.shift) % 6]
+
+
+def without_models(patch):
+    """No model is loaded: its weights say what it finds."""
+    patch.setattr(
+        Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder(self.folder / "model")
+    )
 
 
 def write_text_vectors(sources):

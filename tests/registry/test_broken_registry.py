@@ -12,7 +12,6 @@ import mlflow
 import pytest
 
 from registry import promotion_lock, store, tracking
-from registry.bundle import Bundle
 from registry.bundle_writer import write_bundle
 from registry.errors import RegistryError
 from registry.history import EXPERIMENT as PROMOTIONS
@@ -23,9 +22,9 @@ from services.cli import main
 from tests.registry.promoted import (
     NAME,
     STORE,
-    FakeEncoder,
     move_by_hand,
     outcomes,
+    without_models,
     write_text_vectors,
 )
 
@@ -49,7 +48,7 @@ def template(tmp_path_factory, make_sources):
         patch.chdir(home)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
         patch.delenv("MILVUS_URI", raising=False)
-        _without_models(patch)
+        without_models(patch)
         for weights in ("good 1", "good 2", "good 3"):
             (sources.model / "weights").write_text(weights)
             write_text_vectors(sources)
@@ -61,22 +60,10 @@ def template(tmp_path_factory, make_sources):
 
 
 @pytest.fixture
-def home(template, tmp_path, monkeypatch):
-    """A copy of it."""
-    home = tmp_path / "home"
-    shutil.copytree(template, home)
-    monkeypatch.chdir(home)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-    monkeypatch.delenv("MILVUS_URI", raising=False)
-    _without_models(monkeypatch)
+def home(home):
+    """A copy of it, for MLflow's own client too."""
     tracking.connect()
     return home
-
-
-def _without_models(patch):
-    patch.setattr(
-        Bundle, "load_encoder", lambda self, device="cpu": FakeEncoder(self.folder / "model")
-    )
 
 
 def _run(capsys, *arguments):

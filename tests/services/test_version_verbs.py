@@ -1,7 +1,6 @@
 """`kindred lineage` and `kindred diff` over a real registry of two tiny versions."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,9 +55,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("versions")
     home = root / "home"
     home.mkdir()
-    before = Path.cwd()
-    os.chdir(home)
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
         sources = _make_sources(root / "made")
         lineage = sources.lineage.model_copy(update={"stages": STAGES, "account": ACCOUNT})
@@ -68,7 +66,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         set_alias(first, "champion")
         _register(root / "two", _other(sources))
         yield home
-    os.chdir(before)
 
 
 def _register(folder: Path, sources: BundleSources) -> None:

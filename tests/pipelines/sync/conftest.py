@@ -1,7 +1,6 @@
 """A champion of eight products in a registry of its own, and a folder that holds the same ones."""
 
 import csv
-import os
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from shutil import copy, copytree
@@ -123,16 +122,12 @@ def template(tmp_path_factory):
         attributes = {f"attr.{name}": value for name, value in row["attributes"].items()}
         told = {name: row[name] for name in ("image", "title", "caption", "category")}
         made.put(row["product_id"], price=price, **told, **attributes)
-    before = Path.cwd()
-    os.chdir(home)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-            patch.delenv("MILVUS_URI", raising=False)
-            register_bundle(root / "bundle", "kindred")
-            promote("kindred", "1")
-    finally:
-        os.chdir(before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.delenv("MILVUS_URI", raising=False)
+        register_bundle(root / "bundle", "kindred")
+        promote("kindred", "1")
     return home, made.rows
 
 
