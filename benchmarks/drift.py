@@ -7,7 +7,6 @@ does. Texts about something else are the sentences of this project's documentati
     python -m benchmarks.drift --version 3 --draws 50
 """
 
-import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measured import markdown
+from benchmarks.served import chosen, described
 from registry.bundle import Bundle
-from registry.store import fetch_bundle
-from registry.versions import find_version
 from services.search.drift import compare, nearest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -84,13 +82,9 @@ def measure(bundle: Bundle, draw: Draw, count: int, draws: int) -> tuple[list[fl
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    parser = described(__doc__)
     parser.add_argument("--draws", type=int, default=300, metavar="N", help="default: 300")
-    options = parser.parse_args()
-    bundle = fetch_bundle(find_version("kindred", options.version))
+    bundle, options = chosen(parser)
     rows = []
     for name, draw in kinds(bundle).items():
         told, shares = [], []

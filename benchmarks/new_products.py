@@ -9,15 +9,13 @@ model, apart for kinds of product that labels had and for those that they had no
     python -m benchmarks.new_products --version 3
 """
 
-import argparse
 from typing import Literal
 
 import numpy as np
 
 from benchmarks.measured import markdown
+from benchmarks.served import chosen, described
 from registry.bundle import Bundle, HeldOutQuery
-from registry.store import fetch_bundle
-from registry.versions import find_version
 from retrieval.metrics import percentile, rank_of
 
 MODELS: tuple[Literal["base", "student"], ...] = ("base", "student")
@@ -44,11 +42,7 @@ def mean_percentile(
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
-    bundle = fetch_bundle(find_version("kindred", parser.parse_args().version))
+    bundle, _ = chosen(described(__doc__))
     rows = []
     for kinds in KINDS:
         queries = [query for query in bundle.read_queries() if query.slices.get("kinds") == kinds]

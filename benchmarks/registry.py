@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -33,18 +32,18 @@ from benchmarks.measured import Rows, timed
 from benchmarks.served import (
     Answer,
     described,
-    free_port,
     kindred,
     load,
     register_two,
     run_apart,
     serving,
-    wait_until_ready,
+    started,
 )
 from registry.bundle import PRODUCTS, Bundle, Product, open_bundle
 from registry.checksums import write_sums
 from registry.lineage import Revision
 from registry.promotion import revise
+from registry.removal import bytes_below
 from registry.revision import ADDED, Catalogue, write_revision
 from registry.store import fetch_bundle
 from registry.versions import find_champion
@@ -195,25 +194,11 @@ def sync_folder(bundle: Bundle, rows: Rows) -> None:
 
 def serve_package(tag: str) -> float:
     """Seconds from the start of a package in an empty folder until it is ready."""
-    folder, port = Path("served"), free_port()
+    folder = Path("served")
     folder.mkdir()
     command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1"]
-    began = time.perf_counter()
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], cwd=folder, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}/readyz", process, folder / "log")
-        return time.perf_counter() - began
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def folder_bytes(path: Path) -> int:
-    """Size of the files below a folder."""
-    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+    with started(command, folder / "log", cwd=folder) as service:
+        return service.ready_seconds
 
 
 def run(bundle: Bundle, options: argparse.Namespace) -> bool:
@@ -246,8 +231,8 @@ def run(bundle: Bundle, options: argparse.Namespace) -> bool:
     ):
         if place.exists():
             versions = len(list(Path("var/bundles").glob("[0-9a-f]*")))
-            rows.add(what, [folder_bytes(place) / versions / 1e6], "MB")
-    rows.add("a package", [folder_bytes(Path("bentoml")) / 1e6], "MB")
+            rows.add(what, [bytes_below(place) / versions / 1e6], "MB")
+    rows.add("a package", [bytes_below(Path("bentoml")) / 1e6], "MB")
     return not rows.missed
 
 

@@ -20,14 +20,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measured import Rows
 from benchmarks.served import (
-    PATIENCE,
     Answer,
     described,
     kindred,
@@ -35,6 +33,7 @@ from benchmarks.served import (
     register_two,
     run_apart,
     serving,
+    until_served,
 )
 from registry.bundle import Bundle
 from registry.catalogue_index import ensure_collections
@@ -108,9 +107,7 @@ async def load_during_two_swaps(url: str, texts: Sequence[str]) -> tuple[list[An
     verbs = (["promote", "2", "--force", "--reason", "benchmark"], ["rollback"])
     for verb, version in zip(verbs, ("2", "1"), strict=True):
         seconds.append(await asyncio.to_thread(kindred, *verb))
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
-            while (await client.get("/v1/model")).json()["version"] != version:
-                await asyncio.sleep(0.2)
+        await until_served(url, version)
     swapped.set()
     return await loading, seconds
 

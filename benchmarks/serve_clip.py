@@ -12,11 +12,10 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import aiohttp
@@ -28,14 +27,13 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from benchmarks.measured import Rows
 from benchmarks.served import (
-    PATIENCE,
+    Service,
     described,
-    free_port,
     kindred,
     per_second,
     run_apart,
     serving,
-    wait_until_ready,
+    started,
 )
 from registry.bundle import Bundle
 from registry.checksums import write_sums
@@ -80,30 +78,12 @@ def write_hugging_face_clip(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(content))
 
 
-@contextmanager
-def infinity(program: str, folder: Path) -> Iterator[str]:
-    """Infinity serving a model folder, at an address."""
-    port, log = free_port(), Path("infinity.log")
+def infinity(program: str, folder: Path) -> AbstractContextManager[Service]:
+    """Infinity serving a model folder."""
     command = [program, "v2", "--model-id", str(folder), "--served-model-name", "clip"]
-    command += [
-        "--engine",
-        "torch",
-        "--device",
-        "cpu",
-        "--port",
-        str(port),
-        "--no-bettertransformer",
-    ]
+    command += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(f"{url}/health", process, log)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
+    return started(command, Path("infinity.log"), "/health", env=environment)
 
 
 def embeddings_per_second(url: str, texts: Sequence[str], count: int) -> float:
@@ -142,8 +122,8 @@ def run(bundle: Bundle, program: str, count: int) -> bool:
     for _ in range(TURNS):
         with serving() as service:
             ours.append(per_second(service.url, searches, CLIENTS, count))
-        with infinity(program, folder) as url:
-            theirs.append(embeddings_per_second(url, texts, count))
+        with infinity(program, folder) as service:
+            theirs.append(embeddings_per_second(service.url, texts, count))
     rows.add("searches a second, 32 clients", ours)
     rows.add("infinity: embeddings a second, 32 clients", theirs)
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]

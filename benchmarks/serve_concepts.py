@@ -13,13 +13,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
 import numpy as np
 from PIL import Image
 
 from benchmarks.measured import Rows, markdown
 from benchmarks.served import (
-    PATIENCE,
     Answer,
     busy_core,
     described,
@@ -34,6 +32,7 @@ from benchmarks.served import (
     run_apart,
     serving,
     teach,
+    until_served,
 )
 from registry.bundle import Bundle, Product
 from retrieval.concepts.concept import new_concept
@@ -153,9 +152,7 @@ async def swap_thrice(url: str, searches: Sequence[dict[str, Any]], extra: Produ
     promote = ("promote", "2", "--force", "--reason", "benchmark")
     for verb, version in ((promote, "2"), (("rollback",), "1"), (promote, "2")):
         await asyncio.to_thread(kindred, *verb)
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
-            while (await client.get("/v1/model")).json()["version"] != version:
-                await asyncio.sleep(0.2)
+        await until_served(url, version)
     done.set()
     await teaching
     return await loading

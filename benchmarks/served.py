@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -50,9 +50,7 @@ def run_apart(
         parser: What the benchmark takes; `--version` is added.
         run: Measures a version in the working directory, a temporary one; whether all was met.
     """
-    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
-    options = parser.parse_args()
-    bundle = fetch_bundle(find_version("kindred", options.version))
+    bundle, options = chosen(parser)
     bundle = replace(bundle, folder=bundle.folder.absolute())
     facts = {"machine": describe_machine(), "products": len(bundle.read_products())}
     print(json.dumps(facts | {"bundle": bundle.digest[:16]}))
@@ -60,6 +58,13 @@ def run_apart(
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         kept = run(bundle, options)
     sys.exit(0 if kept else 1)
+
+
+def chosen(parser: argparse.ArgumentParser) -> tuple[Bundle, argparse.Namespace]:
+    """Read the arguments, and open the version that `--version` names."""
+    parser.add_argument("--version", metavar="V", help="number or alias (default: champion)")
+    options = parser.parse_args()
+    return fetch_bundle(find_version("kindred", options.version)), options
 
 
 def described(description: str | None) -> argparse.ArgumentParser:
@@ -90,8 +95,43 @@ def free_port() -> int:
     return port
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Ask an address until it answers 200; end with the log where the process does not come up."""
+@dataclass(frozen=True)
+class Service:
+    """A server that is ready."""
+
+    url: str
+    pid: int  # of the process that its workers are children of
+    ready_seconds: float  # from its start
+
+
+@contextmanager
+def started(
+    command: Sequence[str], log: Path, health: str = "/readyz", **how: Any
+) -> Iterator[Service]:
+    """A server for as long as the block runs.
+
+    Args:
+        command: Starts it; `--port` is added.
+        log: For its output, which is shown where it does not come up.
+        health: What answers 200 as soon as it is ready.
+        how: Goes to `subprocess.Popen`.
+    """
+    port = str(free_port())
+    url = f"http://127.0.0.1:{port}"
+    began = time.perf_counter()
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--port", port], stdout=output, stderr=subprocess.STDOUT, **how
+        )
+    try:
+        _wait_until_ready(url + health, process, log)
+        yield Service(url, process.pid, time.perf_counter() - began)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     began = time.perf_counter()
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -102,40 +142,16 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
         time.sleep(0.02)
 
 
-class Service:
+def serving(*arguments: str) -> AbstractContextManager[Service]:
     """`kindred serve` in the working directory."""
-
-    def __init__(self, *arguments: str) -> None:
-        """Start it, and wait until it is ready."""
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        began = time.perf_counter()
-        log = Path("serve.log")
-        command = [sys.executable, "-m", "services.cli", "serve", "--port", str(port), *arguments]
-        with log.open("w") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        wait_until_ready(f"{self.url}/readyz", self._process, log)
-        self.ready_seconds = time.perf_counter() - began
-
-    @property
-    def pid(self) -> int:
-        """The process that its workers are children of."""
-        return self._process.pid
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait(PATIENCE)
+    return started([sys.executable, "-m", "services.cli", "serve", *arguments], Path("serve.log"))
 
 
-@contextmanager
-def serving(*arguments: str) -> Iterator[Service]:
-    """A service for as long as the block runs."""
-    service = Service(*arguments)
-    try:
-        yield service
-    finally:
-        service.stop()
+async def until_served(url: str, version: str) -> None:
+    """Wait until a service has taken a version over."""
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+        while (await client.get("/v1/model")).json()["version"] != version:
+            await asyncio.sleep(0.2)
 
 
 @dataclass
