@@ -1,8 +1,12 @@
 """Where and how models run: device, precision, threads, repeatability."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import torch
+
+MATRIX_UNIT = ("amx_bf16",)
+PRODUCTS = (*MATRIX_UNIT, "avx512_bf16")  # enough where it is products of matrices and no more
 
 
 def resolve_device(device: str) -> str:
@@ -20,16 +24,23 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def resolve_precision(precision: str, device: str) -> str:
+def resolve_precision(precision: str, device: str, units: Sequence[str] = MATRIX_UNIT) -> str:
     """fp32 or bf16: `auto` is bf16 where the processor multiplies bf16 matrices in hardware.
 
-    Elsewhere bf16 is emulated and slower (measured: half the speed on AVX-512 without AMX).
+    Elsewhere bf16 is emulated and slower (measured: half the speed of a training step on AVX-512
+    without AMX).
+
+    Args:
+        precision: fp32, bf16 or auto.
+        device: Where it is computed.
+        units: What of a processor's is hardware enough: any of these capabilities (torch.cpu).
     """
     if precision != "auto":
         return precision
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "fp32"
+    can = torch.cpu.get_capabilities()
+    return "bf16" if any(can.get(unit, False) for unit in units) else "fp32"
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager[object]:

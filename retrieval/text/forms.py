@@ -5,8 +5,9 @@ B texts, L tokens, d width of the tower, H heads.
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
@@ -18,6 +19,7 @@ from open_clip.transformer import (
 )
 from torch import nn
 
+from retrieval.text.bfloat16 import in_bfloat16
 from retrieval.text.layers import BertLayer, ClipLayer, LastLayer
 
 HF_ENCODERS = ("bert", "roberta", "xlm-roberta")
@@ -58,12 +60,24 @@ class Form(ABC):
 
     layer: LastLayer
     layers: int
+    _blocks: Sequence[Any]
     head: Head
     value_path: str  # PEFT's name of the value projection, see `peft_base`
 
     @abstractmethod
     def before(self, ids_BL: torch.Tensor) -> Before:
         """Run everything before the last layer."""
+
+    @abstractmethod
+    def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
+        """How many of the positions of each text `before` needs, from the first one on (B,)."""
+
+    def in_bfloat16(self) -> Self:
+        """The same with bf16 matrix products in `before`."""
+        other = copy.copy(self)
+        *before, last = self._blocks
+        other._blocks = [*map(in_bfloat16, before), last]
+        return other
 
 
 class ClipForm(Form):
@@ -99,6 +113,12 @@ class ClipForm(Form):
         for block in self._blocks[:-1]:
             x_BLd = block(x_BLd, attn_mask=mask)
         return Before(x_BLd, mask_BQHL, picked_B, None)
+
+    def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
+        """Up to the pooled token where no token sees what follows it; else all."""
+        if self._tower.attn_mask is None or self._tower.cls_emb is not None:
+            return torch.full_like(ids_BL[:, 0], ids_BL.shape[1])
+        return self._pooled(ids_BL, ids_BL.shape[1]) + 1
 
     def _pooled(self, ids_BL: torch.Tensor, length: int) -> torch.Tensor:
         """The position of the token that `text_global_pool` takes."""
@@ -141,6 +161,11 @@ class BertForm(Form):
         return Before(
             x_BLd, mask_B11L, None if self._mean else first_B, kept_BL if self._mean else None
         )
+
+    def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
+        """Up to the padding."""
+        lengths_B: torch.Tensor = (ids_BL != self._pad).sum(dim=1)
+        return lengths_B
 
 
 def form_of(tower: nn.Module) -> Form:

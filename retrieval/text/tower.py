@@ -75,8 +75,17 @@ class TextTower:
 
     def prefix(self, texts: Sequence[str]) -> Prefix:
         """Everything before the last layer's value, on no more positions than matter."""
+        return self.prefix_of(self.encoder.tokens(texts))
+
+    def lengths(self, ids_BL: torch.Tensor) -> list[int]:
+        """How many positions of each text matter, from the first one on."""
+        lengths: list[int] = self._form.lengths(ids_BL).tolist()
+        return lengths
+
+    def prefix_of(self, ids_BL: torch.Tensor) -> Prefix:
+        """As `prefix`, of the token ids of texts (`Encoder.tokens`)."""
         with torch.no_grad():
-            before = self._form.before(self.encoder.tokens(texts))
+            before = self._form.before(ids_BL)
             attended = self.layer.attend(before.x_BLd, before.mask_BQHL, before.picked_B)
         picked_N = owner_N = None
         rows_Nd, residual_Nd = attended.rows_BQd.flatten(0, 1), attended.residual_BQd.flatten(0, 1)
@@ -118,6 +127,12 @@ class TextTower:
         """A copy in double precision, all of it."""
         text = copy.deepcopy(self.encoder.model.text).double()
         return TextTower(replace(self.encoder, model=SimpleNamespace(text=text)))
+
+    def with_bfloat16_prefix(self) -> "TextTower":
+        """The same tower, whose layers before the last one multiply in bf16 (`bfloat16.py`)."""
+        other = copy.copy(self)
+        other._form = self._form.in_bfloat16()
+        return other
 
     def in_bfloat16(self) -> "TextTower":
         """The same tower with the large matrices of `finish` in bf16; norms stay fp32."""

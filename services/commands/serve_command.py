@@ -16,7 +16,7 @@ import click
 from services.commands.errors import CommandError, Exit
 from services.commands.keys_command import any_key
 from services.commands.registry_access import registry_access
-from services.environment import SERVING, WORKERS, thread_share
+from services.environment import SERVING, WORKERS, text_precision, thread_share
 from services.sharing.keys import REQUIRED
 from services.sharing.keys import SETTING as KEYS
 
@@ -53,6 +53,10 @@ def run_serve(request: ServeRequest) -> None:
     if not 0 < request.port < 65536:
         msg = f"got --port {request.port}, expected 1 to 65535"
         raise CommandError(msg, Exit.USAGE)
+    try:
+        text_precision()
+    except ValueError as error:
+        raise CommandError(str(error), Exit.USAGE) from error
     os.environ[WORKERS] = str(request.workers)  # before the service is imported
     keys = any_key()
     if not keys and request.host not in LOOPBACK:

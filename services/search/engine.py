@@ -18,6 +18,7 @@ from registry.versions import Version
 from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
+from services.environment import Precision
 from services.search.catalogue import Catalogue
 from services.search.drift import DriftWatch
 from services.search.encoding import encode
@@ -39,7 +40,12 @@ class Engine:
     """Answers batches of queries with one version."""
 
     def __init__(
-        self, version: Version, bundle: Bundle, private: Path, uri: str | None = None
+        self,
+        version: Version,
+        bundle: Bundle,
+        private: Path,
+        uri: str | None = None,
+        precision: Precision = "fp32",
     ) -> None:
         """Open everything; seconds.
 
@@ -48,6 +54,7 @@ class Engine:
             bundle: Its bundle.
             private: A folder of this process alone, for its copies of the collections.
             uri: Where those are (`open_store`).
+            precision: Of texts (`text_precision`).
 
         Raises:
             FileNotFoundError: A collection is missing.
@@ -60,6 +67,7 @@ class Engine:
         self.keywords = Keywords([*self.products.values()])
         self.teaching = bundle.read_teaching()
         self.encoder: Encoder = bundle.load_encoder()
+        self._in_bfloat16 = precision != "fp32" and _is_bfloat16(precision, self.encoder.device)
         self._catalogues: dict[Model, Catalogue] = {}
         store = open_store(uri)
         self._collections: dict[Model, Collection] = {
@@ -76,6 +84,11 @@ class Engine:
         from retrieval.text.tower import TextTower
 
         return TextTower(self.encoder)
+
+    @cached_property
+    def _reader(self) -> "TextTower":
+        """The text tower that reads queries: in the precision that was asked for."""
+        return self.tower.with_bfloat16_prefix() if self._in_bfloat16 else self.tower
 
     @cached_property
     def unrelated(self) -> float:
@@ -119,6 +132,10 @@ class Engine:
         vectors_ND = self.encoder.encode_texts([text for texts in requests for text in texts])
         ends = np.cumsum([len(texts) for texts in requests])
         return [Vectors(self.version, own) for own in np.split(vectors_ND, ends[:-1])]
+
+    def encode(self, queries: Sequence[Query]) -> Sequence[NDArray[np.float32]]:
+        """Unit vectors (D,) of queries with a text or a picture, all in one go."""
+        return encode(self.encoder, lambda: self._reader, queries, by_tower=self._in_bfloat16)
 
     def explain(self, query: Query, found: Found) -> list[Why]:
         """Why each of a text's hits was found; its vector is that of what was found."""
@@ -166,7 +183,7 @@ class Engine:
             if query.like is None and query.mode != "keyword"
         ]
         with phase("encode"):
-            encoded_QD = encode(self.encoder, lambda: self.tower, [queries[row] for row in rows])
+            encoded_QD = self.encode([queries[row] for row in rows])
         for row, vector_D in zip(rows, encoded_QD, strict=True):
             if queries[row].is_new_text:
                 self.drift.see(vector_D)
@@ -198,6 +215,13 @@ class Engine:
             order = diversified(scores_N, vectors_ND, query.diversify, min(end, len(first)))
             ranked = [*(first[place] for place in order), *ranked[FIRST:]]
         return ranked[query.offset : end]
+
+
+def _is_bfloat16(precision: Precision, device: str) -> bool:
+    """Whether to multiply in bf16."""
+    from retrieval.compute import PRODUCTS, resolve_precision
+
+    return resolve_precision(precision, device, PRODUCTS) == "bf16"
 
 
 def _depth(query: Query) -> int:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.search.encoding import encode
 from services.search.explanation import (
     Variant,
     Why,
@@ -46,7 +45,7 @@ class Explainer:
         parts = variants(query.text, query.concepts)
         left_out = [replace(query, text=part.text, concepts=part.concepts) for part in parts]
         engine = self._engine
-        encoded = encode(engine.encoder, lambda: engine.tower, left_out)
+        encoded = engine.encode(left_out)
         parts_VD = np.stack(encoded) if encoded else np.empty((0, len(query_D)), dtype=np.float32)
         hits_HD = engine.catalogue(query.model).rows(hits)
         shares_HV = shares(query_D, parts_VD, hits_HD)

@@ -20,6 +20,7 @@ import numpy as np
 
 from registry.bundle import Product
 from registry.versions import Version
+from services.environment import text_precision
 from services.search.batcher import Batcher, BatchThread
 from services.search.engine import Engine
 from services.search.explanation import Why
@@ -265,7 +266,7 @@ class Live:
         ensure_collections(bundle)
         PRIVATE.mkdir(parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
-        engine = Engine(version, bundle, private)
+        engine = Engine(version, bundle, private, precision=text_precision())
         self.prepare(engine)
         return engine
 

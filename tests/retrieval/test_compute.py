@@ -63,6 +63,16 @@ def test_bf16_is_chosen_only_where_hardware_has_it(machine, precision, device, c
     assert compute.resolve_precision(precision, device) == expected
 
 
+@pytest.mark.parametrize(
+    ("can", "expected"),
+    [({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "fp32")],
+)
+def test_products_alone_need_no_matrix_unit(machine, monkeypatch, can, expected):
+    machine()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can)
+    assert compute.resolve_precision("auto", "cpu", compute.PRODUCTS) == expected
+
+
 def test_an_older_processor_without_the_key_computes_in_fp32(machine, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert compute.resolve_precision("auto", "cpu") == "fp32"

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from registry.catalogue_index import ensure_collections
+from retrieval.compute import PRODUCTS, resolve_precision
 from retrieval.concepts.queries import encode_queries
 from retrieval.index.collection import Filter
 from services.http.app import create_app
@@ -71,6 +72,23 @@ def test_concepts_add_up_in_a_batch_of_queries_as_in_the_library(
         scores = {hit["product_id"]: hit["score"] for hit in answer["hits"]}
         expected = pictures_ND @ vector_D
         assert [scores[f"p{at}"] for at in range(5)] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_texts_are_read_in_the_precision_that_is_asked_for(
+    engine, bundle, tower, pictures_ND, tmp_path, precision
+):
+    rounding = Engine(
+        engine.version, bundle, tmp_path / "bf16", str(tmp_path / "milvus"), precision
+    )
+    in_bfloat16 = resolve_precision(precision, "cpu", PRODUCTS) == "bf16"
+    (found,) = rounding.search([Query("a red mug on a beach", 5, Filter(), "champion")])
+    (exact,) = engine.search([Query("a red mug on a beach", 5, Filter(), "champion")])
+    apart = np.abs(found.vector_D - exact.vector_D).max()
+    assert (1e-5 < apart < 1e-2) if in_bfloat16 else apart == 0
+    assert rounding.tower.digest == engine.tower.digest  # so concepts go on to count
+    rounding.close()
+    engine.close()
 
 
 def test_of_a_text_that_says_nothing_nothing_is_looked_for_beside_one_that_does(live):

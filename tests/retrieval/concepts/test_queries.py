@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from retrieval.compute import PRODUCTS, resolve_precision
 from retrieval.concepts.concept import new_concept, place
-from retrieval.concepts.queries import encode_queries, encode_with_concepts, finish_with
+from retrieval.concepts.queries import (
+    _batches,
+    encode_queries,
+    encode_with_concepts,
+    finish_with,
+)
+from retrieval.encoder import TEXTS
 from retrieval.text.tower import TextTower
 from tests.retrieval.concepts.cases import learned
 
@@ -66,6 +73,24 @@ def test_a_long_list_of_queries_keeps_its_order(tower, concepts):
     for number in (0, 1, 64, 77, 149):
         alone = encode_with_concepts(tower.encoder, texts[number], rows[number])
         np.testing.assert_allclose(got[number], alone, atol=1e-5)
+
+
+def test_batches_hold_texts_of_like_length():
+    lengths = [20, 5, 15, 16, 31, 32, 7]
+    assert list(_batches(lengths)) == [[1, 6, 2], [3, 0, 4], [5]]
+    assert [len(rows) for rows in _batches([3] * 150)] == [TEXTS, TEXTS, 150 - 2 * TEXTS]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_text_has_one_vector_whatever_else_is_asked(tower, precision):
+    if precision == "bf16":
+        if resolve_precision("auto", "cpu", PRODUCTS) == "fp32":
+            pytest.skip("this processor emulates bf16")
+        tower = tower.with_bfloat16_prefix()
+    texts = [f"{'very ' * number}nice thing" for number in range(24)]
+    together = encode_queries(tower, texts, [()] * len(texts))
+    alone = [encode_queries(tower, [text], [()])[0] for text in texts]
+    np.testing.assert_allclose(together, alone, atol=5e-7)
 
 
 def test_no_queries_are_no_vectors(tower):

@@ -218,6 +218,18 @@ def test_reduced_precision_is_a_copy_that_rounds(encoder):
     np.testing.assert_array_equal(_finish(tower, TEXTS, updates), before)
 
 
+def test_a_prefix_in_reduced_precision_is_that_of_the_same_tower(encoder):
+    tower = TextTower(encoder)
+    updates = _updates(tower, len(TEXTS))
+    before = _finish(tower, TEXTS, updates)
+    rounding = tower.with_bfloat16_prefix()
+    rounded = _finish(rounding, TEXTS, updates)
+    assert rounded.dtype == np.float32
+    assert 1e-6 < np.abs(rounded - before).max() < 2e-2
+    assert rounding.digest == tower.digest  # what was learned for the one can be used in the other
+    np.testing.assert_array_equal(_finish(tower, TEXTS, updates), before)
+
+
 def test_a_digest_names_the_tensors(make_tiny):
     first, same, other = (TextTower(make_tiny(seed=seed)) for seed in (1, 1, 2))
     assert first.digest == same.digest != other.digest
