@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from retrieval.storage.files import read_json
+from retrieval.storage.files import atomic_file, read_json
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder
@@ -45,8 +45,8 @@ def write_difference(base: Path, student: Path, target: Path) -> None:
                 raise ValueError(_not_of_one_form(base, student, f"the shape of {name}"))
             if tensor.tobytes() != other.tobytes():
                 found[name] = tensor
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_file(found, target)
+    with atomic_file(target) as draft:  # by itself safetensors lets nobody else read the file
+        save_file(found, draft)
 
 
 def lay_over(encoder: "Encoder", path: Path) -> None:

@@ -20,6 +20,7 @@ def test_only_what_differs_is_written(tmp_path):
     write_difference(tmp_path / "base", tmp_path / "student", tmp_path / "made" / "differs")
     found = load_file(tmp_path / "made" / "differs")
     assert {name: tensor.tolist() for name, tensor in found.items()} == {"visual.w": [0.0, 0.0]}
+    assert (tmp_path / "made" / "differs").stat().st_mode & 0o777 == 0o644  # others may read it
 
 
 def test_the_base_model_comes_back_bit_by_bit(tmp_path):
