@@ -10,6 +10,9 @@ _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # MLflow wraps it into the pool, its address, the retries and the request.
 _CAUSE = re.compile(r"\[Errno -?\d+\] ([^\"'\])]+)|(Read timed out)")
 _BODY = re.compile(r" Response body: .*")
+# A password may hold anything but blanks; after a host's port comes the path, or nothing.
+_LOGIN = re.compile(r"(?<=://)([^:@/\s]*):(?!\d+(?:[/\s]|$))\S*@")
+_IN_QUERY = re.compile(r"(?<=[?&])((?:password|token)=)[^&\s]+", re.IGNORECASE)
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 _NO_ROOM = "the disk is full: make room, and run it again"
 _NO_RIGHT = "this user cannot write there: make it writable, or work in a copy of the tree (cp -r)"
@@ -79,27 +82,31 @@ def explained(action: str, address: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         if remedy := local_remedy(error):
-            msg = f"could not {action} at {without_password(address)}: {remedy}"
-            raise RegistryError(msg) from error
+            msg = f"could not {action} at {address}: {remedy}"
+            raise RegistryError(without_password(msg)) from error
         if error.error_code in _NOT_THERE:
             reason = str(error).strip().splitlines()[0]
             msg = f"could not {action}: {reason}; MLflow's page (`mlflow ui`) shows what there is"
-            raise UnknownVersionError(msg) from error
+            raise UnknownVersionError(without_password(msg)) from error
         raise _unreachable(action, address, error) from error
     except (RequestException, SQLAlchemyError) as error:
         raise _unreachable(action, address, error) from error
 
 
 def _unreachable(action: str, address: str, error: Exception) -> UnreachableError:
-    return UnreachableError(
-        f"could not {action} at {without_password(address)}: {_reason(error)}; check"
-        " MLFLOW_TRACKING_URI, and that the MLflow server or database answers"
+    msg = (
+        f"could not {action} at {address}: {_reason(error)}; check MLFLOW_TRACKING_URI, and that"
+        " the MLflow server or database answers"
     )
+    return UnreachableError(without_password(msg))
 
 
 def without_password(address: str) -> str:
-    """An address as it may be shown: `postgresql://kindred:***@host/mlflow`."""
-    return re.sub(r"(?<=://)([^:@/]*):[^@/]*@", r"\1:***@", address)
+    """An address, or a text with some, as it may be shown: `postgresql://kindred:***@host/mlflow`.
+
+    Whoever prints an address, or what a library says of one, passes it through this.
+    """
+    return _IN_QUERY.sub(r"\1***", _LOGIN.sub(r"\1:***@", address))
 
 
 def _reason(error: Exception) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from registry.catalogue_index import MODELS
+from registry.errors import without_password
 from registry.in_use import alone, is_used
 from registry.promotion_lock import promotion_lock
 from registry.removal import (
@@ -136,7 +137,7 @@ def _collections(scope: Scope, *, former: bool = False) -> Iterator[Removal | Ke
         yield _collection(scope, store, key, digest)
     if foreign:
         why = "of no version of this registry: another project's, perhaps"
-        yield Kept(f"{foreign} collections at {default_uri()}", why)
+        yield Kept(f"{foreign} collections at {without_password(default_uri())}", why)
 
 
 def _collection(scope: Scope, store: VectorStore, key: str, digest: str | None) -> Removal | Kept:
@@ -144,7 +145,7 @@ def _collection(scope: Scope, store: VectorStore, key: str, digest: str | None) 
         path = Path(default_uri()) / f"{key}.db"
         name, size = str(path), bytes_below(path)
     else:
-        name, size = f"{key} at {default_uri()}", None
+        name, size = f"{key} at {without_password(default_uri())}", None
     if digest and is_used(CACHE, digest):
         return Kept(f"collection {name}", _IN_USE)
     remove = partial(_drop, store, key, digest, scope.name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from registry import tracking
 from registry.client import pages, registry_client
+from registry.errors import without_password
 from registry.history import Change, champions, read_history
 from registry.versions import CHAMPION, Version, list_versions
 
@@ -33,7 +34,7 @@ class Scope:
                 return f"of version {version.number}, {self.role(version)}"
         if digest in self.past_digests:
             return f"of version {self.past_digests[digest]}, which was deleted"
-        return f"of no version that {tracking.tracking_uri()} has"
+        return f"of no version that {without_password(tracking.tracking_uri())} has"
 
     def role(self, version: Version) -> str:
         """What a version that has no alias was."""

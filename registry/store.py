@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from registry import tracking
 from registry.bundle import Bundle, open_bundle
-from registry.errors import RegistryError, UnreachableError, explained
+from registry.errors import RegistryError, UnreachableError, explained, without_password
 from registry.in_use import Hold
 from registry.logged_model import log_bundle
 from registry.versions import (
@@ -121,7 +121,7 @@ def _register(folder: Path, name: str) -> Registration:
         version = _find_digest(name, bundle.digest)
     if version is None:
         msg = f"registered {folder} as {name}, but {address} does not list it; run it again"
-        raise RegistryError(msg)
+        raise RegistryError(without_password(msg))
     return Registration(version, created)
 
 
@@ -157,10 +157,11 @@ def _download(version: Version, folder: Path) -> Path:
             )
     except OSError as error:
         msg = f"could not {action}: {error}; its artifacts are not where {address} says"
-        raise UnreachableError(msg) from error
+        raise UnreachableError(without_password(msg)) from error
     found = [path.parent for path in folder.glob("artifacts/*/format_version")]
     if len(found) != 1:
-        raise _damaged(version, f"got {len(found)} bundles at {where}, expected one")
+        fault = f"got {len(found)} bundles at {without_password(where)}, expected one"
+        raise _damaged(version, fault)
     return found[0]
 
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from registry.errors import without_password
 from services.commands.errors import CommandError
 from services.commands.registry_access import registry_access
 
@@ -34,7 +35,7 @@ class Verb(click.Command):
         try:
             return self.act(ctx)
         except CommandError as error:
-            click.echo(f"{ctx.command_path}: {one_line(error)}", err=True)
+            click.echo(f"{ctx.command_path}: {without_password(one_line(error))}", err=True)
             ctx.exit(error.code)
         except BrokenPipeError:  # as in `kindred status | head -1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

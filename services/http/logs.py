@@ -10,6 +10,8 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from registry.errors import without_password
+
 SETTING = "KINDRED_LOG_QUERIES"
 PACKAGES = ("services", "registry", "retrieval")
 
@@ -42,10 +44,17 @@ def told(error: BaseException) -> dict[str, Any]:
     The words of an error may quote what somebody looked for.
     """
     if queries_wanted():
-        return {"error": "".join(traceback.format_exception(error))}
+        return {"error": without_password("".join(traceback.format_exception(error)))}
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     return {"error": type(error).__name__, "where": where}
+
+
+class _Formatter(JsonFormatter):
+    """Shows no password of an address."""
+
+    def formatException(self, ei: Any) -> str:
+        return without_password(str(super().formatException(ei)))
 
 
 class _RequestFilter(logging.Filter):
@@ -63,7 +72,7 @@ def configure_logs() -> None:
     """Write this program's lines to standard error as JSON; other libraries' stay as they are."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        JsonFormatter(
+        _Formatter(
             "{asctime}{levelname}{name}{message}",
             style="{",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},

@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from registry.bundle import Product
+from registry.errors import without_password
 from registry.versions import Version
 from services.environment import text_precision
 from services.search.batcher import Batcher, BatchThread
@@ -222,7 +223,8 @@ class Live:
             self.swap = Swap("idle")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the old version serves on
             _LOG.exception("version %s goes on serving", self.engine.version.number)
-            self.swap = Swap("failed", str(version.number) if version else None, str(error))
+            said = without_password(str(error))
+            self.swap = Swap("failed", str(version.number) if version else None, said)
             self.watcher.swap(done=False)
             if version:
                 self._announce(version, "failed", looked)

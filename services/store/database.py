@@ -14,6 +14,8 @@ from filelock import FileLock
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
+from registry.errors import without_password
+
 SETTING = "KINDRED_DB"
 DEFAULT_FILE = Path("var/kindred.db")
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -38,10 +40,10 @@ def open_database(address: str | None = None) -> Engine:
     except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
         msg = (
             f"the database of concepts cannot be opened ({_first_line(error)}); got {SETTING}"
-            f" {_shown(url)}, expected an address like sqlite:///var/kindred.db or"
+            f" {url}, expected an address like sqlite:///var/kindred.db or"
             " postgresql+psycopg://user@host/database (which needs kindred[postgresql])"
         )
-        raise ConnectionError(msg) from error
+        raise ConnectionError(without_password(msg)) from error
     return engine
 
 
@@ -99,14 +101,6 @@ def _migrate(engine: Engine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         environment.configure(connection)
         environment.run_migrations()
-
-
-def _shown(url: str) -> str:
-    """The address without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return "something that is no address"
 
 
 def _first_line(error: Exception) -> str:

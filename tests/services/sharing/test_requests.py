@@ -42,6 +42,16 @@ def numbers(open_client):
     return read
 
 
+def test_the_log_shows_no_password_of_an_address(log):
+    try:
+        raise ConnectionError("Milvus at http://kindred:secret@db:19530 failed")
+    except ConnectionError:
+        logging.getLogger("services.anything").exception("it serves on")
+    (line,) = log()
+    assert "http://kindred:***@db:19530" in line["exc_info"]
+    assert "secret" not in line["exc_info"]
+
+
 @pytest.mark.parametrize("given", ["abc-1.2_3:4", "x" * 64])
 def test_a_sane_id_is_kept(open_client, given):
     answer = open_client.get("/v1/model", headers={"X-Request-Id": given})
