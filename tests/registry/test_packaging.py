@@ -1,6 +1,7 @@
 """A version becomes a Bento in a store of BentoML's, whole or not at all."""
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -26,6 +27,7 @@ from registry.package_requirements import (
 )
 from registry.packaged_model import read_packaged
 from registry.versions import Version
+from tests.forks import Forks
 
 ROOT = Path(__file__).parents[2]
 KILLED = """\
@@ -56,14 +58,20 @@ else:
             die()
         real(draft, place)
     packaging._move = move
+"""
+# The one version of a registry without MLflow.
+ALONE = """\
+import sys
+from pathlib import Path
+from registry import packaging
 from registry.bundle import open_bundle
 from tests.registry.test_packaging import a_version
 
-bundle = open_bundle(Path(sys.argv[2]))
+bundle = open_bundle(Path(sys.argv[-1]))
 packaging.find_version = lambda name, wanted: a_version(bundle)
 packaging.fetch_bundle = lambda version: bundle
-packaging.package("kindred", "1")
 """
+RUN = "packaging.package('kindred', '1')"
 
 
 def a_version(bundle: Bundle) -> Version:
@@ -224,13 +232,34 @@ def test_killed_anywhere_there_is_no_half_bento_and_the_next_run_completes(
 ) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     killed = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KILLED, step, str(bundle_folder)],
+        [sys.executable, "-W", "ignore", "-c", KILLED + ALONE + RUN, step, str(bundle_folder)],
         env=env, check=False,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL
     assert bento_list(store) == []
     for model in (store / "models").glob("kindred/*/"):
         read_packaged(model)
+    done = packaging.package("kindred", "1")
+    assert done.created
+    assert bento_list(store) == [done.tag]
+    assert not [*(store / "tmp").glob("kindred-package.*")]
+
+
+@pytest.mark.slow
+def test_killed_at_three_random_moments_no_half_bento_is_listed(
+    version, store, bundle_folder
+) -> None:
+    draw, killed = random.Random(0), 0
+    imports = f"import sys, bentoml, services.packaged\nsys.argv[1:] = [{str(bundle_folder)!r}]\n"
+    with Forks(imports + ALONE) as forks:
+        for _ in range(3):
+            ended = forks.run(RUN, draw.uniform(0, 0.8))  # it takes 0.8
+            killed += ended == -signal.SIGKILL
+            for tag in bento_list(store):  # ended before
+                shutil.rmtree(store / "bentos" / tag.replace(":", "/"))
+            for model in (store / "models").glob("kindred/*/"):
+                read_packaged(model)
+    assert killed >= 2, "they ended before they were killed"
     done = packaging.package("kindred", "1")
     assert done.created
     assert bento_list(store) == [done.tag]

@@ -1,6 +1,8 @@
 """A sync that is killed at any step, one of several at once, and what promotion makes of it."""
 
 import os
+import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from registry.store import fetch_bundle, register_bundle
 from registry.versions import find_champion, list_versions
 from retrieval.index.store import LiteStore, collection_key
 from services.cli import main
+from tests.forks import LIBRARIES, Forks
 from tests.pipelines.sync.conftest import TOP, write_version
 
 SYNC = ["catalog", "sync", "shop"]
@@ -107,6 +110,28 @@ def test_killed_at_any_step_a_complete_version_serves_and_the_next_sync_complete
     assert {change.outcome for change in history} <= {"done", "abandoned"}
     assert [c.action for c in history if c.outcome == "done"] == ["promote", "sync"]
     assert rollback("kindred").version.number == 1
+
+
+@pytest.mark.slow
+def test_killed_at_eight_random_moments_a_complete_version_serves_and_the_next_sync_completes(shop):
+    draw, killed = random.Random(0), 0
+    imports = "import pipelines.run.params, pipelines.sync.run, pipelines.sync.words"
+    with Forks(LIBRARIES + CODE + imports) as forks:
+        for number in range(8):
+            shop.put(f"n{number}", seed=100 + number)
+            ended = forks.run(RUN.strip(), draw.uniform(0, 2.2))  # it takes 2.2
+            killed += ended == -signal.SIGKILL
+            champion = find_champion("kindred")
+            assert served_whole(champion)
+            assert fetch_bundle(champion).digest == champion.digest
+    assert killed >= 5, "they ended before they were killed"
+    assert main(SYNC) == 0
+    champion = find_champion("kindred")
+    assert served_whole(champion)
+    served = {product.product_id for product in fetch_bundle(champion).read_products()}
+    assert served >= {f"n{number}" for number in range(8)}
+    assert {change.outcome for change in read_history("kindred")} <= {"done", "abandoned"}
+    assert rollback("kindred").version.number < champion.number
 
 
 @pytest.mark.slow
