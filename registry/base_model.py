@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from retrieval.storage.files import atomic_file, read_json
 
@@ -45,8 +45,9 @@ def write_difference(base: Path, student: Path, target: Path) -> None:
                 raise ValueError(_not_of_one_form(base, student, f"the shape of {name}"))
             if tensor.tobytes() != other.tobytes():
                 found[name] = tensor
-    with atomic_file(target) as draft:  # by itself safetensors lets nobody else read the file
-        save_file(found, draft)
+    with atomic_file(target) as draft:
+        # `save_file` lets nobody else read it, and of a full disk raises an error of its own.
+        draft.write_bytes(save(found))
 
 
 def lay_over(encoder: "Encoder", path: Path) -> None:

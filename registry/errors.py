@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,14 +16,14 @@ _LOGIN = re.compile(r"(?<=://)([^:@/\s]*):(?!\d+(?:[/\s]|$))\S*@")
 _IN_QUERY = re.compile(r"(?<=[?&])((?:password|token)=)[^&\s]+", re.IGNORECASE)
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 _NO_ROOM = "the disk is full: make room, and run it again"
-_NO_RIGHT = "this user cannot write there: make it writable, or work in a copy of the tree (cp -r)"
+NO_RIGHT = "this user cannot write there: make it writable, or work in a copy of the tree (cp -r)"
 # What libraries pass on from a local database and from folders, and what to do about it.
 _LOCAL = {
     "disk is full": _NO_ROOM,
     "No space left on device": _NO_ROOM,
     "Disk quota exceeded": _NO_ROOM,
-    "readonly database": _NO_RIGHT,
-    "Read-only file system": _NO_RIGHT,
+    "readonly database": NO_RIGHT,
+    "Read-only file system": NO_RIGHT,
 }
 
 
@@ -48,10 +49,19 @@ class UnreachableError(RegistryError):
 
 def explain_os_error(error: OSError) -> str:
     """One line about a file that could not be read or written, with what to do."""
-    if error.errno not in _FULL | _FORBIDDEN:
-        return str(error)
-    remedy = _NO_ROOM if error.errno in _FULL else _NO_RIGHT
-    return f"{error.filename or error.strerror}: {remedy}"
+    if error.errno in _FULL:
+        remedy: str | None = _NO_ROOM
+    else:
+        remedy = NO_RIGHT if error.errno in _FORBIDDEN else local_remedy(error)
+    place = _place(error)
+    return f"{place}: {remedy}" if remedy and place else str(error)
+
+
+def _place(error: OSError) -> str | None:
+    """What could not be written; of a copy not what was read."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        return str(error.args[0][0][1])  # of a folder's copy: the first file
+    return error.filename2 or error.filename or error.strerror
 
 
 def local_remedy(error: Exception) -> str | None:

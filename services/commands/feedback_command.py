@@ -12,7 +12,7 @@ def write_feedback(path: Path) -> str:
         CommandError: The database does not answer (4), or the file cannot be written (1).
     """
     from services.sharing.feedback import write_choices
-    from services.store.database import open_database
+    from services.store.database import UnwritableError, open_database
     from services.store.feedback import FeedbackStore
 
     if path.suffix != ".csv":
@@ -20,6 +20,8 @@ def write_feedback(path: Path) -> str:
         raise CommandError(msg, Exit.USAGE)
     try:
         database = open_database()
+    except UnwritableError as error:
+        raise CommandError(str(error), Exit.REFUSED) from error
     except ConnectionError as error:
         raise CommandError(str(error), Exit.UNREACHABLE) from error
     try:

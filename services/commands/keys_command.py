@@ -4,9 +4,10 @@ import re
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from registry.errors import local_remedy
 from services.commands.errors import CommandError, Exit
 from services.commands.tables import as_text, table
-from services.store.database import open_database
+from services.store.database import UnwritableError, open_database
 from services.store.keys import Key, KeyStore, NameTakenError
 from services.store.tenants import Quotas, Tenant
 
@@ -24,7 +25,7 @@ def add_key(name: str, tenant: str | None, quotas: Quotas, *, feedback: bool) ->
 
     Raises:
         CommandError: A name or number that cannot be (2), a name that is taken (3), or the
-            database does not answer (4).
+            database does not answer (4) or cannot be written (1).
     """
     tenant = tenant or name
     for what, given in (("a name", name), ("--tenant", tenant)):
@@ -44,7 +45,7 @@ def list_keys(*, as_json: bool) -> str:
     """All keys, without the keys themselves.
 
     Raises:
-        CommandError: The database does not answer (4).
+        CommandError: The database does not answer (4) or cannot be written (1).
     """
     try:
         keys = [*_store().by_digest().values()]
@@ -61,7 +62,8 @@ def revoke_key(name: str) -> str:
     """Delete a key; its tenant's concepts stay.
 
     Raises:
-        CommandError: There is none of that name (2), or the database does not answer (4).
+        CommandError: There is none of that name (2), or the database does not answer (4) or cannot
+            be written (1).
     """
     try:
         found = _store().revoke(name)
@@ -77,7 +79,7 @@ def any_key() -> bool:
     """Whether there are keys.
 
     Raises:
-        CommandError: The database does not answer (4).
+        CommandError: The database does not answer (4) or cannot be written (1).
     """
     try:
         return bool(_store().by_digest())
@@ -88,11 +90,15 @@ def any_key() -> bool:
 def _store() -> KeyStore:
     try:
         return KeyStore(open_database())
+    except UnwritableError as error:
+        raise CommandError(str(error), Exit.REFUSED) from error
     except ConnectionError as error:
         raise CommandError(str(error), Exit.UNREACHABLE) from error
 
 
 def _unreachable(error: Exception) -> CommandError:
+    if remedy := local_remedy(error):
+        return CommandError(f"the database of keys cannot be written: {remedy}", Exit.REFUSED)
     return CommandError(f"the database does not answer: {error}", Exit.UNREACHABLE)
 
 

@@ -1,5 +1,6 @@
 """`kindred serve`: find out whether there is something to serve, then run BentoML."""
 
+import errno
 import gc
 import importlib
 import os
@@ -9,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
+from shutil import disk_usage, rmtree
+from tempfile import TemporaryFile
 
 import click
 
@@ -26,6 +28,7 @@ VERSION = "KINDRED_VERSION"
 FOUND = "KINDRED_FOUND"  # the version as JSON: to ask MLflow again would cost three seconds
 LOOK_EVERY = 1.0  # seconds between two looks at the workers
 MOST_WORKERS = 64
+SPARE = 4_000_000  # bytes that a service writes beside: concepts, counters, logs
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -44,8 +47,9 @@ def run_serve(request: ServeRequest) -> None:
     """Make this process BentoML's; it returns when the service has ended.
 
     Raises:
-        CommandError: There is nothing to serve (1), no such version (2), a host that others reach
-            without keys (2), or the registry or the database does not answer (4).
+        CommandError: There is nothing to serve, or no room or right to write (1), no such version
+            (2), a host that others reach without keys (2), or the registry or the database does not
+            answer (4).
     """
     if not 1 <= request.workers <= MOST_WORKERS:
         msg = f"got --workers {request.workers}, expected 1 to {MOST_WORKERS}"
@@ -125,9 +129,36 @@ def _prepare(request: ServeRequest) -> str:
     }
     with registry_access(), ProcessPoolExecutor(1) as aside:
         version = aside.submit(_find, request.name, request.version)
+        _make_folders()
         for module in ("bentoml_cli.cli", "services.service"):
             importlib.import_module(module)
-        return version.result()
+        found = version.result()
+        _hold_room(request.workers)
+        return found
+
+
+def _make_folders() -> None:
+    """What the service writes in, here: a worker that cannot is started again and again."""
+    from services.search.live import PRIVATE
+
+    for folder in (Path(os.environ["BENTOML_HOME"]), PRIVATE):
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+
+
+def _hold_room(workers: int) -> None:
+    """Find out whether each worker's copy of a version's collections has room.
+
+    Raises:
+        OSError: It has none.
+    """
+    from registry.removal import bytes_below
+    from retrieval.index.store import default_uri
+    from services.search.live import PRIVATE
+
+    each = max((bytes_below(path) for path in Path(default_uri()).glob("*.db")), default=0)
+    if disk_usage(PRIVATE).free < workers * 2 * each + SPARE:  # the student's, and the base's
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(PRIVATE))
 
 
 def _find(name: str, wanted: str | None) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from registry.errors import local_remedy
 from services.search.batcher import EndingError, OverloadedError
 
 
@@ -37,6 +39,7 @@ _WORDS = {
     429: "Too many requests wait, or more was asked for than the key allows.",
     503: "The service starts or ends.",
     504: "The time for an answer is over.",
+    507: "The service's disk is full, or cannot be written.",
 }
 
 
@@ -75,6 +78,7 @@ def install_problems(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_refused)
     app.exception_handler(OverloadedError)(_overloaded)
+    app.exception_handler(OperationalError)(_unwritable)
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -95,3 +99,10 @@ async def _overloaded(_: Request, error: OverloadedError) -> JSONResponse:
     if isinstance(error, EndingError):
         return problem(503, str(error), {"Retry-After": "2"})
     return problem(429, str(error), {"Retry-After": "1"})
+
+
+async def _unwritable(_: Request, error: OperationalError) -> JSONResponse:
+    """What the database could not write; any other of its errors is the service's own."""
+    if remedy := local_remedy(error):
+        return problem(507, f"nothing was stored: {remedy}")
+    raise error

@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from registry.bundle import Product
-from registry.errors import without_password
+from registry.errors import explain_os_error, without_password
 from registry.versions import Version
 from services.environment import text_precision
 from services.search.batcher import Batcher, BatchThread
@@ -223,8 +223,9 @@ class Live:
             self.swap = Swap("idle")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the old version serves on
             _LOG.exception("version %s goes on serving", self.engine.version.number)
-            said = without_password(str(error))
-            self.swap = Swap("failed", str(version.number) if version else None, said)
+            said = explain_os_error(error) if isinstance(error, OSError) else str(error)
+            number = str(version.number) if version else None
+            self.swap = Swap("failed", number, without_password(said))
             self.watcher.swap(done=False)
             if version:
                 self._announce(version, "failed", looked)
@@ -268,8 +269,12 @@ class Live:
         ensure_collections(bundle)
         PRIVATE.mkdir(parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
-        engine = Engine(version, bundle, private, precision=text_precision())
-        self.prepare(engine)
+        try:
+            engine = Engine(version, bundle, private, precision=text_precision())
+            self.prepare(engine)
+        except BaseException:  # what fails is tried again: the copies would pile up
+            rmtree(private, ignore_errors=True)
+            raise
         return engine
 
     def _swap_in(self, engine: Engine) -> None:

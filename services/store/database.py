@@ -14,13 +14,17 @@ from filelock import FileLock
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
-from registry.errors import without_password
+from registry.errors import NO_RIGHT, local_remedy, without_password
 
 SETTING = "KINDRED_DB"
 DEFAULT_FILE = Path("var/kindred.db")
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATING = 0x6B696E64  # the number of PostgreSQL's lock: "kind"
 _PATIENCE = 10.0  # seconds that a writer waits for another
+
+
+class UnwritableError(Exception):
+    """The database's file cannot be written; the message says what to do."""
 
 
 def open_database(address: str | None = None) -> Engine:
@@ -30,6 +34,7 @@ def open_database(address: str | None = None) -> Engine:
         address: An SQLAlchemy URL; None for what KINDRED_DB says, else `var/kindred.db`.
 
     Raises:
+        UnwritableError: It is a file that cannot be written: no right, or no room.
         ConnectionError: It does not answer, or the address is none.
     """
     url = address or os.environ.get(SETTING) or f"sqlite:///{DEFAULT_FILE}"
@@ -38,6 +43,9 @@ def open_database(address: str | None = None) -> Engine:
         with _alone(engine):
             _migrate(engine)
     except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
+        if remedy := _remedy(url, error):
+            msg = f"the database of concepts, {url}, cannot be written: {remedy}"
+            raise UnwritableError(msg) from error
         msg = (
             f"the database of concepts cannot be opened ({_first_line(error)}); got {SETTING}"
             f" {url}, expected an address like sqlite:///var/kindred.db or"
@@ -45,6 +53,17 @@ def open_database(address: str | None = None) -> Engine:
         )
         raise ConnectionError(without_password(msg)) from error
     return engine
+
+
+def _remedy(url: str, error: Exception) -> str | None:
+    """What to do about a file of SQLite that cannot be written; None where that is not why."""
+    if not url.startswith("sqlite"):
+        return None
+    if remedy := local_remedy(error):
+        return remedy
+    file = Path(make_url(url).database or ".").absolute()
+    there = next(path for path in (file, *file.parents) if path.exists())
+    return None if os.access(there, os.W_OK) else NO_RIGHT
 
 
 def _engine(url: str) -> Engine:

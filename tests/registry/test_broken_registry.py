@@ -11,9 +11,11 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from pipelines import register
+from pipelines.run.params import load_params
 from registry import promotion_lock, store, tracking
 from registry.bundle_writer import write_bundle
-from registry.errors import RegistryError
+from registry.errors import RegistryError, explain_os_error
 from registry.history import EXPERIMENT as PROMOTIONS
 from registry.promotion import promote, rollback
 from registry.store import register_bundle
@@ -28,6 +30,7 @@ from tests.registry.promoted import (
     write_text_vectors,
 )
 
+ROOT = Path(__file__).parents[2]
 VERBS = (
     ["status"],
     ["history"],
@@ -262,6 +265,72 @@ def test_a_database_that_has_no_room_is_said_in_a_line(home, capsys, monkeypatch
     assert code == 1
     assert line.endswith("the disk is full: make room, and run it again")
     assert champion_number(NAME) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "no room", "read", None, "written"), "written: the disk is full"),
+        (
+            shutil.Error([("read", "written", "[Errno 28] No space left on device: 'read'")] * 3),
+            "written: the disk is full",
+        ),
+        (shutil.Error("read is written"), "read is written"),
+        (OSError("something else"), "something else"),
+    ],
+)
+def test_of_a_copy_without_room_the_first_file_that_was_not_written_is_named(error, said):
+    assert explain_os_error(error).startswith(said)
+
+
+def test_registering_on_a_full_disk_is_a_line_and_the_next_run_completes(
+    home, template, monkeypatch, capsys
+):
+    def write(folder, _):
+        if full:
+            raise shutil.Error([("model", "var/register/model", os.strerror(errno.ENOSPC))])
+        shutil.copytree(template.parent / "good 3", folder)
+
+    monkeypatch.setattr(register, "write_bundle", write)
+    monkeypatch.setattr(register, "find_lineage", lambda _: None)
+    monkeypatch.setattr(register, "load_params", lambda: load_params(ROOT / "params.yaml"))
+    monkeypatch.setattr(register, "say", lambda _: None)
+    full = True
+    with pytest.raises(SystemExit) as ended:
+        register.main()
+    assert ended.value.code == 1
+    line = "register: var/register/model: the disk is full: make room, and run it again\n"
+    assert capsys.readouterr().err == line
+    assert not Path("models/registered.json").exists()
+    full = False
+    register.main()
+    assert Path("models/registered.json").exists()
+
+
+def test_nothing_is_served_where_nothing_can_be_written(home, capsys, monkeypatch):
+    def forbidden(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "var/bentoml")
+
+    for name in ("BENTOML_HOME", "BENTOML_DO_NOT_TRACK"):  # serve sets them
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr("services.store.database.FileLock", forbidden)
+    code, line = _refused(capsys, "serve")
+    assert code == 1
+    assert "sqlite:///var/kindred.db, cannot be written: this user cannot write there: " in line
+    monkeypatch.setenv("KINDRED_DB", "sqlite://")  # in memory
+    monkeypatch.setattr("services.commands.serve_command._make_folders", forbidden)
+    code, line = _refused(capsys, "serve")
+    assert code == 1
+    assert "var/bentoml: this user cannot write there: make it writable, or work in a copy" in line
+
+
+def test_nothing_is_served_where_the_copies_of_the_index_have_no_room(home, capsys, monkeypatch):
+    for name in ("BENTOML_HOME", "BENTOML_DO_NOT_TRACK"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr("services.commands.serve_command.disk_usage", lambda _: Room(1000))
+    code, line = _refused(capsys, "serve")
+    assert code == 1
+    assert "var/serve: the disk is full: make room, and run it again" in line
 
 
 def test_a_folder_that_cannot_be_written_is_named(home, capsys, monkeypatch):

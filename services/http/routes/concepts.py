@@ -33,7 +33,7 @@ Photos = Annotated[
 ]
 
 
-@router.post("", status_code=201, responses=problems(400, 409, 422, 503))
+@router.post("", status_code=201, responses=problems(400, 409, 422, 503, 507))
 async def teach(
     who: Who,
     name: Annotated[str, Form(description="What you call it; in a query it is {name}.")],
@@ -69,7 +69,7 @@ async def show(who: Who, name: str) -> ConceptMessage:
     "/{name}",
     responses={
         201: {"model": LearnedMessage, "description": "There was none."},
-        **problems(400, 409, 422, 503),
+        **problems(400, 409, 422, 503, 507),
     },
 )
 async def replace(
@@ -84,7 +84,7 @@ async def replace(
     return learned
 
 
-@router.post("/{name}/photos", responses=problems(400, 404, 409, 422, 503))
+@router.post("/{name}/photos", responses=problems(400, 404, 409, 422, 503, 507))
 async def add_photos(who: Who, name: str, photos: Photos) -> LearnedMessage:
     """Teach a concept with more photos beside those it has."""
     stored = await _find(who, name)
@@ -112,7 +112,7 @@ async def photo(who: Who, request: Request, name: str, number: Number) -> Respon
     return stored_picture(request, found, "private, no-cache")
 
 
-@router.delete("/{name}", status_code=204, responses=problems(404, 422))
+@router.delete("/{name}", status_code=204, responses=problems(404, 422, 507))
 async def forget(who: Who, name: str) -> None:
     """Forget a concept: its photos, and what was learned from them."""
     if not await _in_store(who, ConceptStore.forget, _proper(proper_name, name)):

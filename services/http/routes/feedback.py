@@ -17,7 +17,7 @@ from services.store.feedback import Feedback, FeedbackStore
 router = APIRouter(prefix="/v1/feedback", tags=["feedback"])
 
 
-@router.post("", status_code=204, responses=problems(400, 403, 422))
+@router.post("", status_code=204, responses=problems(400, 403, 422, 507))
 async def give_feedback(message: FeedbackMessage, who: Who, request: Request) -> None:
     """Keep what was chosen of what was shown; a label run can learn from it."""
     if not is_allowed(who.tenant):

@@ -1,14 +1,20 @@
 """The application over a version that the test scripts: no model, no database."""
 
 import dataclasses
+import errno
+import os
+import shutil
+import sqlite3
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 
 from registry.bundle import HeldOutQuery
 from services.http.app import create_app
 from services.http.model_description import example_texts
+from services.search.live import PRIVATE
 from tests.services.fake_engine import FakeEngine, make_product
 
 
@@ -179,6 +185,39 @@ def test_a_champion_that_cannot_be_opened_leaves_the_old_one_serving(
     swap = client.get("/v1/model").json()["swap"]
     assert swap == {"state": "failed", "version": "4", "detail": "weights are damaged"}
     assert not engine.closed
+
+
+def test_a_champion_without_room_leaves_the_old_one_serving_and_nothing_behind(
+    client, live, engine, monkeypatch
+):
+    def full(*_, **__):
+        raise shutil.Error([("var/milvus/x", "var/serve/x", os.strerror(errno.ENOSPC))])
+
+    live.source.version = dataclasses.replace(engine.version, number=4, digest="e" * 64)
+    monkeypatch.setattr("registry.catalogue_index.ensure_collections", lambda _: None)
+    monkeypatch.setattr(live.source, "fetch", lambda _: engine.bundle)
+    monkeypatch.setattr("services.search.live.Engine", full)
+    before = sorted(PRIVATE.glob("*"))
+    client.portal.call(live.follow)
+    assert client.post("/v1/search", json={"query": "x"}).json()["model_version"] == "3"
+    detail = client.get("/v1/model").json()["swap"]["detail"]
+    assert detail == "var/serve/x: the disk is full: make room, and run it again"
+    assert sorted(PRIVATE.glob("*")) == before
+
+
+@pytest.mark.parametrize(("fault", "status"), [("database or disk is full", 507), ("locked", 500)])
+def test_what_the_database_has_no_room_for_is_said_with_its_remedy(
+    client, monkeypatch, fault, status
+):
+    def refuse(*_):
+        raise OperationalError("INSERT", {}, sqlite3.OperationalError(fault))
+
+    monkeypatch.setattr("services.store.concepts.ConceptStore.list_all", refuse)
+    answer = client.get("/v1/concepts")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    remedy = "nothing was stored: the disk is full: make room, and run it again"
+    assert (answer.json()["detail"] == remedy) == (status == 507)
 
 
 def test_when_the_service_ends_everything_is_let_go(live, engine):

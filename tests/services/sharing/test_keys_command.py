@@ -1,8 +1,10 @@
 """`kindred keys`, and which hosts `kindred serve` takes."""
 
 import json
+import sqlite3
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from services.cli import main
 from services.sharing.keys import Keys
@@ -41,6 +43,18 @@ def test_a_key_is_shown_once_listed_without_itself_and_revoked(capsys):
     assert run(capsys, "keys", "revoke", "ann")[0] == 0
     keys.refresh()
     assert keys.holder(key) is None
+    assert "no keys" in run(capsys, "keys", "list")[1]
+
+
+def test_a_full_disk_is_one_line_and_no_key_is_made(capsys, monkeypatch):
+    def full(*_):
+        raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyStore, "add", full)
+        code, out, err = run(capsys, "keys", "add", "ann")
+    assert (code, out) == (1, "")
+    assert err.endswith("cannot be written: the disk is full: make room, and run it again")
     assert "no keys" in run(capsys, "keys", "list")[1]
 
 

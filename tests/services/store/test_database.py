@@ -1,5 +1,8 @@
 """Opening the database: tables appear once, whole or not at all, however many workers start."""
 
+import errno
+import os
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,7 +11,7 @@ from alembic import op
 from alembic.migration import MigrationContext
 from alembic.operations.ops import DropIndexOp
 
-from services.store.database import open_database
+from services.store.database import UnwritableError, open_database
 from services.store.tables import Table
 
 
@@ -47,11 +50,11 @@ def test_half_a_migration_leaves_nothing(tmp_path, monkeypatch):
     def fail_at_the_second(name, *columns):
         made.append(name)
         if len(made) == 2:
-            raise OSError("the disk is full")
+            raise OSError("the power went")
         return make(name, *columns)
 
     monkeypatch.setattr(op, "create_table", fail_at_the_second)
-    with pytest.raises(ConnectionError, match="the disk is full"):
+    with pytest.raises(ConnectionError, match="the power went"):
         open_database(address)
     assert sa.inspect(sa.create_engine(address)).get_table_names() == []
     monkeypatch.undo()
@@ -66,6 +69,27 @@ def test_the_file_of_kindred_db_else_of_var(tmp_path, monkeypatch):
     monkeypatch.setenv("KINDRED_DB", f"sqlite:///{tmp_path}/50%/other.db")
     open_database().dispose()
     assert (tmp_path / "50%/other.db").is_file()
+
+
+def test_a_full_disk_is_said_with_its_remedy(tmp_path, monkeypatch):
+    def full(*_):
+        raise sa.exc.OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr("services.store.database._migrate", full)
+    with pytest.raises(UnwritableError) as raised:
+        open_database(f"sqlite:///{tmp_path}/kindred.db")
+    assert "cannot be written: the disk is full: make room, and run it again" in str(raised.value)
+
+
+@pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES])
+def test_where_nobody_can_write_it_is_said_what_to_do(tmp_path, monkeypatch, fault):
+    def forbidden(*_):
+        raise OSError(fault, os.strerror(fault), "kindred.db.lock")
+
+    monkeypatch.setattr("services.store.database.FileLock", forbidden)
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(UnwritableError, match=r"kindred.db, cannot be written: .* \(cp -r\)"):
+        open_database(f"sqlite:///{tmp_path}/kindred.db")
 
 
 @pytest.mark.parametrize(
