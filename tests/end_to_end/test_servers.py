@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from retrieval.index.store import open_store
+from registry.catalogue_index import MODELS
+from retrieval.index.store import collection_key, open_store
 from services.client import Client
 from tests.end_to_end.running import QUERIES, VARIANT, Service
 from tests.end_to_end.shop import Shop
@@ -14,6 +15,15 @@ from tests.servers import Cut, milvus_server, mlflow_server, postgresql
 
 pytestmark = pytest.mark.slow
 
+# `kindred` where nothing is too new to be removed.
+OLD = """
+import sys
+from datetime import timedelta
+from registry import stored_models
+from services.cli import main
+stored_models.FRESH = timedelta(0)
+sys.exit(main(sys.argv[1:]))
+"""
 LOCAL = ("mlflow.db*", "mlruns", "var", "cache")  # what a checkout's own registry would be
 
 
@@ -53,6 +63,10 @@ class Life:
 
     def aliases(self):
         return {version["version"]: version["aliases"] for version in self.status()}
+
+    def kept(self):
+        """The bundles that MLflow's server keeps."""
+        return list(self.artifacts.rglob("format_version"))
 
     def register(self, check=True):
         return self.project.run(sys.executable, "-m", "pipelines.register", check=check)
@@ -100,7 +114,7 @@ def register_is_cut(life):
 def register(life):
     life.register()
     assert life.aliases() == {1: ["challenger"]}
-    assert list(life.artifacts.rglob("format_version"))
+    assert life.kept()
     here = {path.name for path in life.project.folder.iterdir()}
     assert not here & {"mlflow.db", "mlruns", "mlartifacts"}
 
@@ -168,12 +182,22 @@ def sync(life):
 
 
 def prune(life):
-    """A dry run changes nothing on either server, and what serves or is new stays."""
-    before = set(open_store(life.milvus).list_keys())
-    life.project.kindred("prune", "--keep", "0")
-    assert set(open_store(life.milvus).list_keys()) == before
-    life.project.kindred("prune", "--keep", "0", "--versions", "--yes")
+    """A dry run changes nothing on either server; then the rolled back revision goes from both."""
+    wanted, store = ("prune", "--keep", "0", "--versions"), open_store(life.milvus)
+    digests = {version["version"]: version["bundle_sha256"] for version in life.status()}
+    keys = {number: {collection_key(d, m) for m in MODELS} for number, d in digests.items()}
+    before, kept = store.list_keys(), len(life.kept())
+    assert before >= keys[1] | keys[3]
+    life.project.run(sys.executable, "-c", OLD, *wanted)
+    assert (store.list_keys(), len(life.kept())) == (before, kept)
+    life.project.kindred(*wanted, "--yes")
+    assert sorted(life.aliases()) == [1, 2, 3]  # registered within the hour, it stays
+    said = life.project.run(sys.executable, "-c", OLD, *wanted, "--yes")
+    assert sorted(life.aliases()) == [1, 2], said.stdout + said.stderr
     assert "champion" in life.aliases()[1]
+    assert not store.list_keys() & keys[3], said.stdout + said.stderr
+    assert store.list_keys() >= keys[1]
+    assert len(life.kept()) < kept
     assert life.found() == life.answers[1]
 
 
