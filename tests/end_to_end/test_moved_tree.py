@@ -109,6 +109,7 @@ def test_a_tree_that_this_user_cannot_write_can_be_read(moved, tmp_path):
             ["services.cli", "promote", "--dry-run"],
             ["services.cli", "promote"],
             ["services.cli", "rollback"],
+            ["services.cli", "serve"],
             ["pipelines.register"],
         ):
             refused = run(*module)
