@@ -42,7 +42,7 @@ from registry.checksums import write_sums
 from registry.store import register_bundle
 from retrieval.encoder import create_encoder, save_encoder
 from retrieval.storage.vectors import write_vectors
-from services.environment import PRECISION
+from services.search.precision import PRECISION
 
 NAME = "ViT-B-32"
 CLIENTS = 32

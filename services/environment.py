@@ -1,10 +1,7 @@
 """What libraries are told through the environment, before a process imports them."""
 
 import os
-from typing import Literal, cast, get_args
 
-Precision = Literal["fp32", "bf16", "auto"]
-PRECISION = "KINDRED_PRECISION"  # in which texts are read
 WORKERS = "KINDRED_WORKERS"  # how many processes are to serve
 # Nothing calls out, and nothing but Kindred's own words is printed.
 QUIET = {
@@ -28,19 +25,6 @@ SERVING = {
 def worker_count() -> int:
     """How many processes are to serve."""
     return int(os.environ.get(WORKERS, "1"))
-
-
-def text_precision() -> Precision:
-    """In which precision queries are read: fp32 unless something else is asked for.
-
-    Raises:
-        ValueError: What is asked for is none.
-    """
-    asked = os.environ.get(PRECISION) or "fp32"
-    if asked in get_args(Precision):
-        return cast("Precision", asked)
-    msg = f"got {PRECISION}={asked}, expected {', '.join(get_args(Precision))}"
-    raise ValueError(msg)
 
 
 def thread_share(workers: int) -> dict[str, str]:

@@ -194,7 +194,7 @@ class LiteStore:
 
         def close() -> None:
             _close_lite(client, copy)
-            rmtree(copy, ignore_errors=True)
+            rmtree(folder, ignore_errors=True)
 
         try:
             with reached(str(source)):

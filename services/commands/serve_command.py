@@ -18,7 +18,8 @@ import click
 from services.commands.errors import CommandError, Exit
 from services.commands.keys_command import any_key
 from services.commands.registry_access import registry_access
-from services.environment import SERVING, WORKERS, text_precision, thread_share
+from services.environment import SERVING, WORKERS, thread_share
+from services.search.precision import text_precision
 from services.sharing.keys import REQUIRED
 from services.sharing.keys import SETTING as KEYS
 

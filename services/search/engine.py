@@ -18,7 +18,6 @@ from registry.versions import Version
 from retrieval.index.collection import Collection, Filter
 from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
-from services.environment import Precision
 from services.search.catalogue import Catalogue
 from services.search.drift import DriftWatch
 from services.search.encoding import encode
@@ -26,6 +25,7 @@ from services.search.explainer import Explainer
 from services.search.explanation import Why
 from services.search.keywords import Keywords
 from services.search.phases import phase
+from services.search.precision import Precision, is_bfloat16
 from services.search.queries import Found, Model, Query, UnknownProductError, Vectors
 from services.search.ranking import FIRST, Ranked, diversified, fuse
 
@@ -67,7 +67,7 @@ class Engine:
         self.keywords = Keywords([*self.products.values()])
         self.teaching = bundle.read_teaching()
         self.encoder: Encoder = bundle.load_encoder()
-        self._in_bfloat16 = precision != "fp32" and _is_bfloat16(precision, self.encoder.device)
+        self._precision = precision
         self._catalogues: dict[Model, Catalogue] = {}
         store = open_store(uri)
         self._collections: dict[Model, Collection] = {
@@ -89,6 +89,10 @@ class Engine:
     def _reader(self) -> "TextTower":
         """The text tower that reads queries: in the precision that was asked for."""
         return self.tower.with_bfloat16_prefix() if self._in_bfloat16 else self.tower
+
+    @cached_property
+    def _in_bfloat16(self) -> bool:
+        return self._precision != "fp32" and is_bfloat16(self._precision, self.encoder.device)
 
     @cached_property
     def unrelated(self) -> float:
@@ -215,13 +219,6 @@ class Engine:
             order = diversified(scores_N, vectors_ND, query.diversify, min(end, len(first)))
             ranked = [*(first[place] for place in order), *ranked[FIRST:]]
         return ranked[query.offset : end]
-
-
-def _is_bfloat16(precision: Precision, device: str) -> bool:
-    """Whether to multiply in bf16."""
-    from retrieval.compute import PRODUCTS, resolve_precision
-
-    return resolve_precision(precision, device, PRODUCTS) == "bf16"
 
 
 def _depth(query: Query) -> int:

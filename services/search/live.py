@@ -21,13 +21,13 @@ import numpy as np
 from registry.bundle import Product
 from registry.errors import explain_os_error, without_password
 from registry.versions import Version
-from services.environment import text_precision
 from services.search.batcher import Batcher, BatchThread
 from services.search.engine import Engine
 from services.search.explanation import Why
 from services.search.peers import Peers, State
 from services.search.phases import watched
 from services.search.pictures import Picture, read_picture, see
+from services.search.precision import text_precision
 from services.search.processes import sweep
 from services.search.queries import Found, Query, Vectors
 from services.search.source import NOTHING, Source

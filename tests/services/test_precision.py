@@ -1,9 +1,9 @@
-"""What the environment asks of the service."""
+"""In which precision the service reads texts."""
 
 import pytest
 
 from services.cli import main
-from services.environment import PRECISION, text_precision
+from services.search.precision import PRECISION, text_precision
 
 
 @pytest.mark.parametrize(
