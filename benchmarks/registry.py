@@ -1,9 +1,10 @@
 """What a version's life takes, in seconds and on disk: promote, roll back, sync, package.
 
-In a registry of its own, in a temporary folder. The champion's catalogue as it is, or larger, with
-random vectors for what is added. Where the catalogue is small enough for its pictures to be read
+In a registry of its own, in a temporary folder. The champion's catalogue as it is, or larger: what is
+added lies at random around the products that there are. (Vectors that are random altogether have no
+neighbours to find: of those an HNSW index misses half, and promotion refuses it.) Where the catalogue is small enough for its pictures to be read
 again, `kindred catalog sync` runs whole, with 100 new pictures, while eight clients search; in a
-larger one the same revision is made from random vectors. `MILVUS_URI` says where collections go.
+larger one the same revision is made from such vectors. `MILVUS_URI` says where collections go.
 
     python -m benchmarks.registry
     MILVUS_URI=http://127.0.0.1:19530 python -m benchmarks.registry --products 100000
@@ -54,11 +55,12 @@ PARAMS = Path(__file__).parents[1] / "params.yaml"
 TURNS = 3
 NEW = 100  # products a sync
 CLIENTS = 8
+NOISE = 0.5  # length of what is added to a vector of length 1
 MOST_READ = 10_000  # products whose pictures are read again
 
 
 def grown(bundle: Bundle, count: int) -> Bundle:
-    """The version with so many products: its own, and copies of them with random vectors."""
+    """The version with so many products: its own, and copies of them with vectors near theirs."""
     folder = Path("grown")
     shutil.copytree(bundle.folder, folder)
     own = bundle.read_products()
@@ -71,17 +73,20 @@ def grown(bundle: Bundle, count: int) -> Bundle:
     ids = [row["product_id"] for row in rows]
     for seed, model in enumerate(("student", "base")):
         stored = bundle.read_vectors(model)
-        random_ND = unit_vectors(len(more), stored.vectors.shape[1], seed)
-        all_ND = np.concatenate([stored.rows([product.product_id for product in own]), random_ND])
+        own_ND = stored.rows([product.product_id for product in own])
+        all_ND = np.concatenate(
+            [own_ND, near(np.resize(own_ND, (len(more), own_ND.shape[1])), seed)]
+        )
         write_vectors(folder / f"vectors/{model}.parquet", ids, all_ND)
     write_sums(folder)
     return open_bundle(folder.absolute())
 
 
-def unit_vectors(count: int, width: int, seed: int) -> NDArray[np.float32]:
-    """Random directions (N, D)."""
-    vectors_ND = np.random.default_rng(seed).normal(size=(count, width))
-    return (vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)).astype(np.float32)
+def near(vectors_ND: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Unit vectors (N, D) at random around others, at a cosine of 0.9 or so."""
+    noise_ND = np.random.default_rng(seed).normal(0, NOISE, vectors_ND.shape)
+    near_ND = vectors_ND + noise_ND / np.sqrt(vectors_ND.shape[1])
+    return (near_ND / np.linalg.norm(near_ND, axis=1, keepdims=True)).astype(np.float32)
 
 
 def write_folder(folder: Path, products: Sequence[Product], turn: int | None = None) -> None:
@@ -112,7 +117,7 @@ def mirror(jpeg: bytes) -> bytes:
 
 
 def revise_with_random(turn: int) -> None:
-    """What a sync does once pictures are read: `NEW` more products, with random vectors."""
+    """What a sync does once pictures are read: `NEW` more products, near those that there are."""
     champion = find_champion("kindred")
     if champion is None:
         sys.exit("the benchmark's registry lost its champion")
@@ -127,8 +132,8 @@ def revise_with_random(turn: int) -> None:
     vectors = {}
     for seed, model in enumerate(("student", "base")):
         stored = bundle.read_vectors(model)
-        random_ND = unit_vectors(NEW, stored.vectors.shape[1], 10 * turn + seed)
-        rows_ND = np.concatenate([stored.rows(ids[: len(products)]), random_ND])
+        own_ND = stored.rows(ids[: len(products)])
+        rows_ND = np.concatenate([own_ND, near(own_ND[:NEW], 10 * turn + seed)])
         vectors[model] = Vectors(ids, rows_ND)
     none = Vectors([], np.empty((0, vectors["base"].vectors.shape[1]), np.float32))
     catalogue = Catalogue(both, vectors["student"], vectors["base"], none)
