@@ -1,10 +1,11 @@
 """What a version's life takes, in seconds and on disk: promote, roll back, sync, package.
 
-In a registry of its own, in a temporary folder. The champion's catalogue as it is, or larger: what is
-added lies at random around the products that there are. (Vectors that are random altogether have no
-neighbours to find: of those an HNSW index misses half, and promotion refuses it.) Where the catalogue is small enough for its pictures to be read
-again, `kindred catalog sync` runs whole, with 100 new pictures, while eight clients search; in a
-larger one the same revision is made from such vectors. `MILVUS_URI` says where collections go.
+In a registry of its own, in a temporary folder. The champion's catalogue as it is, or larger: what
+is added lies at random around the products that there are. (Vectors that are random altogether have
+no neighbours to find: of those an HNSW index misses half, and promotion refuses it.) Where the
+catalogue is small enough for its pictures to be read again, `kindred catalog sync` runs whole, with
+100 new pictures, while eight clients search; in a larger one the same revision is made from such
+vectors. `MILVUS_URI` says where collections go.
 
     python -m benchmarks.registry
     MILVUS_URI=http://127.0.0.1:19530 python -m benchmarks.registry --products 100000
