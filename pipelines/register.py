@@ -17,7 +17,6 @@ Registering equal content again makes no second version: the alias moves to the 
     MLFLOW_TRACKING_URI=sqlite:////tmp/try.db python -m pipelines.register    # without a trace here
 """
 
-import sys
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -27,14 +26,12 @@ from pipelines.registration.parts import find_parts, find_verdicts
 from pipelines.run.params import Params, load_params
 from pipelines.run.stage import run_stage, say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
-from registry.errors import RegistryError, UnreachableError, explain_os_error
 from registry.lineage import Lineage
 from registry.store import Registration, register_bundle
 from registry.versions import REGISTERED, Version
 from retrieval.storage.files import write_json
 
 WORK = Path("var/register")
-UNREACHABLE = 4  # as `kindred`'s verbs end
 
 
 def sources(params: Params, lineage: Lineage) -> BundleSources:
@@ -61,21 +58,10 @@ def record(version: Version) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the stage.
-
-    Raises:
-        SystemExit: The registry refuses (status 1) or does not answer (4), said on standard error.
-    """
+    """Run the stage."""
     params = load_params()
-    try:
-        with stage_lock("register"):
-            done = _register(params)
-    except FileNotFoundError:  # what a stage before this one writes
-        raise
-    except (RegistryError, OSError) as error:
-        reason = explain_os_error(error) if isinstance(error, OSError) else error
-        sys.stderr.write(f"register: {reason}\n")
-        raise SystemExit(UNREACHABLE if isinstance(error, UnreachableError) else 1) from error
+    with stage_lock("register"):
+        done = _register(params)
     verdicts = ", ".join(f"{gate} {result}" for gate, result in done.version.verdicts.items())
     state = "new" if done.created else "already registered"
     say(

@@ -47,13 +47,16 @@ class UnreachableError(RegistryError):
     """The registry does not answer."""
 
 
+def os_remedy(error: OSError) -> str | None:
+    """What to do about a full disk or a missing right; None for anything else."""
+    if error.errno in _FULL:
+        return _NO_ROOM
+    return NO_RIGHT if error.errno in _FORBIDDEN else local_remedy(error)
+
+
 def explain_os_error(error: OSError) -> str:
     """One line about a file that could not be read or written, with what to do."""
-    if error.errno in _FULL:
-        remedy: str | None = _NO_ROOM
-    else:
-        remedy = NO_RIGHT if error.errno in _FORBIDDEN else local_remedy(error)
-    place = _place(error)
+    remedy, place = os_remedy(error), _place(error)
     return f"{place}: {remedy}" if remedy and place else str(error)
 
 

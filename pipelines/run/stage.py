@@ -7,14 +7,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from pipelines.run.params import load_params
+from registry.errors import RegistryError, UnreachableError, explain_os_error, os_remedy
 
 LOCKS = Path("var/locks")
+UNREACHABLE = 4  # as `kindred`'s verbs end
 
 Item = TypeVar("Item")
 
@@ -23,8 +25,11 @@ Item = TypeVar("Item")
 def stage_lock(name: str) -> Iterator[None]:
     """Hold the stage's lock: a killed `dvc repro` leaves its child running, and DVC's own lock not.
 
+    What MLflow or the disk refuses inside ends the stage with a line that says what to do.
+
     Raises:
-        SystemExit: Another process runs the stage.
+        SystemExit: Another process runs the stage, MLflow refuses, or the disk is full or cannot be
+            written (status 1); MLflow does not answer (4).
     """
     LOCKS.mkdir(parents=True, exist_ok=True)
     lock = FileLock(LOCKS / f"{name}.lock")
@@ -35,8 +40,19 @@ def stage_lock(name: str) -> Iterator[None]:
         raise SystemExit(msg) from error
     try:
         yield
+    except RegistryError as error:
+        _end(f"{name}: {error}", UNREACHABLE if isinstance(error, UnreachableError) else 1, error)
+    except OSError as error:
+        if os_remedy(error) is None:
+            raise
+        _end(f"{name}: {explain_os_error(error)}", 1, error)
     finally:
         lock.release()
+
+
+def _end(message: str, status: int, error: Exception) -> NoReturn:
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(status) from error
 
 
 def run_stage(main: Callable[..., None], *arguments: str) -> None:

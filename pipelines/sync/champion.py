@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipelines.sync.folder import Known
 from registry.bundle import Bundle
-from registry.errors import RefusedError, RegistryError
+from registry.errors import RefusedError, UnknownVersionError
 from registry.store import fetch_bundle
 from registry.versions import CHAMPION, Version, find_version
 
@@ -33,7 +33,7 @@ def open_champion(name: str) -> Champion:
     if version.revision_of is not None:
         try:
             trained = fetch_bundle(find_version(name, str(version.revision_of)))
-        except RegistryError:  # deleted: what serves is what there is
+        except UnknownVersionError:  # deleted: what serves is what there is
             trained = bundle
     if not bundle.has_base_model:
         msg = (
