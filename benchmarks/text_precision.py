@@ -69,10 +69,8 @@ def compare_hits(towers: Mapping[str, TextTower], bundle: Bundle, rows: Rows) ->
     texts = [query.text for query in queries]
     vectors = {name: read(tower, texts, 32) for name, tower in towers.items()}
     alone_QD = read(towers["bf16"], texts[:TEXTS], 1)
-    rows.add(
-        "least cosine of a text's two vectors",
-        [float((vectors["fp32"] * vectors["bf16"]).sum(1).min())],
-    )
+    cosines = (vectors["fp32"] * vectors["bf16"]).sum(axis=1)
+    rows.add("1 - cosine of a text's two vectors, at most", [float(1 - cosines.min())])
     apart = np.abs(alone_QD - vectors["bf16"][:TEXTS]).max()
     rows.add("bf16, read alone or with others: largest difference", [float(apart)])
     ids = [product.product_id for product in bundle.read_products() if product.split == "test"]
