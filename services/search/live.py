@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -269,12 +270,12 @@ class Live:
         ensure_collections(bundle)
         PRIVATE.mkdir(parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(dir=PRIVATE, prefix=f"{os.getpid()}."))
-        try:
+        with ExitStack() as undo:  # what fails is tried again: the copies would pile up
+            undo.callback(rmtree, private, ignore_errors=True)
             engine = Engine(version, bundle, private, precision=text_precision())
+            undo.callback(engine.close)
             self.prepare(engine)
-        except BaseException:  # what fails is tried again: the copies would pile up
-            rmtree(private, ignore_errors=True)
-            raise
+            undo.pop_all()
         return engine
 
     def _swap_in(self, engine: Engine) -> None:
