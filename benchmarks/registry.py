@@ -228,7 +228,7 @@ def run(bundle: Bundle, options: argparse.Namespace) -> bool:
     rows.add("package", [kindred("package", "1")], "s")
     tag = f"kindred:1-{bundle.digest[:12]}"
     rows.add("a package until it serves, the first time in a folder", [serve_package(tag)], "s")
-    export = [sys.executable, "-m", "bentoml", "export", tag, "kindred.tar"]
+    export = [sys.executable, "-m", "bentoml", "export", tag, str(Path("kindred.tar").absolute())]
     rows.add("its export as .tar", [timed(lambda: subprocess.run(export, check=True))[0]], "s")
     for what, place in (
         ("artifacts in MLflow, a version", Path("mlruns")),

@@ -1,8 +1,10 @@
 """`kindred package`: a version as a Bento, and what to do with it."""
 
 import os
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 from services.commands.registry_access import registry_access
 from services.commands.tables import print_step
@@ -34,14 +36,15 @@ def run_package(name: str, wanted: str | None) -> str:
 
 
 def _next(tag: str) -> list[str]:
+    file = Path("kindred.tar").absolute()  # BentoML takes what is relative from the root
     lines = [
         f"  bentoml serve {tag}",
-        f"  bentoml export {tag} kindred.tar",
+        f"  bentoml export {tag} {shlex.quote(str(file))}",
         f"  bentoml containerize {tag}",
     ]
     if not _docker_answers():
         lines[-1] = (
-            "no Docker answers here; where one does: `bentoml import kindred.tar`, then"
+            "no Docker answers here; where one does: `bentoml import /path/to/kindred.tar`, then"
             f" `bentoml containerize {tag}`"
         )
     return lines

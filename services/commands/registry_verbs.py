@@ -28,7 +28,7 @@ Examples:
   kindred package                     the champion as a Bento: bentoml serve kindred:TAG
   kindred package 3                   version 3
   BENTOML_HOME=/srv/bentoml kindred package     into another store than ~/bentoml
-  bentoml export kindred:TAG kindred.tar      the Bento as one file"""
+  bentoml export kindred:TAG "$PWD/kindred.tar"      the Bento as one file"""
 _LINEAGE_EXAMPLES = """\b
 Examples:
   kindred lineage                      the champion: its code, data, teacher, gates, parameters

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -182,8 +183,9 @@ def packaged(home: Path, tmp_path_factory) -> tuple[str, Path]:
     assert found, out
     bentoml = Path(sys.executable).with_name("bentoml")
     assert found[1] in run([bentoml, "list"], folder, **env)
-    run([bentoml, "export", found[1], folder / "kindred.tar"], folder, **env)
-    return found[1], folder / "kindred.tar"
+    (line,) = re.findall(rf"^  bentoml (export {found[1]} .*)$", out, re.MULTILINE)
+    run([bentoml, *shlex.split(line)], folder, **env)  # as the verb says
+    return found[1], home / "kindred.tar"
 
 
 def test_a_bento_serves_in_an_empty_folder_in_an_environment_of_its_requirements_alone(

@@ -71,7 +71,7 @@ def test_without_docker_it_says_what_to_run_where_there_is_one(made, capsys) -> 
     assert "already" in first
     assert "`bentoml delete kindred:3-dddd`" in first
     assert "no Docker answers" in last
-    assert "`bentoml import kindred.tar`" in last
+    assert "`bentoml import /path/to/kindred.tar`" in last
 
 
 @pytest.mark.parametrize(
