@@ -2,7 +2,7 @@
 
 In a registry of its own, in a temporary folder. The champion's catalogue as it is, or larger: what
 is added lies at random around the products that there are. (Vectors that are random altogether have
-no neighbours to find: of those an HNSW index misses half, and promotion refuses it.) Where the
+no neighbours to find: an HNSW index misses too many of those, and promotion refuses it.) Where the
 catalogue is small enough for its pictures to be read again, `kindred catalog sync` runs whole, with
 100 new pictures, while eight clients search; in a larger one the same revision is made from such
 vectors. `MILVUS_URI` says where collections go.

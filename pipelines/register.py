@@ -17,7 +17,6 @@ Registering equal content again makes no second version: the alias moves to the 
     MLFLOW_TRACKING_URI=sqlite:////tmp/try.db python -m pipelines.register    # without a trace here
 """
 
-import sys
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -27,7 +26,6 @@ from pipelines.registration.parts import find_parts, find_verdicts
 from pipelines.run.params import Params, load_params
 from pipelines.run.stage import run_stage, say, stage_lock
 from registry.bundle_writer import BundleSources, write_bundle
-from registry.errors import explain_os_error
 from registry.lineage import Lineage
 from registry.store import Registration, register_bundle
 from registry.versions import REGISTERED, Version
@@ -60,18 +58,10 @@ def record(version: Version) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the stage.
-
-    Raises:
-        SystemExit: As `stage_lock`, or this user cannot write its file (status 1).
-    """
+    """Run the stage."""
     params = load_params()
-    try:
-        with stage_lock("register"):
-            done = _register(params)
-    except PermissionError as error:  # of the lock's own file: what is inside is told already
-        sys.stderr.write(f"register: {explain_os_error(error)}\n")
-        raise SystemExit(1) from error
+    with stage_lock("register"):
+        done = _register(params)
     verdicts = ", ".join(f"{gate} {result}" for gate, result in done.version.verdicts.items())
     state = "new" if done.created else "already registered"
     say(

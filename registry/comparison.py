@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from registry.bundle import Bundle, HeldOutQuery
-from registry.errors import RegistryError, UnknownVersionError
-from registry.store import fetch_bundle
-from registry.versions import Version, find_version
+from registry.errors import RegistryError
+from registry.store import fetch_bundle, fetch_trained
+from registry.versions import Version
 from retrieval.captions import caption_ranks
 from retrieval.metrics import percentile, rank_of, rank_within
 from retrieval.storage.files import sha256_file
@@ -66,20 +66,12 @@ class Candidate:
 def compare_with(champion: Version, candidate: Callable[[], Candidate]) -> Comparison | Uncompared:
     """Compare with a registered champion; what prevents it is returned, not raised."""
     try:
-        return compare(candidate(), fetch_bundle(champion), champion.number, _trained(champion))
+        return compare(
+            candidate(), fetch_bundle(champion), champion.number, fetch_trained(champion)
+        )
     except _FAULTS as error:
         fault = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         return Uncompared(champion.number, champion.digest, fault)
-
-
-def _trained(champion: Version) -> Bundle | None:
-    """Of a revision the version that it revises, if that is still there."""
-    if champion.revision_of is None:
-        return None
-    try:
-        return fetch_bundle(find_version(champion.name, str(champion.revision_of)))
-    except UnknownVersionError:  # deleted
-        return None
 
 
 def compare(

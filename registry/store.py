@@ -12,12 +12,19 @@ from filelock import FileLock
 
 from registry import tracking
 from registry.bundle import Bundle, open_bundle
-from registry.errors import RegistryError, UnreachableError, explained, without_password
+from registry.errors import (
+    RegistryError,
+    UnknownVersionError,
+    UnreachableError,
+    explained,
+    without_password,
+)
 from registry.in_use import Hold
 from registry.logged_model import log_bundle
 from registry.versions import (
     CHALLENGER,
     Version,
+    find_version,
     list_versions,
     revision_tags,
     set_alias,
@@ -82,6 +89,19 @@ def fetch_bundle(version: Version) -> Bundle:
     CACHE.mkdir(parents=True, exist_ok=True)
     held = Hold(CACHE, version.digest)
     return replace(_fetch(version, target), held=held)
+
+
+def fetch_trained(revision: Version) -> Bundle | None:
+    """The bundle of the version that one revises; None where it revises none or that was deleted.
+
+    Raises as `fetch_bundle`.
+    """
+    if revision.revision_of is None:
+        return None
+    try:
+        return fetch_bundle(find_version(revision.name, str(revision.revision_of)))
+    except UnknownVersionError:
+        return None
 
 
 def _fetch(version: Version, target: Path) -> Bundle:

@@ -31,13 +31,25 @@ def stage_lock(name: str) -> Iterator[None]:
         SystemExit: Another process runs the stage, MLflow refuses, or the disk is full or cannot be
             written (status 1); MLflow does not answer (4).
     """
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(LOCKS / f"{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        msg = f"stage {name} is running in another process; wait for it, or end it, and run again"
-        raise SystemExit(msg) from error
+    with _told(name):
+        LOCKS.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(LOCKS / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            msg = (
+                f"stage {name} is running in another process; wait for it, or end it, and run again"
+            )
+            raise SystemExit(msg) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """End the stage with a line where MLflow or the disk refuses."""
     try:
         yield
     except RegistryError as error:
@@ -46,8 +58,6 @@ def stage_lock(name: str) -> Iterator[None]:
         if os_remedy(error) is None:
             raise
         _end(f"{name}: {explain_os_error(error)}", 1, error)
-    finally:
-        lock.release()
 
 
 def _end(message: str, status: int, error: Exception) -> NoReturn:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pipelines.sync.folder import Known
 from registry.bundle import Bundle
-from registry.errors import RefusedError, UnknownVersionError
-from registry.store import fetch_bundle
+from registry.errors import RefusedError
+from registry.store import fetch_bundle, fetch_trained
 from registry.versions import CHAMPION, Version, find_version
 
 
@@ -29,12 +29,7 @@ def open_champion(name: str) -> Champion:
     """
     version = find_version(name, CHAMPION)
     bundle = fetch_bundle(version)
-    trained = bundle
-    if version.revision_of is not None:
-        try:
-            trained = fetch_bundle(find_version(name, str(version.revision_of)))
-        except UnknownVersionError:  # deleted: what serves is what there is
-            trained = bundle
+    trained = fetch_trained(version) or bundle
     if not bundle.has_base_model:
         msg = (
             f"version {version.label} was registered before bundles brought their base model, so"

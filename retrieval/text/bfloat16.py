@@ -43,7 +43,7 @@ class _SelfAttention(nn.Module):
     """`nn.MultiheadAttention` of a sequence with itself, batch first, without its weights.
 
     PyTorch's own turns the batch round before it projects, which in bf16 copies the weights once a
-    position: eight times as slow.
+    position.
     """
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:

@@ -45,14 +45,12 @@ class Head:
 
     def __call__(self, pooled_Bd: torch.Tensor) -> torch.Tensor:
         """(B, D)."""
-        normed_Bd = self.norm(pooled_Bd)
-        weights = next(self.projection.parameters(), normed_Bd)
-        projected: torch.Tensor = self.projection(normed_Bd.to(weights.dtype))
-        return projected.to(pooled_Bd.dtype)
+        projected: torch.Tensor = self.projection(self.norm(pooled_Bd))
+        return projected
 
     def in_bfloat16(self) -> "Head":
         """A copy that projects in bf16."""
-        return Head(self.norm, copy.deepcopy(self.projection).to(torch.bfloat16))
+        return Head(self.norm, in_bfloat16(self.projection))
 
 
 class Form(ABC):

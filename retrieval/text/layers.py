@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from open_clip.transformer import Attention
 from torch import nn
 
+from retrieval.text.bfloat16 import in_bfloat16
+
 
 @dataclass(frozen=True)
 class Attended:
@@ -81,9 +83,9 @@ class LastLayer(ABC):
         return Attended(inputs_BLd, weights_BQHL, rows_BQd, residual_BQd)
 
     def in_bfloat16(self) -> Self:
-        """A copy whose large matrices of `finish` and `spread_Hed` are bf16; norms stay fp32."""
+        """A copy whose large matrices of `finish` and `spread_Hed` are bf16."""
         other = copy.copy(self)
-        other.feed_forward = copy.deepcopy(self.feed_forward).to(torch.bfloat16)
+        other.feed_forward = in_bfloat16(self.feed_forward)
         other.spread_Hed = self.spread_Hed.to(torch.bfloat16)
         return other
 
@@ -91,11 +93,6 @@ class LastLayer(ABC):
         self, query_BQHe: torch.Tensor, key_BLHe: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         return query_BQHe, key_BLHe
-
-    def _fed_forward(self, x_Nd: torch.Tensor) -> torch.Tensor:
-        dtype = next(self.feed_forward.parameters()).dtype
-        fed: torch.Tensor = self.feed_forward(x_Nd.to(dtype))
-        return fed.to(x_Nd.dtype)
 
 
 class ClipLayer(LastLayer):
@@ -137,7 +134,7 @@ class ClipLayer(LastLayer):
                 rows_Nd = self._attention.out_proj(self._attention.ln_inner(rows_Nd))
             rows_Nd = block.ln_attn(rows_Nd)
         x_Nd = residual_Nd + block.ls_1(rows_Nd)
-        finished: torch.Tensor = x_Nd + block.ls_2(self._fed_forward(block.ln_2(x_Nd)))
+        finished: torch.Tensor = x_Nd + block.ls_2(self.feed_forward(block.ln_2(x_Nd)))
         return finished
 
     def _normed(
@@ -175,7 +172,7 @@ class BertLayer(LastLayer):
         """Residuals, normalised afterwards."""
         first, second = self._norms
         x_Nd = first(rows_Nd + residual_Nd)
-        finished: torch.Tensor = second(x_Nd + self._fed_forward(x_Nd))
+        finished: torch.Tensor = second(x_Nd + self.feed_forward(x_Nd))
         return finished
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.commands.database_access import service_database
 from services.commands.errors import CommandError, Exit
 
 
@@ -12,18 +13,12 @@ def write_feedback(path: Path) -> str:
         CommandError: The database does not answer (4), or the file cannot be written (1).
     """
     from services.sharing.feedback import write_choices
-    from services.store.database import UnwritableError, open_database
     from services.store.feedback import FeedbackStore
 
     if path.suffix != ".csv":
         msg = f"got {path}, expected a name that ends in .csv"
         raise CommandError(msg, Exit.USAGE)
-    try:
-        database = open_database()
-    except UnwritableError as error:
-        raise CommandError(str(error), Exit.REFUSED) from error
-    except ConnectionError as error:
-        raise CommandError(str(error), Exit.UNREACHABLE) from error
+    database = service_database()
     try:
         given = FeedbackStore(database).read_all()
         count = write_choices(path, given)

@@ -5,9 +5,9 @@ import re
 from sqlalchemy.exc import SQLAlchemyError
 
 from registry.errors import local_remedy
+from services.commands.database_access import service_database
 from services.commands.errors import CommandError, Exit
 from services.commands.tables import as_text, table
-from services.store.database import UnwritableError, open_database
 from services.store.keys import Key, KeyStore, NameTakenError
 from services.store.tenants import Quotas, Tenant
 
@@ -88,12 +88,7 @@ def any_key() -> bool:
 
 
 def _store() -> KeyStore:
-    try:
-        return KeyStore(open_database())
-    except UnwritableError as error:
-        raise CommandError(str(error), Exit.REFUSED) from error
-    except ConnectionError as error:
-        raise CommandError(str(error), Exit.UNREACHABLE) from error
+    return KeyStore(service_database())
 
 
 def _unreachable(error: Exception) -> CommandError:

@@ -1,6 +1,6 @@
 """Queries to vectors: texts, texts with concepts, pictures. Q queries, D embedding width."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,28 +14,32 @@ if TYPE_CHECKING:
 
 
 def encode(
-    encoder: "Encoder",
-    tower: Callable[[], "TextTower"],
-    queries: Sequence[Query],
-    *,
-    by_tower: bool = False,
+    encoder: "Encoder", tower: "TextTower | None", queries: Sequence[Query]
 ) -> Sequence[NDArray[np.float32]]:
     """Unit vectors (D,), one a query: pictures by the image tower, texts in one go by the other.
 
     Args:
         encoder: The model.
-        tower: Gives its text tower, as concepts see it; asked for only where it is needed.
+        tower: Its text tower, as concepts see it, where that reads the texts (`needs_tower`).
         queries: Each with a text or a picture.
-        by_tower: Whether it is needed for all texts, not only for those with concepts.
     """
     texts = [query for query in queries if query.picture is None]
-    if texts:
-        by_tower = by_tower or any(query.concepts for query in texts) or _pads(encoder)
-        vectors = iter(_encode_texts(encoder, tower() if by_tower else None, texts))
+    vectors = iter(_encode_texts(encoder, tower, texts) if texts else ())
     return [
         next(vectors) if query.picture is None else query.picture.vector(encoder)
         for query in queries
     ]
+
+
+def needs_tower(encoder: "Encoder", queries: Sequence[Query]) -> bool:
+    """Whether the tower that concepts see has to read the texts: where some have concepts.
+
+    And CLIP's texts: its own way pads each to the whole context, this one to the longest text.
+    """
+    texts = [query for query in queries if query.picture is None]
+    if any(query.concepts for query in texts):
+        return True
+    return bool(texts) and "hf_model_name" not in encoder.config["text_cfg"]
 
 
 def _encode_texts(
@@ -50,10 +54,3 @@ def _encode_texts(
     distinct = list(dict.fromkeys(texts))
     vectors = dict(zip(distinct, encoder.encode_texts(distinct), strict=True))
     return np.stack([vectors[text] for text in texts])
-
-
-def _pads(encoder: "Encoder") -> bool:
-    """Whether the tower reads all its context of every text: CLIP's own, of which the concepts'
-    half computes no more than the longest text (six times as fast for ten words, and exact).
-    """  # noqa: D205
-    return "hf_model_name" not in encoder.config["text_cfg"]

@@ -20,7 +20,7 @@ from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
 from services.search.catalogue import Catalogue
 from services.search.drift import DriftWatch
-from services.search.encoding import encode
+from services.search.encoding import encode, needs_tower
 from services.search.explainer import Explainer
 from services.search.explanation import Why
 from services.search.keywords import Keywords
@@ -139,7 +139,8 @@ class Engine:
 
     def encode(self, queries: Sequence[Query]) -> Sequence[NDArray[np.float32]]:
         """Unit vectors (D,) of queries with a text or a picture, all in one go."""
-        return encode(self.encoder, lambda: self._reader, queries, by_tower=self._in_bfloat16)
+        by_tower = self._in_bfloat16 or needs_tower(self.encoder, queries)
+        return encode(self.encoder, self._reader if by_tower else None, queries)
 
     def explain(self, query: Query, found: Found) -> list[Why]:
         """Why each of a text's hits was found; its vector is that of what was found."""

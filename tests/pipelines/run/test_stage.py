@@ -35,6 +35,19 @@ def test_what_mlflow_or_the_disk_refuses_is_a_line_and_the_lock_is_free_again(
         pass
 
 
+def test_a_lock_that_this_user_cannot_write_is_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def refused(lock, **_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), lock.lock_file)
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refused)
+    with pytest.raises(SystemExit) as ended, stage_lock("base"):
+        pytest.fail("it has the lock")
+    assert ended.value.code == 1
+    assert "var/locks/base.lock: this user cannot write there" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [ValueError("a fault"), FileNotFoundError(2, "none", "data/y")])
 def test_what_is_a_fault_of_the_code_or_of_its_input_passes_through(tmp_path, monkeypatch, error):
     monkeypatch.chdir(tmp_path)

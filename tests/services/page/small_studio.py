@@ -53,7 +53,7 @@ class StudioEngine(TinyEngine):
         self.unrelated = unrelated_cosine(self._pictures_ND)
 
     def search(self, queries):
-        vectors_QD = np.stack(encode(self.encoder, lambda: self.tower, queries))
+        vectors_QD = np.stack(encode(self.encoder, self.tower, queries))
         products = [*self.products.values()]
         return [
             Found(
