@@ -10,28 +10,16 @@ from PIL import Image
 
 from pipelines import register
 from pipelines.registration.account import REJECTS
+from pipelines.registration.parts import find_parts
 from pipelines.run.params import load_params
 from pipelines.run.paths import (
     BASE,
-    CAPTION_VECTORS,
     CAPTIONS_LEDGER,
-    CONCEPT_QUERIES_FILE,
-    EVALUATION,
-    PERSONA_VECTORS,
-    PERSONAS_FILE,
     PERSONAS_LEDGER,
-    PRODUCTS_FILE,
-    QUERIES_FILE,
     RETRIEVAL_VERDICT,
-    STUDENT_MODEL,
-    TOURNAMENTS_FILE,
-    cycle_model,
     label_verdict,
     ledger_file,
-    product_vectors,
-    rankings_file,
     run_file,
-    stage_metrics,
 )
 from registry.lineage import Asking
 from registry.store import fetch_bundle
@@ -74,22 +62,21 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                "paraphrase": "", "facets": {}}  # fmt: skip
     ranking = {"group_id": "c4-0", "persona_id": "u", "presented": ["p", "q"],
                "ranking": ["p", "q"], "teacher": "simulated", "request_sha256": ""}  # fmt: skip
-    write_rows(PRODUCTS_FILE, [row], PRODUCTS)
-    write_rows(PERSONAS_FILE, [persona], PERSONAS)
-    write_rows(rankings_file(list(load_params().cycles)[-1]), [ranking], RANKINGS)
-    write_rows(TOURNAMENTS_FILE, [HELD], TOURNAMENTS)
-    write_rows(QUERIES_FILE, [], QUERIES)
-    write_rows(CONCEPT_QUERIES_FILE, [], CONCEPT_QUERIES)
-    write_json(stage_metrics("concepts"), {"teaching": asdict(Teaching())})
-    Image.new("RGB", (8, 8)).save(PRODUCTS_FILE.parent / "p.png")
-    for model in ("student", "c0"):
-        write_vectors(product_vectors(model), ["p"], np.ones((1, 1), np.float32))
-    write_vectors(PERSONA_VECTORS, ["u"], np.ones((1, 1), np.float32))
-    write_vectors(CAPTION_VECTORS, ["p"], np.ones((1, 1), np.float32))
-    STUDENT_MODEL.mkdir(parents=True)
-    write_tiny_model(STUDENT_MODEL)
-    write_tiny_model(cycle_model(BASE), 1.0)
-    write_json(EVALUATION, {})
+    parts = find_parts(load_params())
+    write_rows(parts["products"], [row], PRODUCTS)
+    write_rows(parts["personas"], [persona], PERSONAS)
+    write_rows(parts["rankings"], [ranking], RANKINGS)
+    write_rows(parts["tournaments"], [HELD], TOURNAMENTS)
+    write_rows(parts["queries"], [], QUERIES)
+    write_rows(parts["concept_queries"], [], CONCEPT_QUERIES)
+    write_json(parts["concept_choice"], {"teaching": asdict(Teaching())})
+    Image.new("RGB", (8, 8)).save(parts["products"].parent / "p.png")
+    for of, id_ in (("student", "p"), ("base", "p"), ("persona", "u"), ("caption", "p")):
+        write_vectors(parts[f"{of}_vectors"], [id_], np.ones((1, 1), np.float32))
+    parts["model"].mkdir(parents=True)
+    write_tiny_model(parts["model"])
+    write_tiny_model(parts["base_model"], 1.0)
+    write_json(parts["metrics"], {})
     write_json(RETRIEVAL_VERDICT, {"gate": "retrieval", "passed": False, "reasons": []})
     for cycle in load_params().cycles:
         write_json(label_verdict(cycle), {"gate": "labels", "passed": True, "reasons": []})
