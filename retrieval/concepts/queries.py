@@ -3,18 +3,15 @@
 B queries, D embedding width, d tower width, K concepts a query at most.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from retrieval.concepts.concept import Concept, place
-from retrieval.encoder import TEXTS, Encoder
+from retrieval.encoder import Encoder
 from retrieval.text.tower import Prefix, TextTower, Updates
-
-VECTOR = 16  # numbers of fp32 that AVX-512 adds at once
 
 
 def encode_queries(
@@ -35,27 +32,11 @@ def encode_queries(
     vectors_BD = np.empty((len(placed), tower.encoder.width), dtype=np.float32)
     if not placed:
         return vectors_BD
-    ids_BL = tower.encoder.tokens(placed)
-    lengths = tower.lengths(ids_BL)
-    for rows in _batches(lengths):
+    for rows, prefix in tower.prefixes(placed):
         updates = gather_updates(tower, [concepts_per_row[row] for row in rows])
-        prefix = tower.prefix_of(ids_BL[rows, : lengths[rows[-1]]])
         with torch.no_grad():
             vectors_BD[rows] = tower.finish(prefix, updates).cpu().numpy()
     return vectors_BD
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Rows of like length, the longest last: little padding is computed.
-
-    The softmax of an attention sums vectors of `VECTOR` positions, then what is left one by one. So
-    the sum of a text of 14 positions comes out otherwise beside one of 17: in fp32 the seventh
-    digit differs, and in bf16 that can turn a rounding. None of a batch crosses such a border.
-    """
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    for _, alike in groupby(order, key=lambda row: lengths[row] // VECTOR):
-        rows = [*alike]
-        yield from (rows[start : start + TEXTS] for start in range(0, len(rows), TEXTS))
 
 
 def encode_with_concepts(

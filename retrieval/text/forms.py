@@ -1,13 +1,12 @@
-"""The forms of text tower that concepts support: how each runs up to its last layer, and after it.
+"""The forms of text tower that concepts support: what each one's first layer reads, and its layers.
 
 B texts, L tokens, d width of the tower, H heads.
 """
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
@@ -20,20 +19,11 @@ from open_clip.transformer import (
 from torch import nn
 
 from retrieval.text.bfloat16 import in_bfloat16
-from retrieval.text.layers import BertLayer, ClipLayer, LastLayer
+from retrieval.text.layers import BertLayer, ClipLayer, Layer, linear
+from retrieval.text.packing import Embedded
 
 HF_ENCODERS = ("bert", "roberta", "xlm-roberta")
 POOLS = ("argmax", "eos", "first", "last")
-
-
-@dataclass(frozen=True)
-class Before:
-    """The last layer's input, on the positions that matter."""
-
-    x_BLd: torch.Tensor
-    mask_BQHL: torch.Tensor | None  # added to the attention's scores; broadcast
-    picked_B: torch.Tensor | None  # the position that is pooled; None: the mean of
-    kept_BL: torch.Tensor | None  # these
 
 
 @dataclass(frozen=True)
@@ -54,28 +44,19 @@ class Head:
 
 
 class Form(ABC):
-    """A kind of tower; `layer` is its last layer, `head` what comes after the pooling."""
+    """A kind of tower; `head` is what comes after the pooling."""
 
-    layer: LastLayer
-    layers: int
-    _blocks: Sequence[Any]
+    layers: Sequence[Layer]
     head: Head
-    value_path: str  # PEFT's name of the value projection, see `peft_base`
+    value_path: str  # PEFT's name of the last layer's value projection, see `peft_base`
 
     @abstractmethod
-    def before(self, ids_BL: torch.Tensor) -> Before:
-        """Run everything before the last layer."""
+    def embed(self, ids_BL: torch.Tensor) -> Embedded:
+        """What the first layer reads, on the positions that matter."""
 
     @abstractmethod
     def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
-        """How many of the positions of each text `before` needs, from the first one on (B,)."""
-
-    def in_bfloat16(self) -> Self:
-        """The same with bf16 matrix products in `before`."""
-        other = copy.copy(self)
-        *before, last = self._blocks
-        other._blocks = [*map(in_bfloat16, before), last]
-        return other
+        """How many of the positions of each text matter, from the first one on (B,)."""
 
 
 class ClipForm(Form):
@@ -84,33 +65,33 @@ class ClipForm(Form):
     def __init__(self, tower: Any) -> None:
         """Take a tower without `clip_fault`."""
         self._tower = tower
-        self._blocks = tower.transformer.resblocks
-        self.layers = len(self._blocks)
-        self.layer = ClipLayer(self._blocks[-1])
-        self.head = Head(tower.ln_final, _linear(tower.text_projection))
-        self.value_path = f"transformer.resblocks.{self.layers - 1}.attn.v_proj"
+        blocks = tower.transformer.resblocks
+        self.layers = [ClipLayer(block) for block in blocks]
+        self.head = Head(tower.ln_final, _projection(tower.text_projection))
+        self.value_path = f"transformer.resblocks.{len(blocks) - 1}.attn.v_proj"
 
-    def before(self, ids_BL: torch.Tensor) -> Before:
+    def embed(self, ids_BL: torch.Tensor) -> Embedded:
         """Only positions that the pooled token sees are computed: all that it sees, see no more.
 
         True of a causal mask, of a padding mask and of both; without a mask it sees everything.
         """
         x_BLd, mask = self._tower._embeds(ids_BL)
         picked_B = self._pooled(ids_BL, x_BLd.shape[1])
-        mask_BQHL = None
-        if mask is not None:
-            every = torch.arange(len(ids_BL), device=ids_BL.device)
-            mask_BLL = mask[None] if mask.ndim == 2 else mask[:: self.layer.heads]
-            mask_BL = mask_BLL.expand(len(ids_BL), -1, -1)[every, picked_B]
-            seen_BL = mask_BL == 0
-            seen_BL[every, picked_B] = True
-            kept_l = seen_BL.any(dim=0).nonzero()[:, 0]
-            mask_BQHL = mask_BL[:, None, None, kept_l]
-            picked_B = torch.searchsorted(kept_l, picked_B)
-            x_BLd, mask = x_BLd[:, kept_l], mask[..., kept_l, :][..., kept_l]
-        for block in self._blocks[:-1]:
-            x_BLd = block(x_BLd, attn_mask=mask)
-        return Before(x_BLd, mask_BQHL, picked_B, None)
+        if mask is None or mask.ndim == 2:
+            lengths = self.lengths(ids_BL).tolist()
+            return Embedded(x_BLd, lengths, mask is not None, None, picked_B)
+        every = torch.arange(len(ids_BL), device=ids_BL.device)
+        mask_BLL = mask[:: self.layers[-1].heads]
+        seen_BL = mask_BLL[every, picked_B] == 0
+        seen_BL[every, picked_B] = True
+        kept_l = seen_BL.any(dim=0).nonzero()[:, 0]
+        return Embedded(
+            x_BLd[:, kept_l],
+            [len(kept_l)] * len(ids_BL),
+            False,
+            mask_BLL[..., kept_l, :][..., kept_l],
+            torch.searchsorted(kept_l, picked_B),
+        )
 
     def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
         """Up to the pooled token where no token sees what follows it; else all."""
@@ -137,28 +118,20 @@ class BertForm(Form):
         self._encoder = tower.transformer
         self._pad = tower.config.pad_token_id
         self._mean = type(tower.pooler) is MeanPooler
-        self._blocks = tower.transformer.encoder.layer
-        self.layers = len(self._blocks)
-        self.layer = BertLayer(self._blocks[-1])
+        blocks = tower.transformer.encoder.layer
+        self.layers = [BertLayer(block) for block in blocks]
         # AutoModel brings BERT's own pooler; only ClsPooler reads what it gives.
         pools = type(tower.pooler) is ClsPooler and tower.pooler.use_pooler_output
         pooler = getattr(tower.transformer, "pooler", None) if pools else None
         norm = nn.Identity() if pooler is None else nn.Sequential(pooler.dense, pooler.activation)
         self.head = Head(norm, tower.proj)
-        self.value_path = f"encoder.layer.{self.layers - 1}.attention.self.value"
+        self.value_path = f"encoder.layer.{len(blocks) - 1}.attention.self.value"
 
-    def before(self, ids_BL: torch.Tensor) -> Before:
-        """Padding is hidden by a mask; `Encoder.tokens` has cut what is more than the longest."""
-        kept_BL = ids_BL != self._pad
+    def embed(self, ids_BL: torch.Tensor) -> Embedded:
+        """Padding comes after a text's own tokens."""
         x_BLd = self._encoder.embeddings(input_ids=ids_BL)
-        mask_B11L = torch.zeros_like(kept_BL, dtype=x_BLd.dtype)
-        mask_B11L = mask_B11L.masked_fill(~kept_BL, torch.finfo(x_BLd.dtype).min)[:, None, None]
-        for block in self._blocks[:-1]:
-            x_BLd = block(x_BLd, attention_mask=mask_B11L)
-        first_B = ids_BL.new_zeros(len(ids_BL))
-        return Before(
-            x_BLd, mask_B11L, None if self._mean else first_B, kept_BL if self._mean else None
-        )
+        picked_B = None if self._mean else ids_BL.new_zeros(len(ids_BL))
+        return Embedded(x_BLd, self.lengths(ids_BL).tolist(), False, None, picked_B)
 
     def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
         """Up to the padding."""
@@ -215,13 +188,8 @@ def _bert_fault(tower: Any) -> str | None:
     return None
 
 
-def _linear(projection: nn.Module | torch.Tensor | None) -> nn.Module:
+def _projection(projection: nn.Module | torch.Tensor | None) -> nn.Module:
     """open_clip's text projection, in any of its three forms, as a module on the same storage."""
     if projection is None:
         return nn.Identity()
-    if isinstance(projection, nn.Module):
-        return projection
-    width, embedding = projection.shape
-    linear = nn.Linear(width, embedding, bias=False, device="meta")
-    linear.weight = nn.Parameter(projection.T, requires_grad=False)
-    return linear
+    return projection if isinstance(projection, nn.Module) else linear(projection.T)

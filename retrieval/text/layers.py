@@ -1,11 +1,11 @@
-"""The last layer of a text tower, cut where the value projection acts.
+"""A layer of a text tower; the last one is cut where the value projection acts.
 
 Attention weights depend on query and key alone. So a change of the value, V' = V + B A, changes
 the attention's output at row q by sum_h O_h B_h (A . z_qh), with z_qh = sum_l p_qhl u_l: u what the
 projections read, p the attention of head h, O_h that head's columns of the output projection
 (arXiv 2506.10182; exact, nothing averaged over heads). All else that precedes is constant.
 
-B texts, L tokens, Q rows a text that are pooled, H heads, e = d / H, N rows.
+B texts, L tokens, Q rows a text that are pooled, H heads, e = d / H, N rows of any texts.
 """
 
 import copy
@@ -19,6 +19,7 @@ from open_clip.transformer import Attention
 from torch import nn
 
 from retrieval.text.bfloat16 import in_bfloat16
+from retrieval.text.packing import Packing
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,14 @@ class Attended:
     residual_BQd: torch.Tensor
 
 
-class LastLayer(ABC):
+class Layer(ABC):
     """A transformer layer, of which the attention's value can be updated."""
 
     heads: int
     query: tuple[torch.Tensor, torch.Tensor]  # weight (d, d), bias (d,); views of the model's own
     key: tuple[torch.Tensor, torch.Tensor]
     value: tuple[torch.Tensor, torch.Tensor]
+    projections: nn.ModuleList  # the three once more, as what multiplies them: one, or three
     output: nn.Module  # from the heads' outputs, concatenated, to a row
     feed_forward: nn.Module
     spread_Hed: torch.Tensor  # O_h: what one unit of a head's output adds to a row
@@ -82,6 +84,23 @@ class LastLayer(ABC):
         rows_BQd = self.output(mixed_BQHe.flatten(-2))
         return Attended(inputs_BLd, weights_BQHL, rows_BQd, residual_BQd)
 
+    def through(self, x_Nd: torch.Tensor, packing: Packing) -> torch.Tensor:
+        """The whole layer, for texts of any lengths at once (N, d)."""
+        read_Nd = self.read(x_Nd)
+        projected = [projection(read_Nd) for projection in self.projections]
+        parts = projected if len(projected) == 3 else projected[0].chunk(3, dim=-1)
+        query_NHe, key_NHe, value_NHe = (split_heads(part_Nd, self.heads) for part_Nd in parts)
+        query_NHe, key_NHe = self._normed(query_NHe, key_NHe)
+        mixed_Nd = packing.attend(query_NHe, key_NHe, value_NHe).flatten(-2)
+        return self.finish(self.output(mixed_Nd), x_Nd)
+
+    def all_in_bfloat16(self) -> Self:
+        """A copy of which `through` multiplies in bf16."""
+        other = copy.copy(self)
+        for name in ("projections", "output", "feed_forward"):
+            setattr(other, name, in_bfloat16(getattr(self, name)))
+        return other
+
     def in_bfloat16(self) -> Self:
         """A copy whose large matrices of `finish` and `spread_Hed` are bf16."""
         other = copy.copy(self)
@@ -95,8 +114,8 @@ class LastLayer(ABC):
         return query_BQHe, key_BLHe
 
 
-class ClipLayer(LastLayer):
-    """The last block of open_clip's own tower, plain or with its attention's and norms' extras."""
+class ClipLayer(Layer):
+    """A block of open_clip's own tower, plain or with its attention's and norms' extras."""
 
     def __init__(self, block: Any) -> None:
         """Take `ResidualAttentionBlock` or `CustomResidualAttentionBlock`."""
@@ -108,6 +127,8 @@ class ClipLayer(LastLayer):
         self.query, self.key, self.value = zip(
             attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3), strict=True
         )
+        joint = linear(attention.in_proj_weight, attention.in_proj_bias)
+        self.projections = nn.ModuleList([joint])
         self._inner_norm = self._attention is not None and not isinstance(
             attention.ln_inner, nn.Identity
         )
@@ -145,17 +166,16 @@ class ClipLayer(LastLayer):
         return self._attention.ln_q(query_BQHe), self._attention.ln_k(key_BLHe)
 
 
-class BertLayer(LastLayer):
-    """The last layer of BERT, RoBERTa or XLM-RoBERTa as transformers builds them."""
+class BertLayer(Layer):
+    """A layer of BERT, RoBERTa or XLM-RoBERTa as transformers builds them."""
 
     def __init__(self, layer: Any) -> None:
         """Take `BertLayer` and its like; dropout is left out, as in eval mode."""
         attention = layer.attention.self
         self.heads = attention.num_attention_heads
-        self.query, self.key, self.value = (
-            (linear.weight, linear.bias)
-            for linear in (attention.query, attention.key, attention.value)
-        )
+        three = attention.query, attention.key, attention.value
+        self.query, self.key, self.value = ((own.weight, own.bias) for own in three)
+        self.projections = nn.ModuleList(three)
         self.output = layer.attention.output.dense
         weight_dd = layer.attention.output.dense.weight.T
         self.spread_Hed = weight_dd.view(self.heads, -1, weight_dd.shape[1])
@@ -194,3 +214,13 @@ class _Output(nn.Module):
 def split_heads(x_Xd: torch.Tensor, heads: int) -> torch.Tensor:
     """The last dimension as (H, e)."""
     return x_Xd.view(*x_Xd.shape[:-1], heads, -1)
+
+
+def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
+    """A linear layer on the storage of a weight (out, in) and a bias (out,)."""
+    outputs, inputs = weight.shape
+    module = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    module.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    if bias is not None:
+        module.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return module

@@ -11,7 +11,7 @@ them a text at most, K rank-one updates a text. G groups of P texts share their 
 import copy
 import hashlib
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from retrieval.encoder import Encoder
+from retrieval.encoder import TEXTS, Encoder
 from retrieval.text.forms import form_of
-from retrieval.text.layers import LastLayer, split_heads
+from retrieval.text.layers import Layer, split_heads
+from retrieval.text.packing import Embedded, Packing, Together
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TextTower:
         self.encoder = encoder
         self._form = form_of(encoder.model.text)
         self._head = self._form.head
-        self.layer = self._form.layer
+        *self._before_last, self.layer = self._form.layers
         self.value_path = self._form.value_path
 
     @property
@@ -75,23 +76,47 @@ class TextTower:
 
     def prefix(self, texts: Sequence[str]) -> Prefix:
         """Everything before the last layer's value, on no more positions than matter."""
-        return self.prefix_of(self.encoder.tokens(texts))
-
-    def lengths(self, ids_BL: torch.Tensor) -> list[int]:
-        """How many positions of each text matter, from the first one on."""
-        lengths: list[int] = self._form.lengths(ids_BL).tolist()
-        return lengths
-
-    def prefix_of(self, ids_BL: torch.Tensor) -> Prefix:
-        """As `prefix`, of the token ids of texts (`Encoder.tokens`)."""
         with torch.no_grad():
-            before = self._form.before(ids_BL)
-            attended = self.layer.attend(before.x_BLd, before.mask_BQHL, before.picked_B)
+            embedded = self._form.embed(self.encoder.tokens(texts))
+            packing = Packing(embedded)
+            before_Nd = self._before(packing)
+            return self._attended(embedded, before_Nd, packing.together(range(len(texts))))
+
+    def prefixes(self, texts: Sequence[str]) -> Iterator[tuple[Sequence[int], Prefix]]:
+        """As `prefix`, of texts of like length together: their places among all, and theirs."""
+        ids_BL = self.encoder.tokens(texts)
+        lengths = self._form.lengths(ids_BL).tolist()
+        order = sorted(range(len(texts)), key=lengths.__getitem__)
+        for start in range(0, len(order), TEXTS):
+            rows = order[start : start + TEXTS]
+            with torch.no_grad():
+                embedded = self._form.embed(ids_BL[rows, : lengths[rows[-1]]])
+                packing = Packing(embedded)
+                before_Nd = self._before(packing)
+                found = [self._attended(embedded, before_Nd, some) for some in packing.groups]
+            for some, prefix in zip(packing.groups, found, strict=True):
+                yield [rows[text] for text in some.texts], prefix
+
+    def _before(self, packing: Packing) -> torch.Tensor:
+        """What the last layer reads, (N, d)."""
+        x_Nd = packing.tokens()
+        for layer in self._before_last:
+            x_Nd = layer.through(x_Nd, packing)
+        return x_Nd
+
+    def _attended(self, embedded: Embedded, before_Nd: torch.Tensor, some: Together) -> Prefix:
+        """The last layer of texts that are padded to the longest of them."""
+        texts, kept_PL = list(some.texts), some.kept_PL
+        picked_P = None if embedded.picked_B is None else embedded.picked_B[texts]
+        mask_PQHL = some.hides(before_Nd)
+        if embedded.mask_BLL is not None:
+            mask_PQHL = embedded.mask_BLL[texts, picked_P][:, None, None]
+        attended = self.layer.attend(before_Nd[some.place_PL], mask_PQHL, picked_P)
         picked_N = owner_N = None
         rows_Nd, residual_Nd = attended.rows_BQd.flatten(0, 1), attended.residual_BQd.flatten(0, 1)
-        if before.kept_BL is not None:
-            picked_N = before.kept_BL.flatten().nonzero()[:, 0]
-            owner_N = picked_N // before.kept_BL.shape[1]
+        if picked_P is None:
+            picked_N = kept_PL.flatten().nonzero()[:, 0]
+            owner_N = picked_N // kept_PL.shape[1]
             rows_Nd, residual_Nd = rows_Nd[picked_N], residual_Nd[picked_N]
         return Prefix(
             attended.inputs_BLd, attended.weights_BQHL, rows_Nd, residual_Nd, picked_N, owner_N
@@ -131,7 +156,7 @@ class TextTower:
     def with_bfloat16_prefix(self) -> "TextTower":
         """The same tower, whose layers before the last one multiply in bf16 (`bfloat16.py`)."""
         other = copy.copy(self)
-        other._form = self._form.in_bfloat16()
+        other._before_last = [layer.all_in_bfloat16() for layer in self._before_last]
         return other
 
     def in_bfloat16(self) -> "TextTower":
@@ -142,7 +167,7 @@ class TextTower:
 
 
 def shift(
-    layer: LastLayer, inputs_GXd: torch.Tensor, weights_GPQHL: torch.Tensor | None, updates: Updates
+    layer: Layer, inputs_GXd: torch.Tensor, weights_GPQHL: torch.Tensor | None, updates: Updates
 ) -> torch.Tensor:
     """What updates add to the last attention's output, (G, P * Q, d).
 

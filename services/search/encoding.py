@@ -20,7 +20,8 @@ def encode(
 
     Args:
         encoder: The model.
-        tower: Its text tower, as concepts see it, where that reads the texts (`needs_tower`).
+        tower: Its text tower, as concepts see it: without padding it takes two thirds of the time
+            of the encoder's own way. None: of a kind that concepts do not support.
         queries: Each with a text or a picture.
     """
     texts = [query for query in queries if query.picture is None]
@@ -31,26 +32,22 @@ def encode(
     ]
 
 
-def needs_tower(encoder: "Encoder", queries: Sequence[Query]) -> bool:
-    """Whether the tower that concepts see has to read the texts: where some have concepts.
-
-    And CLIP's texts: its own way pads each to the whole context, this one to the longest text.
-    """
-    texts = [query for query in queries if query.picture is None]
-    if any(query.concepts for query in texts):
-        return True
-    return bool(texts) and "hf_model_name" not in encoder.config["text_cfg"]
-
-
 def _encode_texts(
     encoder: "Encoder", tower: "TextTower | None", queries: Sequence[Query]
-) -> NDArray[np.float32]:
-    texts = [query.text for query in queries]
-    if tower is not None:
+) -> Sequence[NDArray[np.float32]]:
+    distinct = {_name(query): query for query in queries}
+    texts = [query.text for query in distinct.values()]
+    if tower is None:
+        vectors_QD = encoder.encode_texts(texts)
+    else:
         from retrieval.concepts.queries import encode_queries
 
         # All in one go: a text without concepts costs no more beside those with some.
-        return encode_queries(tower, texts, [query.concepts for query in queries])
-    distinct = list(dict.fromkeys(texts))
-    vectors = dict(zip(distinct, encoder.encode_texts(distinct), strict=True))
-    return np.stack([vectors[text] for text in texts])
+        vectors_QD = encode_queries(tower, texts, [query.concepts for query in distinct.values()])
+    vectors = dict(zip(distinct, vectors_QD, strict=True))
+    return [vectors[_name(query)] for query in queries]
+
+
+def _name(query: Query) -> tuple[object, ...]:
+    """The same for queries that have the same vector."""
+    return (query.text, *map(id, query.concepts))

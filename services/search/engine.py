@@ -20,7 +20,7 @@ from retrieval.index.store import collection_key, open_store
 from retrieval.text.readable import read_texts
 from services.search.catalogue import Catalogue
 from services.search.drift import DriftWatch
-from services.search.encoding import encode, needs_tower
+from services.search.encoding import encode
 from services.search.explainer import Explainer
 from services.search.explanation import Why
 from services.search.keywords import Keywords
@@ -86,13 +86,20 @@ class Engine:
         return TextTower(self.encoder)
 
     @cached_property
-    def _reader(self) -> "TextTower":
-        """The text tower that reads queries: in the precision that was asked for."""
-        return self.tower.with_bfloat16_prefix() if self._in_bfloat16 else self.tower
+    def _reader(self) -> "TextTower | None":
+        """The text tower that reads queries, in the precision that was asked for.
 
-    @cached_property
-    def _in_bfloat16(self) -> bool:
-        return self._precision != "fp32" and is_bfloat16(self._precision, self.encoder.device)
+        None: the tower is of a kind that concepts do not support, and the encoder reads by itself.
+
+        Raises:
+            ValueError: It is, and bf16 was asked for.
+        """
+        if self._precision != "fp32" and is_bfloat16(self._precision, self.encoder.device):
+            return self.tower.with_bfloat16_prefix()
+        try:
+            return self.tower
+        except ValueError:
+            return None
 
     @cached_property
     def unrelated(self) -> float:
@@ -139,8 +146,10 @@ class Engine:
 
     def encode(self, queries: Sequence[Query]) -> Sequence[NDArray[np.float32]]:
         """Unit vectors (D,) of queries with a text or a picture, all in one go."""
-        by_tower = self._in_bfloat16 or needs_tower(self.encoder, queries)
-        return encode(self.encoder, self._reader if by_tower else None, queries)
+        reader = self._reader
+        if reader is None and any(query.concepts for query in queries):
+            reader = self.tower  # says why there are none
+        return encode(self.encoder, reader, queries)
 
     def explain(self, query: Query, found: Found) -> list[Why]:
         """Why each of a text's hits was found; its vector is that of what was found."""

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from torch import nn
 
 from registry.bundle import Bundle, open_bundle
 from registry.bundle_writer import BundleSources, write_bundle
@@ -55,7 +56,7 @@ class FakeTokenizer:
 
 class FakeEncoder:
     tokenize = FakeTokenizer()
-    config: ClassVar = {"text_cfg": {"hf_model_name": "."}}
+    model = SimpleNamespace(text=nn.Identity())  # no tower that concepts support
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         counts = np.array([[text.count(colour) + 1e-6 for colour in COLOURS] for text in texts])

@@ -6,13 +6,7 @@ import torch
 
 from retrieval.compute import PRODUCTS, resolve_precision
 from retrieval.concepts.concept import new_concept, place
-from retrieval.concepts.queries import (
-    _batches,
-    encode_queries,
-    encode_with_concepts,
-    finish_with,
-)
-from retrieval.encoder import TEXTS
+from retrieval.concepts.queries import encode_queries, encode_with_concepts, finish_with
 from retrieval.text.tower import TextTower
 from tests.retrieval.concepts.cases import learned
 
@@ -73,12 +67,6 @@ def test_a_long_list_of_queries_keeps_its_order(tower, concepts):
     for number in (0, 1, 64, 77, 149):
         alone = encode_with_concepts(tower.encoder, texts[number], rows[number])
         np.testing.assert_allclose(got[number], alone, atol=1e-5)
-
-
-def test_batches_hold_texts_of_like_length():
-    lengths = [20, 5, 15, 16, 31, 32, 7]
-    assert list(_batches(lengths)) == [[1, 6, 2], [3, 0, 4], [5]]
-    assert [len(rows) for rows in _batches([3] * 150)] == [TEXTS, TEXTS, 150 - 2 * TEXTS]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
