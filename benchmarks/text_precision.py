@@ -1,7 +1,8 @@
-"""Texts read in bf16 (`KINDRED_PRECISION`): how much faster, and what it changes of the hits.
+"""How fast the service reads texts, in fp32 and bf16, and what bf16 changes of the hits.
 
 On a registered version, or with `--model` on a random one of that name (open_clip's), for its time
-alone. Texts are the version's held-out personas. fp32 and bf16 take turns.
+alone. Texts are the version's held-out personas. open_clip's own way, which pads texts, the
+service's, which does not, and the service's in bf16 (`KINDRED_PRECISION`) take turns.
 
     python -m benchmarks.text_precision                    # the challenger, or the champion
     python -m benchmarks.text_precision --model ViT-B-32
@@ -9,8 +10,9 @@ alone. Texts are the version's held-out personas. fp32 and bf16 take turns.
 
 import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,45 +32,49 @@ TURNS = 5
 TOGETHER = (1, 32)
 TEXTS = 64  # for the clock
 K = 10
+OPEN_CLIP = "as open_clip reads"
+
+Reader = Callable[[Sequence[str]], NDArray[np.float32]]  # (Q, D)
 
 
-def both_of(encoder: Encoder) -> Mapping[str, TextTower]:
-    """The model's text tower, as the service reads with it."""
+def ways_of(encoder: Encoder) -> Mapping[str, Reader]:
+    """The ways to read texts, by their names."""
     tower = TextTower(encoder)
-    return {"fp32": tower, "bf16": tower.with_bfloat16_prefix()}
+    rounding = tower.with_bfloat16_prefix()
+    return {
+        OPEN_CLIP: encoder.encode_texts,
+        "fp32": lambda texts: encode_queries(tower, texts, [()] * len(texts)),
+        "bf16": lambda texts: encode_queries(rounding, texts, [()] * len(texts)),
+    }
 
 
-def read(tower: TextTower, texts: Sequence[str], together: int) -> NDArray[np.float32]:
+def read(way: Reader, texts: Sequence[str], together: int) -> NDArray[np.float32]:
     """Unit vectors (Q, D) of texts, so many at once."""
-    return np.concatenate(
-        [
-            encode_queries(tower, some, [()] * len(some))
-            for some in (texts[at : at + together] for at in range(0, len(texts), together))
-        ]
-    )
+    return np.concatenate([way(texts[at : at + together]) for at in range(0, len(texts), together)])
 
 
-def measure_time(towers: Mapping[str, TextTower], texts: Sequence[str], rows: Rows) -> None:
-    """Milliseconds a text, and how many times as fast bf16 is."""
+def measure_time(ways: Mapping[str, Reader], texts: Sequence[str], rows: Rows) -> None:
+    """Milliseconds a text, and how many times as fast as the way before it each is."""
     for together in TOGETHER:
-        took: dict[str, list[float]] = {name: [] for name in towers}
+        took: dict[str, list[float]] = {name: [] for name in ways}
         for turn in range(TURNS + 1):  # the first is a warm-up
-            for name, tower in towers.items():
-                seconds = timed(partial(read, tower, texts, together))[0]
+            for name, way in ways.items():
+                seconds = timed(partial(read, way, texts, together))[0]
                 if turn:
                     took[name].append(1000 * seconds / len(texts))
         for name, each in took.items():
             rows.add(f"{together} at once, {name}", each, "ms a text")
-        gains = [slow / fast for slow, fast in zip(took["fp32"], took["bf16"], strict=True)]
-        rows.add(f"{together} at once, times as fast in bf16", gains)
+        for before, name in pairwise(ways):
+            gains = [slow / fast for slow, fast in zip(took[before], took[name], strict=True)]
+            rows.add(f"{together} at once, {name}: times as fast as {before}", gains)
 
 
-def compare_hits(towers: Mapping[str, TextTower], bundle: Bundle, rows: Rows) -> None:
+def compare_hits(ways: Mapping[str, Reader], bundle: Bundle, rows: Rows) -> None:
     """What bf16 changes of the answers, among the held-out products."""
     queries = bundle.read_queries()
     texts = [query.text for query in queries]
-    vectors = {name: read(tower, texts, 32) for name, tower in towers.items()}
-    alone_QD = read(towers["bf16"], texts[:TEXTS], 1)
+    vectors = {name: read(ways[name], texts, 32) for name in ("fp32", "bf16")}
+    alone_QD = read(ways["bf16"], texts[:TEXTS], 1)
     cosines = (vectors["fp32"] * vectors["bf16"]).sum(axis=1)
     rows.add("1 - cosine of a text's two vectors, at most", [float(1 - cosines.min())])
     apart = np.abs(alone_QD - vectors["bf16"][:TEXTS]).max()
@@ -110,10 +116,10 @@ def main() -> None:
     print(describe_machine())
     rows = Rows()
     encoder = random_encoder(options.model) if options.model else bundle.load_encoder()
-    towers = both_of(encoder)
-    measure_time(towers, [query.text for query in bundle.read_queries()][:TEXTS], rows)
+    ways = ways_of(encoder)
+    measure_time(ways, [query.text for query in bundle.read_queries()][:TEXTS], rows)
     if not options.model:
-        compare_hits(towers, bundle, rows)
+        compare_hits(ways, bundle, rows)
 
 
 if __name__ == "__main__":
