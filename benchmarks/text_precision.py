@@ -32,7 +32,7 @@ TURNS = 5
 TOGETHER = (1, 32)
 TEXTS = 64  # for the clock
 K = 10
-OPEN_CLIP = "as open_clip reads"
+OPEN_CLIP = "open_clip, padded"
 
 Reader = Callable[[Sequence[str]], NDArray[np.float32]]  # (Q, D)
 

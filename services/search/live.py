@@ -262,10 +262,7 @@ class Live:
         than the cores, OpenMP no longer spins: an encode on the batches' thread took 32 ms, not 22.
         """
         with ThreadPoolExecutor(1) as aside:
-            engine = aside.submit(self._open, version).result()
-        # Arrow keeps what reading the tables took: of 6,500 products 230 MB a worker.
-        pa.default_memory_pool().release_unused()
-        return engine
+            return aside.submit(self._open, version).result()
 
     def _open(self, version: Version) -> Engine:
         from registry.catalogue_index import ensure_collections
@@ -280,6 +277,8 @@ class Live:
             undo.callback(engine.close)
             self.prepare(engine)
             undo.pop_all()
+        # Arrow keeps what reading the tables took, for the thread that read them.
+        pa.default_memory_pool().release_unused()
         return engine
 
     def _swap_in(self, engine: Engine) -> None:
