@@ -74,11 +74,11 @@ def compare_hits(ways: Mapping[str, Reader], bundle: Bundle, rows: Rows) -> None
     queries = bundle.read_queries()
     texts = [query.text for query in queries]
     vectors = {name: read(ways[name], texts, 32) for name in ("fp32", "bf16")}
-    alone_QD = read(ways["bf16"], texts[:TEXTS], 1)
     cosines = (vectors["fp32"] * vectors["bf16"]).sum(axis=1)
     rows.add("1 - cosine of a text's two vectors, at most", [float(1 - cosines.min())])
-    apart = np.abs(alone_QD - vectors["bf16"][:TEXTS]).max()
-    rows.add("bf16, read alone or with others: largest difference", [float(apart)])
+    for name, vectors_QD in vectors.items():
+        apart = np.abs(read(ways[name], texts[:TEXTS], 1) - vectors_QD[:TEXTS]).max()
+        rows.add(f"{name}, read alone or with others: largest difference", [float(apart)])
     ids = [product.product_id for product in bundle.read_products() if product.split == "test"]
     index = ExactIndex(ids, bundle.read_vectors("student").rows(ids))
     hits = {name: index.search(vectors_QD, K) for name, vectors_QD in vectors.items()}

@@ -20,8 +20,8 @@ def encode(
 
     Args:
         encoder: The model.
-        tower: Its text tower, as concepts see it: without padding it takes two thirds of the time
-            of the encoder's own way. None: of a kind that concepts do not support.
+        tower: Its text tower, as concepts see it, which reads without padding; None where it is of
+            a kind that concepts do not support.
         queries: Each with a text or a picture.
     """
     texts = [query for query in queries if query.picture is None]
@@ -35,7 +35,7 @@ def encode(
 def _encode_texts(
     encoder: "Encoder", tower: "TextTower | None", queries: Sequence[Query]
 ) -> Sequence[NDArray[np.float32]]:
-    distinct = {_name(query): query for query in queries}
+    distinct = {_key(query): query for query in queries}
     texts = [query.text for query in distinct.values()]
     if tower is None:
         vectors_QD = encoder.encode_texts(texts)
@@ -45,9 +45,9 @@ def _encode_texts(
         # All in one go: a text without concepts costs no more beside those with some.
         vectors_QD = encode_queries(tower, texts, [query.concepts for query in distinct.values()])
     vectors = dict(zip(distinct, vectors_QD, strict=True))
-    return [vectors[_name(query)] for query in queries]
+    return [vectors[_key(query)] for query in queries]
 
 
-def _name(query: Query) -> tuple[object, ...]:
+def _key(query: Query) -> tuple[object, ...]:
     """The same for queries that have the same vector."""
     return (query.text, *map(id, query.concepts))

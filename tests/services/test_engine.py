@@ -210,3 +210,12 @@ def test_texts_that_were_searched_for_are_watched_for_drift(engine):
     ask(engine, like="p1")
     ask(engine, text="red", mode="hybrid")
     assert seen == [2, 0]
+
+
+def test_where_concepts_are_not_supported_a_query_with_one_is_told_so(engine):
+    concept = SimpleNamespace(name="mug", noun="mug")
+    plain = Query("red", 1, Filter(), "champion")
+    named = dataclasses.replace(plain, text="red {mug}", concepts=(concept,))
+    assert engine.encode([plain])[0].shape == (5,)
+    with pytest.raises(ValueError, match="concepts need"):
+        engine.encode([plain, named])
