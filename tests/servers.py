@@ -15,15 +15,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from filelock import FileLock
 
 from retrieval.index.store import open_store
 
 MILVUS = "milvus==2.3.5"
-MILVUS_PORT = 19530  # its own choice, and it takes no other
 PATIENCE = 120  # seconds
-QUEUE = 1200  # seconds: another process's tests may have the Milvus server's port
-# Of the system, not of a test: two processes of `make test-slow` share the port.
+QUEUE = 1200  # seconds: another process's tests may have a Milvus server
+# Of the system, not of a test: two Milvus servers at once want the same port for their etcd.
 MILVUS_LOCK = Path(tempfile.gettempdir()) / "kindred-milvus.lock"
 
 
@@ -88,19 +88,20 @@ def mlflow_server(database, folder):
 
 @contextmanager
 def milvus_server(folder):
-    """The address of a Milvus server; waits where other tests have its port."""
+    """The address of a Milvus server; waits where other tests have one."""
     with FileLock(MILVUS_LOCK, timeout=QUEUE):
-        with socket.socket() as port:
-            if port.connect_ex(("127.0.0.1", MILVUS_PORT)) == 0:
-                pytest.fail(f"port {MILVUS_PORT} is taken, and the Milvus server needs it")
         uv, python = str(Path(sys.executable).with_name("uv")), folder / "env/bin/python"
         subprocess.run(
             [uv, "venv", "--quiet", "--python", sys.executable, folder / "env"], check=True
         )
         subprocess.run([uv, "pip", "install", "--quiet", "--python", python, MILVUS], check=True)
-        uri = f"http://127.0.0.1:{MILVUS_PORT}"
         command = [str(folder / "env/bin/milvus-server"), "--data", str(folder / "data")]
         with _process(command, folder, None) as (server, log):
+            # Which port it takes it writes before it starts the server proper: of 19530 and those
+            # after it the first that no connection of the server before still holds.
+            _until_it_answers(server, log, psutil.Process(server.pid).children)
+            written = yaml.safe_load((folder / "data/configs/milvus.yaml").read_text())
+            uri = f"http://127.0.0.1:{written['proxy']['port']}"
             _until_it_answers(server, log, lambda: _lists_collections(uri))
             yield uri
 
