@@ -1,6 +1,6 @@
 """The objective of many concepts as one padded tensor program, and the steps down it.
 
-A step computes the updates' share of the last attention's output (exact: see `text_layers`), the
+A step computes the updates' share of the last attention's output (exact: see `text/layers.py`), the
 rest of the layer for the rows that are pooled, and gradients for A and B alone.
 
 C concepts, P prompts each at most, T prompts in all, L tokens, d width of the tower, D of the

@@ -24,6 +24,11 @@ def in_bfloat16(module: nn.Module) -> nn.Module:
     return other
 
 
+def product(x_Xd: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """A linear layer in its weight's own precision; what comes out is of x's."""
+    return F.linear(x_Xd.to(weight.dtype), weight, bias).to(x_Xd.dtype)
+
+
 class _Linear(nn.Module):
     """A linear layer that multiplies in bf16."""
 
@@ -33,4 +38,4 @@ class _Linear(nn.Module):
         self._bias = None if bias is None else bias.detach().to(torch.bfloat16)
 
     def forward(self, x_Xd: torch.Tensor) -> torch.Tensor:
-        return F.linear(x_Xd.to(torch.bfloat16), self._weight, self._bias).to(x_Xd.dtype)
+        return product(x_Xd, self._weight, self._bias)

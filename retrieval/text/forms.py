@@ -19,7 +19,7 @@ from open_clip.transformer import (
 from torch import nn
 
 from retrieval.text.bfloat16 import in_bfloat16
-from retrieval.text.layers import BertLayer, ClipLayer, Layer, linear
+from retrieval.text.layers import BertLayer, ClipLayer, Layer
 from retrieval.text.packing import Embedded
 
 HF_ENCODERS = ("bert", "roberta", "xlm-roberta")
@@ -55,8 +55,8 @@ class Form(ABC):
         """What the first layer reads, on the positions that matter."""
 
     @abstractmethod
-    def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
-        """How many of the positions of each text matter, from the first one on (B,)."""
+    def lengths(self, ids_BL: torch.Tensor) -> list[int]:
+        """How many of the positions of each text matter, from the first one on."""
 
 
 class ClipForm(Form):
@@ -78,8 +78,7 @@ class ClipForm(Form):
         x_BLd, mask = self._tower._embeds(ids_BL)
         picked_B = self._pooled(ids_BL, x_BLd.shape[1])
         if mask is None or mask.ndim == 2:
-            lengths = self.lengths(ids_BL).tolist()
-            return Embedded(x_BLd, lengths, mask is not None, None, picked_B)
+            return Embedded(x_BLd, self.lengths(ids_BL), mask is not None, None, picked_B)
         every = torch.arange(len(ids_BL), device=ids_BL.device)
         mask_BLL = mask[:: self.layers[-1].heads]
         seen_BL = mask_BLL[every, picked_B] == 0
@@ -93,11 +92,11 @@ class ClipForm(Form):
             torch.searchsorted(kept_l, picked_B),
         )
 
-    def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
+    def lengths(self, ids_BL: torch.Tensor) -> list[int]:
         """Up to the pooled token where no token sees what follows it; else all."""
         if self._tower.attn_mask is None or self._tower.cls_emb is not None:
-            return torch.full_like(ids_BL[:, 0], ids_BL.shape[1])
-        return self._pooled(ids_BL, ids_BL.shape[1]) + 1
+            return [ids_BL.shape[1]] * len(ids_BL)
+        return (self._pooled(ids_BL, ids_BL.shape[1]) + 1).tolist()
 
     def _pooled(self, ids_BL: torch.Tensor, length: int) -> torch.Tensor:
         """The position of the token that `text_global_pool` takes."""
@@ -131,12 +130,12 @@ class BertForm(Form):
         """Padding comes after a text's own tokens."""
         x_BLd = self._encoder.embeddings(input_ids=ids_BL)
         picked_B = None if self._mean else ids_BL.new_zeros(len(ids_BL))
-        return Embedded(x_BLd, self.lengths(ids_BL).tolist(), False, None, picked_B)
+        return Embedded(x_BLd, self.lengths(ids_BL), False, None, picked_B)
 
-    def lengths(self, ids_BL: torch.Tensor) -> torch.Tensor:
+    def lengths(self, ids_BL: torch.Tensor) -> list[int]:
         """Up to the padding."""
-        lengths_B: torch.Tensor = (ids_BL != self._pad).sum(dim=1)
-        return lengths_B
+        lengths: list[int] = (ids_BL != self._pad).sum(dim=1).tolist()
+        return lengths
 
 
 def form_of(tower: nn.Module) -> Form:
@@ -192,4 +191,12 @@ def _projection(projection: nn.Module | torch.Tensor | None) -> nn.Module:
     """open_clip's text projection, in any of its three forms, as a module on the same storage."""
     if projection is None:
         return nn.Identity()
-    return projection if isinstance(projection, nn.Module) else linear(projection.T)
+    return projection if isinstance(projection, nn.Module) else _linear(projection.T)
+
+
+def _linear(weight: torch.Tensor) -> nn.Linear:
+    """A linear layer without bias on the storage of a weight (out, in)."""
+    outputs, inputs = weight.shape
+    module = nn.Linear(inputs, outputs, bias=False, device="meta")
+    module.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    return module

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from open_clip.transformer import Attention
 from torch import nn
 
-from retrieval.text.bfloat16 import in_bfloat16
+from retrieval.text.bfloat16 import in_bfloat16, product
 from retrieval.text.packing import Packing
 
 
@@ -39,7 +39,6 @@ class Layer(ABC):
     query: tuple[torch.Tensor, torch.Tensor]  # weight (d, d), bias (d,); views of the model's own
     key: tuple[torch.Tensor, torch.Tensor]
     value: tuple[torch.Tensor, torch.Tensor]
-    projections: nn.ModuleList  # the three once more, as what multiplies them: one, or three
     output: nn.Module  # from the heads' outputs, concatenated, to a row
     feed_forward: nn.Module
     spread_Hed: torch.Tensor  # O_h: what one unit of a head's output adds to a row
@@ -87,9 +86,10 @@ class Layer(ABC):
     def through(self, x_Nd: torch.Tensor, packing: Packing) -> torch.Tensor:
         """The whole layer, for texts of any lengths at once (N, d)."""
         read_Nd = self.read(x_Nd)
-        projected = [projection(read_Nd) for projection in self.projections]
-        parts = projected if len(projected) == 3 else projected[0].chunk(3, dim=-1)
-        query_NHe, key_NHe, value_NHe = (split_heads(part_Nd, self.heads) for part_Nd in parts)
+        query_NHe, key_NHe, value_NHe = (
+            split_heads(product(read_Nd, *matrix), self.heads)
+            for matrix in (self.query, self.key, self.value)
+        )
         query_NHe, key_NHe = self._normed(query_NHe, key_NHe)
         mixed_Nd = packing.attend(query_NHe, key_NHe, value_NHe).flatten(-2)
         return self.finish(self.output(mixed_Nd), x_Nd)
@@ -97,7 +97,10 @@ class Layer(ABC):
     def all_in_bfloat16(self) -> Self:
         """A copy of which `through` multiplies in bf16."""
         other = copy.copy(self)
-        for name in ("projections", "output", "feed_forward"):
+        for name in ("query", "key", "value"):
+            weight_dd, bias_d = getattr(self, name)
+            setattr(other, name, (weight_dd.to(torch.bfloat16), bias_d.to(torch.bfloat16)))
+        for name in ("output", "feed_forward"):
             setattr(other, name, in_bfloat16(getattr(self, name)))
         return other
 
@@ -127,8 +130,6 @@ class ClipLayer(Layer):
         self.query, self.key, self.value = zip(
             attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3), strict=True
         )
-        joint = linear(attention.in_proj_weight, attention.in_proj_bias)
-        self.projections = nn.ModuleList([joint])
         self._inner_norm = self._attention is not None and not isinstance(
             attention.ln_inner, nn.Identity
         )
@@ -175,7 +176,6 @@ class BertLayer(Layer):
         self.heads = attention.num_attention_heads
         three = attention.query, attention.key, attention.value
         self.query, self.key, self.value = ((own.weight, own.bias) for own in three)
-        self.projections = nn.ModuleList(three)
         self.output = layer.attention.output.dense
         weight_dd = layer.attention.output.dense.weight.T
         self.spread_Hed = weight_dd.view(self.heads, -1, weight_dd.shape[1])
@@ -214,13 +214,3 @@ class _Output(nn.Module):
 def split_heads(x_Xd: torch.Tensor, heads: int) -> torch.Tensor:
     """The last dimension as (H, e)."""
     return x_Xd.view(*x_Xd.shape[:-1], heads, -1)
-
-
-def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
-    """A linear layer on the storage of a weight (out, in) and a bias (out,)."""
-    outputs, inputs = weight.shape
-    module = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
-    module.weight = nn.Parameter(weight.detach(), requires_grad=False)
-    if bias is not None:
-        module.bias = nn.Parameter(bias.detach(), requires_grad=False)
-    return module

@@ -1,8 +1,7 @@
 """Texts of different lengths in one matrix without padding.
 
-Most of a text tower reads each token by itself, and is computed for tokens alone: a batch of wishes
-is a third padding. Only the attention sees texts. There those of like length stand together,
-padded to the longest of them.
+Most of a text tower reads each token by itself, and is computed for tokens alone. Only the
+attention sees texts. There those of like length stand together, padded to the longest of them.
 
 B texts, P of them together, L positions, N tokens of all texts, d width, H heads, e = d / H.
 """
@@ -50,7 +49,7 @@ class Packing:
 
     def __init__(self, embedded: Embedded) -> None:
         """Lay the texts out one after the other."""
-        self._embedded = embedded
+        self.embedded = embedded
         lengths_B = torch.tensor(embedded.lengths)
         self._starts_B = lengths_B.cumsum(0) - lengths_B
         self.groups = [self.together(rows) for rows in alike(embedded.lengths)]
@@ -58,18 +57,18 @@ class Packing:
 
     def together(self, texts: Sequence[int]) -> Together:
         """Some texts, padded to the longest of them."""
-        lengths_P = torch.tensor([self._embedded.lengths[text] for text in texts])
+        lengths_P = torch.tensor([self.embedded.lengths[text] for text in texts])
         starts_P = self._starts_B[list(texts)]
         position_L = torch.arange(int(lengths_P.max()))
         kept_PL = position_L < lengths_P[:, None]
         place_PL = starts_P[:, None] + position_L * kept_PL
-        device = self._embedded.x_BLd.device
+        device = self.embedded.x_BLd.device
         return Together(texts, place_PL.to(device), kept_PL.to(device))
 
     def tokens(self) -> torch.Tensor:
         """What the first layer reads, (N, d)."""
-        x_BLd = self._embedded.x_BLd
-        lengths_B = torch.tensor(self._embedded.lengths)
+        x_BLd = self.embedded.x_BLd
+        lengths_B = torch.tensor(self.embedded.lengths)
         kept_BL = torch.arange(x_BLd.shape[1]) < lengths_B[:, None]
         return x_BLd[kept_BL.to(x_BLd.device)]
 
@@ -88,19 +87,19 @@ class Packing:
                 key_PHLe,
                 value_PHLe,
                 attn_mask=mask,
-                is_causal=self._embedded.causal,
+                is_causal=self.embedded.causal,
             )
             kept_PL = group.kept_PL
             mixed_NHe[group.place_PL[kept_PL]] = mixed_PHLe.transpose(1, 2)[kept_PL]
         return mixed_NHe
 
     def _mask(self, group: Together) -> torch.Tensor | None:
-        if self._embedded.causal:
+        if self.embedded.causal:
             return None  # padding comes after all that sees
-        if self._embedded.mask_BLL is not None:
+        if self.embedded.mask_BLL is not None:
             length = group.place_PL.shape[1]
-            return self._embedded.mask_BLL[list(group.texts), None, :length, :length]
-        return group.hides(self._embedded.x_BLd)
+            return self.embedded.mask_BLL[list(group.texts), None, :length, :length]
+        return group.hides(self.embedded.x_BLd)
 
 
 def alike(lengths: Sequence[int]) -> Iterator[list[int]]:

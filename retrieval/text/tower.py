@@ -22,7 +22,7 @@ from torch import nn
 from retrieval.encoder import TEXTS, Encoder
 from retrieval.text.forms import form_of
 from retrieval.text.layers import Layer, split_heads
-from retrieval.text.packing import Embedded, Packing, Together
+from retrieval.text.packing import Packing, Together
 
 
 @dataclass(frozen=True)
@@ -77,23 +77,21 @@ class TextTower:
     def prefix(self, texts: Sequence[str]) -> Prefix:
         """Everything before the last layer's value, on no more positions than matter."""
         with torch.no_grad():
-            embedded = self._form.embed(self.encoder.tokens(texts))
-            packing = Packing(embedded)
+            packing = Packing(self._form.embed(self.encoder.tokens(texts)))
             before_Nd = self._before(packing)
-            return self._attended(embedded, before_Nd, packing.together(range(len(texts))))
+            return self._attended(packing, before_Nd, packing.together(range(len(texts))))
 
     def prefixes(self, texts: Sequence[str]) -> Iterator[tuple[Sequence[int], Prefix]]:
         """As `prefix`, of texts of like length together: their places among all, and theirs."""
         ids_BL = self.encoder.tokens(texts)
-        lengths = self._form.lengths(ids_BL).tolist()
+        lengths = self._form.lengths(ids_BL)
         order = sorted(range(len(texts)), key=lengths.__getitem__)
         for start in range(0, len(order), TEXTS):
             rows = order[start : start + TEXTS]
             with torch.no_grad():
-                embedded = self._form.embed(ids_BL[rows, : lengths[rows[-1]]])
-                packing = Packing(embedded)
+                packing = Packing(self._form.embed(ids_BL[rows, : lengths[rows[-1]]]))
                 before_Nd = self._before(packing)
-                found = [self._attended(embedded, before_Nd, some) for some in packing.groups]
+                found = [self._attended(packing, before_Nd, some) for some in packing.groups]
             for some, prefix in zip(packing.groups, found, strict=True):
                 yield [rows[text] for text in some.texts], prefix
 
@@ -104,9 +102,9 @@ class TextTower:
             x_Nd = layer.through(x_Nd, packing)
         return x_Nd
 
-    def _attended(self, embedded: Embedded, before_Nd: torch.Tensor, some: Together) -> Prefix:
+    def _attended(self, packing: Packing, before_Nd: torch.Tensor, some: Together) -> Prefix:
         """The last layer of texts that are padded to the longest of them."""
-        texts, kept_PL = list(some.texts), some.kept_PL
+        texts, kept_PL, embedded = list(some.texts), some.kept_PL, packing.embedded
         picked_P = None if embedded.picked_B is None else embedded.picked_B[texts]
         mask_PQHL = some.hides(before_Nd)
         if embedded.mask_BLL is not None:
@@ -174,7 +172,7 @@ def shift(
     Args:
         layer: The last layer.
         inputs_GXd: What its value reads, X = P * L; or, without weights, what each head of each
-            row reads on average (z in `text_layers`), X = P * Q * H.
+            row reads on average (z in `layers.py`), X = P * Q * H.
         weights_GPQHL: The attention.
         updates: A group's, B = G.
     """
