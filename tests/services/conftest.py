@@ -13,8 +13,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from torch import nn
 
+from registry import comparison, packaging, promotion, reproduction
 from registry.bundle import Bundle, open_bundle
 from registry.bundle_writer import BundleSources, write_bundle
+from registry.differences import versions
 from registry.git_state import GitState
 from registry.lineage import Lineage
 from registry.versions import Version
@@ -234,6 +236,11 @@ def version() -> Version:
         verdicts={"labels": "passed", "retrieval": "failed"},
         metrics={"persona_percentile": 0.956},
     )
+
+
+# What takes `fetch_bundle` when it is imported; imported under `registered`, it would keep the one
+# that is put in its place there.
+TAKERS = (comparison, packaging, promotion, reproduction, versions)
 
 
 @pytest.fixture
