@@ -11,18 +11,20 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.engine import Engine as Database
 from starlette.types import Lifespan
 
+from services.http.balance import Balance, Shares
 from services.http.bodies import BodyLimits
 from services.http.deadlines import Deadlines
 from services.http.gate import Gate
 from services.http.head import HeadAsGet
 from services.http.headers import ContentPolicy
 from services.http.meter import Meter
-from services.http.metrics import CONTENT_TYPE, Metrics
+from services.http.metrics import CONTENT_TYPE, Metrics, is_worker
 from services.http.openapi import KEY, install_openapi
 from services.http.problems import install_problems, problems
 from services.http.requests import Requests
 from services.http.routes import catalogue, concepts, feedback, search, session
 from services.search.live import Live, of_service
+from services.search.processes import Notices
 from services.sharing.concepts import Concepts
 from services.sharing.keys import Keys
 from services.store.concepts import ConceptStore
@@ -56,7 +58,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.live, app.state.own_machine = live, own_machine
-    for middleware in (BodyLimits, Deadlines, Gate, Requests, ContentPolicy, HeadAsGet):
+    for middleware in (BodyLimits, Deadlines, Gate, Requests, ContentPolicy, Balance, HeadAsGet):
         app.add_middleware(middleware)  # the last one is the first that a request meets
     install_problems(app)
     install_openapi(app)
@@ -77,9 +79,16 @@ def _lifespan(live: Live, database: Callable[[], Database]) -> Lifespan[FastAPI]
         app.state.metrics = live.watcher = Metrics.of_worker(of_service("metrics"))
         app.state.concepts = Concepts(live, ConceptStore(opened))
         app.state.feedback = FeedbackStore(opened)
+        shares = Shares(Notices(of_service("connections")) if is_worker() else None)
+        app.state.shares = shares
         watching = [
             asyncio.create_task(watch)
-            for watch in (live.watch(), keys.watch(), meter.watch(lambda: keys.required))
+            for watch in (
+                live.watch(),
+                keys.watch(),
+                meter.watch(lambda: keys.required),
+                shares.watch(),
+            )
         ]
         try:
             yield

@@ -72,7 +72,7 @@ class Metrics:
     @classmethod
     def of_worker(cls, folder: Path) -> "Metrics":
         """Those of a worker of BentoML's, shared in `folder`; else of this process alone."""
-        return cls(folder if _SHARED in os.environ else None)
+        return cls(folder if is_worker() else None)
 
     def phase(self, name: str, seconds: float) -> None:
         """A search's phase has ended."""
@@ -120,6 +120,11 @@ class Metrics:
             counted = CollectorRegistry()
             MultiProcessCollector(counted, str(self._folder.absolute()))  # type: ignore[no-untyped-call]
         return generate_latest(counted) + generate_latest(now)
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker of BentoML's."""
+    return _SHARED in os.environ
 
 
 class _Given(Collector):

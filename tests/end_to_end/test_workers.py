@@ -1,13 +1,13 @@
 """Two real workers of one service agree, within a second, on concepts and on the version."""
 
 import concurrent.futures
+import contextlib
 import io
 import shutil
 import sqlite3
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import httpx
 import psutil
@@ -70,7 +70,7 @@ def _photos(path):
     return jpegs
 
 
-@contextmanager
+@contextlib.contextmanager
 def alone(worker, workers):
     """Have one worker answer everything: the others stand still."""
     others = [other for other in workers if other != worker]
@@ -189,6 +189,43 @@ def test_what_was_taught_under_one_version_is_there_under_the_next(
     assert [answer["model_version"] for answer in answers] == ["1", "1"]
     assert _scores(answers[0]) == pytest.approx(_scores(answers[1]), abs=1e-5)
     assert ask(service, other, workers, "DELETE", "/v1/concepts/late").status_code == 204
+
+
+def test_clients_that_all_came_to_one_worker_are_shared_out(service, workers):
+    with contextlib.ExitStack() as clients:
+        eight = [clients.enter_context(httpx.Client(base_url=service.url)) for _ in range(8)]
+
+        def ask_all():
+            for client in eight:
+                assert client.get("/v1/model", timeout=PATIENCE).is_success
+
+        with alone(workers[0], workers):
+            ask_all()
+            assert _connections(workers, service.port) == [8, 0]
+        deadline = time.monotonic() + PATIENCE
+        while _connections(workers, service.port) != [4, 4]:
+            assert time.monotonic() < deadline, _connections(workers, service.port)
+            ask_all()
+        before = _client_ports(workers, service.port)
+        for _ in range(5):
+            time.sleep(AGREE / 5)
+            ask_all()
+        assert _client_ports(workers, service.port) == before  # and then they stay
+
+
+def _connections(workers, port):
+    return [len(ports) for ports in _client_ports(workers, port)]
+
+
+def _client_ports(workers, port):
+    return [
+        {
+            one.raddr.port
+            for one in worker.net_connections("tcp")
+            if one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port
+        }
+        for worker in workers
+    ]
 
 
 def _scores(answer):
