@@ -7,6 +7,7 @@ with their answer (`Connection: close`): their clients connect again, and who is
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,13 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.search.processes import Notices
 
 EVERY = 0.1  # seconds between two counts
-WINDOW = 1.0  # seconds for which a connection counts after a request
+WINDOW = 0.5  # seconds for which a connection counts after an answer
 
 Connection = tuple[str, int]  # host and port of the client
 
 
 class Shares:
-    """How many connections ask this worker, and how many of them are another's."""
+    """How many connections ask this worker, and how many too many they are."""
 
     def __init__(self, notices: Notices | None) -> None:
         """Begin to count.
@@ -33,17 +34,22 @@ class Shares:
         """
         self._notices = notices
         self._told: int | None = None
-        self._asked: dict[Connection, float] = {}
+        self._asked: dict[Connection, float] = {}  # when the last answer ended; none yet: infinite
         self._excess = 0
 
-    def gives_up(self, connection: Connection) -> bool:
-        """Count a request; whether its connection is to end with the answer."""
+    def begin(self, connection: Connection) -> bool:
+        """A request begins; whether its connection is to end with the answer."""
         if self._excess:
             self._excess -= 1
             self._asked.pop(connection, None)
             return True
-        self._asked[connection] = time.monotonic()
+        self._asked[connection] = math.inf
         return False
+
+    def end(self, connection: Connection) -> None:
+        """It was answered."""
+        if connection in self._asked:
+            self._asked[connection] = time.monotonic()
 
     async def watch(self) -> None:
         """Compare with the others until cancelled."""
@@ -83,11 +89,15 @@ class Balance:
             await self._app(scope, receive, send)
             return
         shares: Shares = scope["app"].state.shares
-        ends = shares.gives_up(tuple(scope["client"]))
+        connection = tuple(scope["client"])
+        ends = shares.begin(connection)
 
         async def send_and_end(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
-        await self._app(scope, receive, send_and_end if ends else send)
+        try:
+            await self._app(scope, receive, send_and_end if ends else send)
+        finally:
+            shares.end(connection)

@@ -37,10 +37,11 @@ class Service:
         """Every client asks its worker; how many had to connect again."""
         moved = 0
         for client, worker in place.items():
-            if self.shares[worker].gives_up(client):
+            if self.shares[worker].begin(client):
                 place[client] = self.random.randrange(len(self.shares))
-                self.shares[place[client]].gives_up(client)
+                self.shares[place[client]].begin(client)
                 moved += 1
+            self.shares[place[client]].end(client)
         for _ in range(2):  # the first one to look has not read what the others tell
             for shares, notices in zip(self.shares, self.notices, strict=True):
                 shares.compare(notices)
@@ -65,18 +66,22 @@ def test_a_worker_that_was_killed_has_no_share(tmp_path):
     assert not any(service.round(place) for _ in range(5))
 
 
-def test_a_connection_that_asks_no_more_does_not_count(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("answered", "counts"), [(True, False), (False, True)])
+def test_a_connection_counts_as_long_as_it_waits_and_soon_no_more(
+    tmp_path, monkeypatch, answered, counts
+):
     now = 100.0
     monkeypatch.setattr("services.http.balance.time.monotonic", lambda: now)
     one, two = (Notices(tmp_path / "told", pid, lambda _: True) for pid in (1, 2))
     busy, idle = Shares(one), Shares(two)
     idle.compare(two)
     for port in range(8):
-        assert not busy.gives_up(("10.0.0.1", port))
-    now += WINDOW + 0.1
-    assert not busy.gives_up(("10.0.0.1", 0))
+        assert not busy.begin(("10.0.0.1", port))
+        if answered:
+            busy.end(("10.0.0.1", port))
+    now += 2 * WINDOW
     busy.compare(one)
-    assert not busy.gives_up(("10.0.0.1", 0))
+    assert busy.begin(("10.0.0.1", 9)) == counts
 
 
 def test_an_answer_ends_the_connection_that_is_given_up(client, tmp_path):
@@ -85,7 +90,7 @@ def test_an_answer_ends_the_connection_that_is_given_up(client, tmp_path):
     shares = client.app.state.shares = Shares(own)
     assert "connection" not in client.get("/v1/model").headers
     for port in range(2):
-        shares.gives_up(("10.0.0.1", port))
+        shares.begin(("10.0.0.1", port))
     other.tell("0")
     shares.compare(own)
     assert client.get("/v1/model").headers["connection"] == "close"
