@@ -267,13 +267,13 @@ def table(runs: Sequence[Metrics]) -> str:
 
 
 def sure_table(results: Mapping[int, Result]) -> str:
-    """Each seed's numbers with their own 95 % intervals; a dash where there is none."""
+    """Each seed's numbers with their own 95 % intervals; of too few clusters there is none."""
     rows = []
     for seed, result in sorted(results.items()):
         cells = [str(seed)]
         for _, read, where, form in SURE:
             low, high = value_at(result["metrics"], where) or (None, None)
-            known = "-" if low is None else f"{form(low)} to {form(high)}"
+            known = "no interval" if low is None else f"{form(low)} to {form(high)}"
             cells.append(f"{form(read(result['metrics']))} ({known})")
         rows.append(cells)
     return markdown(("seed", *(title for title, *_ in SURE)), rows)
