@@ -94,7 +94,7 @@ def test_each_seed_has_its_own_intervals():
     assert len(rows) == 3
     assert rows[-1] == (
         "| 3 | +12.5 (+0.0 to +20.0) | +25.0 (-10.0 to +30.0) | +25.0 (-10.0 to +30.0)"
-        " | 0.50 (0.40 to 0.62) | 0.50 (0.25 to 0.75) | 0.16 (-) |"
+        " | 0.50 (0.40 to 0.62) | 0.50 (0.25 to 0.75) | 0.16 (no interval) |"
     )
 
 

@@ -157,7 +157,11 @@ def test_equal_products_are_in_the_order_of_their_ids_however_many_are_asked_for
     assert all(hits == sorted(hits, key=lambda hit: (-hit[1], hit[0])) for hits in longest)
     for k in (1, 2, 10, 49, 57, 58, 59, 200):
         assert collection.search(queries, k) == [hits[:k] for hits in longest]
-        assert collection.search(queries[:1], k) == [longest[0][:k]]
+        (alone,) = collection.search(queries[:1], k)
+        assert [id_ for id_, _ in alone] == [id_ for id_, _ in longest[0][:k]]
+        # Some processors sum the products of one query otherwise than those of four.
+        expected = [score for _, score in longest[0][:k]]
+        assert [score for _, score in alone] == pytest.approx(expected, abs=2e-6)
     collection.close()
 
 
