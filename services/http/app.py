@@ -79,17 +79,11 @@ def _lifespan(live: Live, database: Callable[[], Database]) -> Lifespan[FastAPI]
         app.state.metrics = live.watcher = Metrics.of_worker(of_service("metrics"))
         app.state.concepts = Concepts(live, ConceptStore(opened))
         app.state.feedback = FeedbackStore(opened)
-        shares = Shares(Notices(of_service("connections")) if is_worker() else None)
-        app.state.shares = shares
-        watching = [
-            asyncio.create_task(watch)
-            for watch in (
-                live.watch(),
-                keys.watch(),
-                meter.watch(lambda: keys.required),
-                shares.watch(),
-            )
-        ]
+        app.state.shares = shares = Shares(Notices(of_service("connections")))
+        watches = [live.watch(), keys.watch(), meter.watch(lambda: keys.required)]
+        if is_worker():
+            watches.append(shares.watch())
+        watching = [asyncio.create_task(watch) for watch in watches]
         try:
             yield
         finally:

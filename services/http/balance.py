@@ -26,12 +26,8 @@ Connection = tuple[str, int]  # host and port of the client
 class Shares:
     """How many connections ask this worker, and how many too many they are."""
 
-    def __init__(self, notices: Notices | None) -> None:
-        """Begin to count.
-
-        Args:
-            notices: What the workers tell each other; None where there is this process alone.
-        """
+    def __init__(self, notices: Notices) -> None:
+        """Begin to count; the workers tell each other in `notices`."""
         self._notices = notices
         self._told: int | None = None
         self._asked: dict[Connection, float] = {}  # when the last answer ended; none yet: infinite
@@ -53,20 +49,20 @@ class Shares:
 
     async def watch(self) -> None:
         """Compare with the others until cancelled."""
-        while self._notices is not None:
+        while True:
             await asyncio.sleep(EVERY)
             with suppress(OSError):  # a full disk: it is as it was
-                self.compare(self._notices)
+                self.compare()
 
-    def compare(self, notices: Notices) -> None:
+    def compare(self) -> None:
         """Tell the others how many connections ask here, and find out how many are too many."""
         since = time.monotonic() - WINDOW
         self._asked = {one: when for one, when in self._asked.items() if when > since}
         own = len(self._asked)
         if own != self._told:
-            notices.tell(str(own))
+            self._notices.tell(str(own))
             self._told = own
-        others = [int(text) for text in notices.read()] if own > 1 else []
+        others = [int(text) for text in self._notices.read()] if own > 1 else []
         self._excess = excess(own, others)
 
 

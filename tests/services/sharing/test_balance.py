@@ -29,8 +29,7 @@ class Service:
     """Workers whose clients all ask once between two looks, and connect again where they must."""
 
     def __init__(self, folder, workers, dead):
-        self.notices = [Notices(folder, pid, lambda pid: pid not in dead) for pid in workers]
-        self.shares = [Shares(one) for one in self.notices]
+        self.shares = [Shares(Notices(folder, pid, lambda pid: pid not in dead)) for pid in workers]
         self.random = random.Random(0)
 
     def round(self, place):
@@ -43,8 +42,8 @@ class Service:
                 moved += 1
             self.shares[place[client]].end(client)
         for _ in range(2):  # the first one to look has not read what the others tell
-            for shares, notices in zip(self.shares, self.notices, strict=True):
-                shares.compare(notices)
+            for shares in self.shares:
+                shares.compare()
         return moved
 
 
@@ -72,15 +71,14 @@ def test_a_connection_counts_as_long_as_it_waits_and_soon_no_more(
 ):
     now = 100.0
     monkeypatch.setattr("services.http.balance.time.monotonic", lambda: now)
-    one, two = (Notices(tmp_path / "told", pid, lambda _: True) for pid in (1, 2))
-    busy, idle = Shares(one), Shares(two)
-    idle.compare(two)
+    busy, idle = (Shares(Notices(tmp_path / "told", pid, lambda _: True)) for pid in (1, 2))
+    idle.compare()
     for port in range(8):
         assert not busy.begin(("10.0.0.1", port))
         if answered:
             busy.end(("10.0.0.1", port))
     now += 2 * WINDOW
-    busy.compare(one)
+    busy.compare()
     assert busy.begin(("10.0.0.1", 9)) == counts
 
 
@@ -92,6 +90,6 @@ def test_an_answer_ends_the_connection_that_is_given_up(client, tmp_path):
     for port in range(2):
         shares.begin(("10.0.0.1", port))
     other.tell("0")
-    shares.compare(own)
+    shares.compare()
     assert client.get("/v1/model").headers["connection"] == "close"
     assert "connection" not in client.get("/v1/model").headers
