@@ -47,7 +47,7 @@ CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 Searches = Sequence[dict[str, Any]]
 PLACES = ("{} on a wooden table", "my {} in the garden", "a photo of {}", "{} by a window")
 TIMES = ("", " in summer", " in the snow", " at night")
-# So many that no two texts are equal without their concepts either: equal ones are read once.
+# So many that hardly two texts are equal without their concepts: equal ones are read once.
 SCENES = tuple(place + time for time in TIMES for place in PLACES)
 
 
