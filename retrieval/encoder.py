@@ -29,6 +29,7 @@ from retrieval.detail import register_detail
 from retrieval.efficientnet import PREPROCESSING, TIMM_NAME, load_imagenet
 from retrieval.minilm import minilm_folder
 from retrieval.storage.files import atomic_folder, read_json
+from retrieval.text.tokenizing import TURN
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
@@ -44,7 +45,7 @@ class Encoder:
     """A model with what it needs to read pictures and texts. N inputs, D width, S picture side."""
 
     model: Any  # open_clip's CustomTextCLIP: towers .visual and .text
-    tokenize: Any  # open_clip's tokenizer
+    tokenize: Any  # open_clip's tokenizer; see `retrieval.text.tokenizing`
     config: dict[str, Any]  # open_clip's model_cfg
     device: str
 
@@ -101,7 +102,8 @@ class Encoder:
 
     def tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """Token ids (N, L) on the model's device; padding that a mask hides is cut: it is exact."""
-        ids: torch.Tensor = self.tokenize(list(texts))
+        with TURN:
+            ids: torch.Tensor = self.tokenize(list(texts))
         if "hf_model_name" in self.config["text_cfg"]:
             pad = self.model.text.config.pad_token_id
             ids = ids[:, : int((ids != pad).sum(dim=1).max())]

@@ -285,7 +285,7 @@ def _check(
         )
         raise ValueError(msg)
     longest = max(PROMPTS, key=len).format(start.phrase)
-    ids = tower.encoder.tokenize([longest, f"{longest} {start.identifier}"])
+    ids = tower.encoder.tokens([longest, f"{longest} {start.identifier}"])
     if torch.equal(ids[0], ids[1]):
         msg = f"{about}: the noun {start.noun!r} is too long for the model's context"
         raise ValueError(msg)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from retrieval.text.tokenizing import TURN
+
 MINILM = "all-MiniLM-L6-v2"  # as the configurations of models name it
 _SHOWN = 10  # words in a sentence
 
@@ -128,13 +130,14 @@ def _is_blank(text: str) -> bool:
 def _read_hugging_face(tokenize: Any, texts: Sequence[str]) -> list[Reading]:
     cleaned = [tokenize.clean_fn(text) for text in texts]
     inner, limit = tokenize.tokenizer, tokenize.context_length
-    encoded = inner(
-        cleaned,
-        truncation=False,
-        return_special_tokens_mask=True,
-        return_offsets_mapping=inner.is_fast,
-        verbose=False,  # it would warn of what is told here
-    )
+    with TURN:
+        encoded = inner(
+            cleaned,
+            truncation=False,
+            return_special_tokens_mask=True,
+            return_offsets_mapping=inner.is_fast,
+            verbose=False,  # it would warn of what is told here
+        )
     readings = []
     for row, text in enumerate(cleaned):
         ids = encoded["input_ids"][row]
