@@ -189,7 +189,7 @@ def sync_folder(bundle: Bundle, rows: Rows) -> None:
     rows.add(f"sync, {NEW} new products", seconds, "s", ("at most", 30))
     texts = [query.text for query in bundle.read_queries()][:100]
     write_folder(folder, products, TURNS)
-    with serving() as service:
+    with serving("--workers", "1") as service:
         with clients(service.url, texts) as answers:
             busy = kindred("catalog", "sync", "folder")
         failed = sum(answer.status != 200 for answer in answers)

@@ -125,7 +125,7 @@ def run(bundle: Bundle, program: str, count: int) -> bool:
     workers = len(os.sched_getaffinity(0))
     plain, fast, theirs = [], [], []
     for _ in range(TURNS):
-        with serving() as service:
+        with serving("--workers", "1") as service:
             plain.append(per_second(service.url, searches, CLIENTS, count))
         os.environ[PRECISION] = "auto"
         with serving("--workers", str(workers)) as service:

@@ -63,7 +63,8 @@ Examples:
   kindred serve                        the champion at http://127.0.0.1:3000, and the next one
   kindred serve --version challenger   look at a version before it is promoted
   kindred serve --port 8080
-  kindred serve --host 0.0.0.0 --workers 2    for others; needs keys: kindred keys add NAME
+  kindred serve --workers 1            with a gigabyte less of memory
+  kindred serve --host 0.0.0.0         for others; needs keys: kindred keys add NAME
   MILVUS_URI=http://127.0.0.1:19530 kindred serve"""
 _SEARCH_EXAMPLES = """\b
 Examples:
@@ -179,7 +180,11 @@ def feedback(file: Path) -> None:
 @click.option("--version", metavar="V", help="Number or alias.  [default: champion, followed]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Without keys loopback.")
 @click.option("--port", type=int, default=3000, show_default=True)
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes, a model each.")
+@click.option(
+    "--workers",
+    type=int,
+    help="Processes, a model each.  [default: 2; 1 where less than 4 GB of memory are free]",
+)
 def serve(**request: Any) -> None:
     """Serve search over HTTP."""
     from services.commands.serve_command import ServeRequest, run_serve

@@ -82,7 +82,7 @@ def _lifespan(live: Live, database: Callable[[], Database]) -> Lifespan[FastAPI]
         app.state.shares = shares = Shares(Notices(of_service("connections")))
         watches = [live.watch(), keys.watch(), meter.watch(lambda: keys.required)]
         if is_worker():
-            watches.append(shares.watch())
+            watches += [shares.watch(), live.watch_drift(Notices(of_service("drift")))]
         watching = [asyncio.create_task(watch) for watch in watches]
         try:
             yield

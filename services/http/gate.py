@@ -55,7 +55,7 @@ class Gate:
             detail = ONLY_OWN.format(client=scope["client"][0])
             await problem(403, detail)(scope, receive, send)
             return
-        if _counts(scope) and (wait := meter.refuses(tenant)):
+        if _counts(scope) and (wait := await meter.refuses(tenant)):
             await _too_many(tenant, wait)(scope, receive, send)
             return
         scope[TENANT] = tenant

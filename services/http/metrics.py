@@ -101,7 +101,7 @@ class Metrics:
             version: What this worker serves.
             digest: Its digest.
             concepts: How many all tenants have taught.
-            drift: Of the queries that this worker served; None: nothing is known.
+            drift: Of the last queries; None: nothing is known.
         """
         info = GaugeMetricFamily(
             "kindred_version_info", "What serves.", labels=["version", "digest"]
@@ -111,7 +111,7 @@ class Metrics:
         now = CollectorRegistry()
         apart = GaugeMetricFamily(
             "kindred_query_drift",
-            "How far this worker's queries are from held-out wishes: 0 not at all, 1 wholly.",
+            "How far the last queries are from held-out wishes: 0 not at all, 1 wholly.",
             drift.statistic if drift else float("nan"),
         )
         now.register(_Given((info, taught, apart)))

@@ -3,6 +3,7 @@
 Q queries served, H held-out wishes, W training wishes, D embedding width.
 """
 
+import json
 import threading
 import time
 from collections import deque
@@ -13,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.bundle import Bundle
+from services.search.processes import Notices
 
-WINDOW = 500  # queries that count: the last ones of this worker
+WINDOW = 500  # queries that count: the last ones of the service
 FEWEST = 100  # before there is a warning
 MOST_BY_CHANCE = 0.001  # p-value
 # Of the statistic. Held-out wishes of all kinds reach 0.14 by chance with 100 queries; where all
 # are of kinds that no training persona has, or half are about something else, it is 0.5.
 MOST_APART = 0.4
 PAUSE = 5.0  # seconds that a report holds
+EXCHANGE = 1.0  # seconds between two times that workers tell each other
 
 Vectors = NDArray[np.float32]
 
@@ -36,24 +39,47 @@ class Drift:
 
 
 class DriftWatch:
-    """Remembers the vectors of the last queries, in memory and no texts; compares when asked."""
+    """Remembers how near the last queries were to a wish; compares when asked. No texts are kept.
+
+    A query is a pair: when it was served, in seconds since 1970, and its cosine.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         """Read nothing yet; the bundle brings training and held-out wishes."""
         self._bundle = bundle
-        self._seen: deque[Vectors] = deque(maxlen=WINDOW)
-        self._lock = threading.Lock()  # of a report
+        self._new: deque[tuple[float, Vectors]] = deque(maxlen=WINDOW)
+        self._own: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._others: list[tuple[float, float]] = []  # what other workers served
+        self._lock = threading.Lock()  # of what is computed
         self._wishes_WD: Vectors | None = None
         self._known_H: NDArray[np.floating[Any]] | None = None
         self._report: tuple[float, Drift | None] | None = None
 
     def see(self, vector_D: Vectors) -> None:
         """A query was served."""
-        self._seen.append(vector_D)
+        self._new.append((time.time(), vector_D))
 
     def clear(self) -> None:
         """Nothing was served."""
-        self._seen.clear()
+        self._new.clear()
+
+    def exchange(self, notices: Notices) -> None:
+        """Tell the other workers of this version about the queries here, and hear of theirs.
+
+        Raises:
+            OSError: Nothing can be told.
+        """
+        with self._lock:
+            digest = self._bundle.digest
+            if self._new and self._measure():
+                notices.tell(json.dumps([digest, [*self._own]]))
+            told = (json.loads(text) for text in notices.read())
+            self._others = [
+                (when, cosine)
+                for version, served in told
+                if version == digest
+                for when, cosine in served
+            ]
 
     def report(self) -> Drift | None:
         """The comparison, computed anew every few seconds; some 20 ms, so not for an event loop.
@@ -67,17 +93,27 @@ class DriftWatch:
             return self._report[1]
 
     def _compare(self) -> Drift | None:
-        served = [*self._seen.copy()]
+        if not self._measure() or self._known_H is None:
+            return None
+        served = sorted([*self._own, *self._others])[-WINDOW:]
+        return (
+            compare(np.array([cosine for _, cosine in served]), self._known_H) if served else None
+        )
+
+    def _measure(self) -> bool:
+        """Find out how near the new queries are; False where there are no wishes."""
         if self._known_H is None or self._wishes_WD is None:
             wishes = self._bundle.read_text_vectors("wishes")
             held_out = self._bundle.read_text_vectors("queries")
             if wishes is None or held_out is None or not wishes.ids or not held_out.ids:
-                return None
+                return False
             self._wishes_WD = wishes.vectors
             self._known_H = nearest(held_out.vectors, wishes.vectors)
-        if not served:
-            return None
-        return compare(nearest(np.stack(served), self._wishes_WD), self._known_H)
+        new = [self._new.popleft() for _ in range(len(self._new))]
+        if new:
+            near_Q = nearest(np.stack([vector_D for _, vector_D in new]), self._wishes_WD)
+            self._own.extend(zip((when for when, _ in new), near_Q.tolist(), strict=True))
+        return True
 
 
 def nearest(texts_QD: Vectors, wishes_WD: Vectors) -> NDArray[np.floating[Any]]:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -24,13 +24,14 @@ from registry.bundle import Product
 from registry.errors import explain_os_error, without_password
 from registry.versions import Version
 from services.search.batcher import Batcher, BatchThread
+from services.search.drift import EXCHANGE
 from services.search.engine import Engine
 from services.search.explanation import Why
 from services.search.peers import Peers, State
 from services.search.phases import watched
 from services.search.pictures import Picture, read_picture, see
 from services.search.precision import text_precision
-from services.search.processes import sweep
+from services.search.processes import Notices, sweep
 from services.search.queries import Found, Query, Vectors
 from services.search.source import NOTHING, Source
 from services.search.teaching import Learned, Taught, learn
@@ -203,6 +204,13 @@ class Live:
         while self.source.follows != NOTHING:
             await asyncio.sleep(RETRY if self.swap.state == "failed" else POLL)
             await self.follow()
+
+    async def watch_drift(self, notices: Notices) -> None:
+        """Have all workers speak of the queries of all, until cancelled."""
+        while True:
+            await asyncio.sleep(EXCHANGE)
+            with suppress(OSError):  # a full disk: each speaks of its own
+                await asyncio.to_thread(self.engine.drift.exchange, notices)
 
     async def follow(self) -> None:
         """Look at the source once, and swap if it has another version; what fails is remembered."""

@@ -6,6 +6,7 @@ import sys
 import time
 
 import httpx
+import psutil
 import pytest
 
 from services.client import Client
@@ -77,10 +78,15 @@ class Service:
         self.process.send_signal(by)
         return self.process.wait(PATIENCE)
 
+    @property
+    def workers(self):
+        return psutil.Process(self.process.pid).children()
+
     def until(self, version):
-        """Wait until it serves a version."""
+        """Wait until it serves a version, by all its workers."""
         deadline = time.monotonic() + PATIENCE
         with Client(self.url) as client:
             while client.model()["version"] != version:
                 assert time.monotonic() < deadline, self.log.read_text()
                 time.sleep(0.2)
+        time.sleep(1)  # they agree within a second

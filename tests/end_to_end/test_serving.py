@@ -217,14 +217,16 @@ def test_it_ends_when_told_and_leaves_nothing(project, service):
     assert "kindred serve" in refused.stderr
 
 
-def test_a_killed_service_takes_its_worker_along_and_the_next_one_sweeps_up(project):
+def test_a_killed_service_takes_its_workers_along_and_the_next_one_sweeps_up(project):
     private = project.folder / "var/serve"
-    service = Service(project)
-    (worker,) = psutil.Process(service.process.pid).children()
+    service = Service(project, "--workers", "2")
+    workers = service.workers
+    assert len(workers) == 2
     service.process.kill()
-    _until_gone(worker)
-    service = Service(project)
-    (worker,) = psutil.Process(service.process.pid).children()
+    for worker in workers:
+        _until_gone(worker)
+    service = Service(project, "--workers", "1")
+    (worker,) = service.workers
     worker.suspend()  # or it would tidy up
     service.process.kill()
     worker.kill()
@@ -237,8 +239,8 @@ def test_a_killed_service_takes_its_worker_along_and_the_next_one_sweeps_up(proj
 
 
 def test_a_killed_worker_is_noticed_at_once_and_its_clients_get_their_answers(project):
-    service = Service(project)
-    (worker,) = psutil.Process(service.process.pid).children()
+    service = Service(project, "--workers", "1")
+    (worker,) = service.workers
     with concurrent.futures.ThreadPoolExecutor(4) as clients:
 
         def ask(_):
@@ -259,5 +261,4 @@ def test_a_killed_worker_is_noticed_at_once_and_its_clients_get_their_answers(pr
 
 
 def _workers_but(service, worker):
-    children = psutil.Process(service.process.pid).children()
-    return [child for child in children if child.pid != worker.pid]
+    return [other for other in service.workers if other.pid != worker.pid]

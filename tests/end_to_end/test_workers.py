@@ -47,7 +47,7 @@ def service(project):
 
 @pytest.fixture(scope="module")
 def workers(service):
-    both = psutil.Process(service.process.pid).children()
+    both = service.workers
     assert len(both) == 2
     return both
 
@@ -156,7 +156,6 @@ def test_both_swap_within_a_second_and_have_learned_all_concepts_before(project,
                                   (("rollback",), "1")):  # fmt: skip
                 project.kindred(*verb)
                 service.until(version)
-                time.sleep(2 * AGREE)
                 for worker in workers:
                     told = ask(service, worker, workers, "GET", "/v1/model").json()
                     assert told["version"] == version
@@ -180,15 +179,26 @@ def test_what_was_taught_under_one_version_is_there_under_the_next(
     one, other = workers
     project.kindred("promote", "2", "--force", "--reason", "a test")
     service.until("2")
-    time.sleep(AGREE)
     assert teach(service, one, workers, "late", photos["rex"]).status_code == 201
     project.kindred("rollback")
     service.until("1")
-    time.sleep(AGREE)
     answers = [search(service, each, workers, "{late} on a beach").json() for each in workers]
     assert [answer["model_version"] for answer in answers] == ["1", "1"]
     assert _scores(answers[0]) == pytest.approx(_scores(answers[1]), abs=1e-5)
     assert ask(service, other, workers, "DELETE", "/v1/concepts/late").status_code == 204
+
+
+def test_each_speaks_of_the_queries_of_both(service, workers):
+    def counted(worker):
+        return (ask(service, worker, workers, "GET", "/v1/model").json()["drift"] or {"n": 0})["n"]
+
+    before = max(counted(worker) for worker in workers)
+    for worker in workers:
+        assert search(service, worker, workers, "a present for a reader").status_code == 200
+    deadline = time.monotonic() + PATIENCE
+    while min(counts := [counted(worker) for worker in workers]) < before + 2:
+        assert time.monotonic() < deadline, (before, counts)
+        time.sleep(1)
 
 
 def test_clients_that_all_came_to_one_worker_are_shared_out(service, workers):

@@ -9,6 +9,7 @@ from services.http.metrics import Metrics
 from services.http.model_description import drift_of
 from services.search import drift
 from services.search.drift import FEWEST, WINDOW, DriftWatch, compare, nearest
+from services.search.processes import Notices
 from services.search.queries import Query
 
 
@@ -21,13 +22,13 @@ WISH = np.array([[1, 0]], dtype=np.float32)
 KNOWN = np.linspace(0.5, 0.9, 400)
 
 
-def watch(held_out=KNOWN, wishes=WISH):
+def watch(held_out=KNOWN, wishes=WISH, digest="d" * 64):
     vectors = {"wishes": wishes, "queries": None if held_out is None else at(held_out)}
     found = {
         name: None if x is None else Vectors([str(i) for i in range(len(x))], x)
         for name, x in vectors.items()
     }
-    return DriftWatch(SimpleNamespace(read_text_vectors=found.get))
+    return DriftWatch(SimpleNamespace(read_text_vectors=found.get, digest=digest))
 
 
 def test_the_nearest_wish_counts():
@@ -82,6 +83,26 @@ def test_only_the_last_queries_count(monkeypatch):
     found = watching.report()
     assert (found.n, found.warning) == (WINDOW, "")
     assert found.statistic < 0.01
+
+
+def test_workers_speak_of_the_last_queries_of_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(drift, "PAUSE", -1.0)
+    told = [Notices(tmp_path, pid, lambda pid: pid != 3) for pid in (1, 2, 3, 4)]
+    one, two, dead = (watch() for _ in range(3))
+    before = watch(digest="e" * 64)  # another version, of which a worker still speaks
+    for watching, cosine in ((one, 0.1), (two, 0.9), (dead, 0.2), (before, 0.3)):
+        watching.see(at([cosine])[0])
+    for _ in range(2):
+        for watching, notices in zip((one, two, dead, before), told, strict=True):
+            watching.exchange(notices)
+    assert [one.report().n, two.report().n, before.report().n] == [2, 2, 1]
+    assert one.report().statistic == two.report().statistic == 0.5
+    for vector in at(np.full(WINDOW, 0.9)):
+        two.see(vector)
+    two.exchange(told[1])
+    one.exchange(told[0])
+    assert one.report().n == two.report().n == WINDOW
+    assert one.report().statistic == two.report().statistic == 0.0
 
 
 def test_a_report_holds_for_some_seconds():

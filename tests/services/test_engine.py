@@ -202,7 +202,7 @@ def test_a_version_without_wishes_explains_by_words_alone(engine, monkeypatch):
 
 
 def test_texts_that_were_searched_for_are_watched_for_drift(engine):
-    assert not engine.drift._seen  # the warm-up does not count
+    assert not engine.drift._new  # the warm-up does not count
     seen = []
     engine.drift.see = lambda vector_D: seen.append(vector_D.argmax())
     ask(engine, text="blue")

@@ -82,7 +82,8 @@ def test_a_database_that_does_not_answer_is_told(capsys, monkeypatch):
 
 
 def test_without_keys_loopback_only_with_keys_any_host(capsys, registered, monkeypatch):
-    monkeypatch.setattr("services.commands.serve_command._prepare", lambda request: 1 / 0)
+    monkeypatch.setenv("KINDRED_WORKERS", "1")  # `serve` sets it, and this undoes that
+    monkeypatch.setattr("services.commands.serve_command._prepare", lambda *_: 1 / 0)
     code, _, said = run(capsys, "serve", "--host", "0.0.0.0")
     assert (code, "kindred keys add" in said) == (2, True)
     run(capsys, "keys", "add", "ann")

@@ -34,8 +34,8 @@ def workers(tmp_path):
 def waits(peers, digest=NEW, looked=10.0):
     """Whether it would still wait after a moment, or what it says."""
     began = time.monotonic()
-    says = peers.wait_for(digest, looked, patience=0.2)
-    return "waits" if time.monotonic() - began >= 0.2 else says
+    says = peers.wait_for(digest, looked, patience=0.5)
+    return "waits" if time.monotonic() - began >= 0.5 else says
 
 
 def test_a_worker_waits_for_those_that_have_not_noticed_or_not_opened_yet(workers):
@@ -69,6 +69,27 @@ def test_where_another_found_a_later_version_it_looks_again(workers):
     two.announce(NEWER, "opening", 10.5)
     assert waits(one) is False
     assert waits(two, NEWER, 10.5) == "waits"
+
+
+def test_they_go_on_at_the_same_moment(workers):
+    """Each looks again and again, at times of its own: what counts is when the last was ready."""
+    went = {}
+
+    def wait(worker, seconds):
+        time.sleep(seconds)
+        worker.announce(NEW, "ready", 10.0)
+        assert worker.wait_for(NEW, 10.0)
+        went[worker] = time.monotonic()
+
+    threads = [
+        threading.Thread(target=wait, args=(worker, seconds))
+        for worker, seconds in zip(workers, (0.0, 0.31, 0.52), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert max(went.values()) - min(went.values()) < 0.04
 
 
 def test_two_workers_swap_at_the_same_time_though_one_opens_for_longer(

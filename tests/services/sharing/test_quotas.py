@@ -1,9 +1,13 @@
 """What a key allows: requests a minute, concepts, megabytes of photos."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 
-from services.http.meter import Meter
+from services.http.meter import NEARLY, Meter
 from services.store.tenants import LOCAL, Quotas, Tenant
 from tests.services.sharing.conftest import bearer, make_key, teach
 from tests.services.tiny_engine import photo
@@ -33,36 +37,81 @@ def test_a_minute_has_as_many_requests_as_the_key_says(app, store):
     assert "2 requests a minute" in refused.json()["detail"]
 
 
+def refuses(meter, tenant):
+    return asyncio.run(meter.refuses(tenant))
+
+
 def test_the_next_minute_begins_anew_and_others_have_their_own(store):
     clock = Clock()
     meter = Meter(store, clock)
-    assert [meter.refuses(TWO) for _ in range(3)] == [0, 0, 61]
-    assert meter.refuses(Tenant("bob", "bob", quotas=Quotas(requests_a_minute=1))) == 0
-    assert [meter.refuses(LOCAL) for _ in range(9)] == [0] * 9
+    assert [refuses(meter, TWO) for _ in range(3)] == [0, 0, 61]
+    assert refuses(meter, Tenant("bob", "bob", quotas=Quotas(requests_a_minute=1))) == 0
+    assert [refuses(meter, LOCAL) for _ in range(9)] == [0] * 9
     clock.now += 60
-    assert meter.refuses(TWO) == 0
+    assert refuses(meter, TWO) == 0
 
 
 def test_workers_count_together_and_a_new_one_goes_on(store):
     clock = Clock()
     one, other = Meter(store, clock), Meter(store, clock)
-    assert one.refuses(TWO) == 0
-    assert other.refuses(TWO) == 0
-    for meter in (one, other, one):
-        meter.flush()
+    assert refuses(one, TWO) == 0
+    assert refuses(other, TWO) == 0
     late = Meter(store, clock)
-    late.flush()
-    assert all(meter.refuses(TWO) for meter in (one, other, late))
+    assert all(refuses(meter, TWO) for meter in (one, other, late))
+
+
+@pytest.mark.parametrize(("most", "each", "let_in"), [(10, 9, 10), (NEARLY, 200, NEARLY)])
+def test_of_what_comes_at_once_to_all_workers_as_much_is_let_in_as_to_one(
+    store, most, each, let_in
+):
+    ann = Tenant("ann", "ann", quotas=Quotas(requests_a_minute=most))
+    clock = Clock()
+    workers = [Meter(store, clock) for _ in range(3)]
+
+    async def ask(meter):
+        return await asyncio.gather(*(meter.refuses(ann) for _ in range(each)))
+
+    with ThreadPoolExecutor(3) as processes:
+        said = [*processes.map(lambda one: asyncio.run(ask(one)), workers)]
+    assert [wait for waits in said for wait in waits].count(0) == let_in
+
+
+def test_one_worker_lets_in_no_more_than_the_quota(store):
+    ann = Tenant("ann", "ann", quotas=Quotas(requests_a_minute=NEARLY + 100))
+    meter = Meter(store, Clock())
+
+    async def ask():
+        return await asyncio.gather(*(meter.refuses(ann) for _ in range(NEARLY + 200)))
+
+    assert asyncio.run(ask()).count(0) == NEARLY + 100
+
+
+def test_where_the_database_does_not_answer_a_worker_counts_alone(store, monkeypatch):
+    def fail(*_):
+        raise OperationalError("", None, Exception())
+
+    meter = Meter(store, Clock())
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "count", fail)
+        assert [refuses(meter, TWO) for _ in range(3)] == [0, 0, 61]
+    meter.flush()
     assert store.count(10, {}) == {"ann": 2}
+
+
+def test_far_from_a_quota_nothing_is_written_for_a_request(store, monkeypatch):
+    monkeypatch.setattr(store, "count", pytest.fail)
+    ann = Tenant("ann", "ann", quotas=Quotas(requests_a_minute=NEARLY + 3))
+    meter = Meter(store, Clock())
+    assert [refuses(meter, ann) for _ in range(3)] == [0] * 3
 
 
 def test_old_minutes_are_forgotten(store):
     clock = Clock()
     meter = Meter(store, clock)
-    meter.refuses(TWO)
+    refuses(meter, TWO)
     meter.flush()
     clock.now += 120
-    meter.refuses(TWO)
+    refuses(meter, TWO)
     meter.flush()
     assert store.count(10, {}) == {}
     assert store.count(12, {}) == {"ann": 1}
