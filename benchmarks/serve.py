@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -47,6 +48,7 @@ from retrieval.text.tower import TextTower
 T = TypeVar("T")
 
 K = 12
+WORKERS = 2  # as `kindred serve` has them where memory is not short
 CLIENTS, REQUESTS = 32, 2_000
 WARM_UP = 20
 SEARCHES = 200  # a repetition
@@ -165,7 +167,7 @@ def measure_verbs(rows: Rows, repetitions: int) -> None:
 
     ready = []
     for _ in range(repetitions):
-        with serving() as service:
+        with serving("--workers", str(WORKERS)) as service:
             ready.append(service.ready_seconds)
     rows.add("kindred serve, until ready", ready, "s", ("at most", 12))
 
@@ -177,13 +179,14 @@ def run(bundle: Bundle, repetitions: int, *, latency_only: bool) -> bool:
     rows.add("kindred promote, the first", [kindred("promote", "1")], "s", ("at most", 15))
     if not latency_only:
         measure_verbs(rows, repetitions)
-    with serving() as service:
+    with serving("--workers", str(WORKERS)) as service:
         texts = [query.text for query in bundle.read_queries()][:SEARCHES]
         encoder = bundle.load_encoder()
         ensure_collections(bundle)
         key = collection_key(bundle.digest, "student")
         collection = open_store().open(key, Path("private"))
-        # As in the service: OpenBLAS's threads would take the cores from torch's, here and there.
+        # As in a worker: its share of torch's threads, and no more than one of OpenBLAS's.
+        torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
         with threadpool_limits(1, user_api="blas"):
             measured = [
                 measure_one_client(service.url, encoder, collection, texts)

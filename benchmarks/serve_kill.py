@@ -2,7 +2,8 @@
 
 Eight clients ask 26 searches each, one after the other, and a worker is killed after 48 answers:
 once by plain HTTP, where what was on its way is lost, and once by `services.client`, which asks
-again. The service runs in a registry of its own, in a temporary folder.
+again. What is promised is promised of two workers, which `kindred serve` has by default. The
+service runs in a registry of its own, in a temporary folder.
 
     python -m benchmarks.serve_kill
     python -m benchmarks.serve_kill --version 3 --repetitions 3
@@ -26,7 +27,8 @@ from services.search.live import PRIVATE
 
 CLIENTS, EACH = 8, 26
 BEFORE = 48  # answers
-WORKERS = (1, 2)
+USUAL = 2
+WORKERS = (USUAL, 1)
 # Half of what was measured first: 8 of 208 failed, and there was no answer for 14 s.
 MOST_FAILED, MOST_SECONDS = ("at most", 4.0), ("at most", 7.0)
 
@@ -124,8 +126,9 @@ def measure(rows: Rows, texts: Sequence[str], workers: int, repetitions: int) ->
                 for _ in range(repetitions)
             ]
             print(f"{workers} worker(s), {name}, {CLIENTS * EACH} searches")
-            rows.add("   failed", [run.failed for run in runs], "", MOST_FAILED)
-            rows.add("   first answer after", [run.silence for run in runs], "s", MOST_SECONDS)
+            failed, silence = (MOST_FAILED, MOST_SECONDS) if workers == USUAL else (None, None)
+            rows.add("   failed", [run.failed for run in runs], "", failed)
+            rows.add("   first answer after", [run.silence for run in runs], "s", silence)
             rows.add("   another worker ready after", [run.ready - run.at for run in runs], "s")
 
 

@@ -5,11 +5,14 @@ While one batch is worked on, the next one queues; a lone request never waits fo
 """
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 Question = TypeVar("Question")
@@ -27,12 +30,21 @@ class EndingError(OverloadedError):
     """The service ends, and answers no more."""
 
 
+def _be_nice(nice: int) -> None:
+    if nice and sys.platform == "linux":  # elsewhere niceness is a process's, not a thread's
+        os.nice(nice)
+
+
 class BatchThread:
     """The one thread that batches of every kind run on, one after the other."""
 
-    def __init__(self) -> None:
-        """Start it at the first batch."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
+    def __init__(self, nice: int = 0) -> None:
+        """Start it at the first batch.
+
+        Args:
+            nice: How much more than others it leaves the cores to them, 0 to 19 (`man nice`).
+        """
+        self._thread = ThreadPoolExecutor(1, "batch", initializer=partial(_be_nice, nice))
 
     def run(self, batch: Callable[[], None]) -> bool:
         """Run a batch after those that were asked for before it; returns at once.

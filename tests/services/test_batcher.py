@@ -1,6 +1,9 @@
 import asyncio
+import os
+import sys
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 
@@ -211,3 +214,17 @@ def test_what_was_asked_before_the_end_is_answered_and_nothing_after_it():
         return answers
 
     assert run(scenario) == [0, 1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process's")
+def test_a_nice_thread_leaves_the_cores_to_the_others():
+    def niceness(thread):
+        found = Future()
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        thread.run(lambda: found.set_result(os.getpriority(os.PRIO_PROCESS, 0)))  # the thread's
+        thread.close()
+        return found.result() - own
+
+    most = 19 - os.getpriority(os.PRIO_PROCESS, 0)
+    assert [niceness(BatchThread()), niceness(BatchThread(3))] == [0, min(3, most)]
+    assert niceness(BatchThread()) == 0  # nobody else is
