@@ -39,8 +39,8 @@ from services.search.teaching import Learned, Taught, learn
 POLL = 2.0  # seconds between two looks at the registry
 EMBEDDED_TOGETHER = 16  # texts whose vectors were asked for: searches wait behind that many
 LEARNED_TOGETHER = 16  # concepts
-# Two workers' searches took 145 ms at p99 beside it (75 without) where it was as urgent as they
-# are, and 110 so; a lesson beside them takes 1.9 s instead of 1.5 (`benchmarks.serve_concepts`).
+# Beside lessons two workers' searches took 1.8 times as long at p99 as without where both had the
+# same priority, and 1.5 times so; a lesson takes 1.8 s then, not 1.5 (`benchmarks.serve_concepts`).
 LEARNING_NICE = 3
 OPENED_TOGETHER = 2  # pictures of any size: the largest takes 200 MB
 SEEN_TOGETHER = 4  # pictures
