@@ -5,6 +5,7 @@ Concepts are taught from five pictures each, made of products' thumbnails.
 
     python -m benchmarks.serve_concepts
     python -m benchmarks.serve_concepts --version 3 --requests 500
+    python -m benchmarks.serve_concepts --workers 1
 """
 
 import asyncio
@@ -212,14 +213,14 @@ def count_mixed(answers: Sequence[Answer], scores: dict[tuple[str, str], dict[st
     return mixed
 
 
-def run(bundle: Bundle, requests: int) -> bool:
+def run(bundle: Bundle, requests: int, workers: str) -> bool:
     """Measure, print it, and say whether every promise was kept."""
     rows = Rows()
     register_two(bundle)
     kindred("promote", "1")
     products = things(bundle)
     plain = searches_without(products, bundle.read_teaching().identifier)
-    with serving() as service:
+    with serving("--workers", workers) as service:
         measure_teaching(rows, service.url, products, plain)
         measure_throughput(rows, service.url, plain, requests)
         measure_clients(service.url, requests)
@@ -243,7 +244,8 @@ def main() -> None:
     """Read the arguments, and run in a temporary folder."""
     parser = described(__doc__)
     parser.add_argument("--requests", type=int, default=1000)
-    run_apart(parser, lambda bundle, options: run(bundle, options.requests))
+    parser.add_argument("--workers", default="2")
+    run_apart(parser, lambda bundle, options: run(bundle, options.requests, options.workers))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -49,15 +50,16 @@ class Meter:
         wait = int(_MINUTE - now % _MINUTE) + 1
         with self._turn:
             self._begin(now)
-            had = self._counted[tenant.id] + self._leaving[tenant.id] + self._new[tenant.id]
-            if had >= most:
+            if self._counted[tenant.id] >= most:
                 return wait
             self._new[tenant.id] += 1
-            if had < most - NEARLY:
+            had = self._counted[tenant.id] + self._leaving[tenant.id] + self._new[tenant.id]
+            if had <= most - NEARLY:
                 return 0
             minute, new = self._leave([tenant.id])
-        place = await asyncio.to_thread(self._place, minute, tenant.id, new)
-        return 0 if place <= most else wait
+        with suppress(SQLAlchemyError):  # `watch` says so
+            had = (await asyncio.to_thread(self._report, minute, new))[tenant.id]
+        return 0 if had <= most else wait
 
     def flush(self) -> None:
         """Report what is new, and read what all workers had.
@@ -74,13 +76,6 @@ class Meter:
         """Flush again and again while it is needed, until cancelled."""
         lament = "requests are counted in each worker alone until this ends"
         await repeat(self.flush, FLUSH, lament, needed)
-
-    def _place(self, minute: int, tenant: str, new: Counter[str]) -> int:
-        """Report a tenant's; which of the minute's requests to all workers the last one is."""
-        try:
-            return self._report(minute, new)[tenant]
-        except SQLAlchemyError:  # `watch` says so
-            return 0
 
     def _leave(self, tenants: Iterable[str]) -> tuple[int, Counter[str]]:
         """The minute, and what is new of tenants, which is on its way from now on."""

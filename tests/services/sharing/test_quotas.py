@@ -76,6 +76,21 @@ def test_of_what_comes_at_once_to_all_workers_as_much_is_let_in_as_to_one(
     assert [wait for waits in said for wait in waits].count(0) == let_in
 
 
+def test_of_a_burst_after_another_each_gets_what_is_left(store):
+    ann = Tenant("ann", "ann", quotas=Quotas(requests_a_minute=20))
+    meter = Meter(store, Clock())
+
+    async def staggered():
+        async def ask(at):
+            await asyncio.sleep(at / 1000)
+            return await meter.refuses(ann)
+
+        return await asyncio.gather(*(ask(at) for at in range(20)))
+
+    assert asyncio.run(staggered()) == [0] * 20
+    assert refuses(meter, ann) == 61
+
+
 def test_one_worker_lets_in_no_more_than_the_quota(store):
     ann = Tenant("ann", "ann", quotas=Quotas(requests_a_minute=NEARLY + 100))
     meter = Meter(store, Clock())
@@ -95,7 +110,8 @@ def test_where_the_database_does_not_answer_a_worker_counts_alone(store, monkeyp
         broken.setattr(store, "count", fail)
         assert [refuses(meter, TWO) for _ in range(3)] == [0, 0, 61]
     meter.flush()
-    assert store.count(10, {}) == {"ann": 2}
+    assert store.count(10, {}) == {"ann": 3}  # what was refused among them
+    assert refuses(meter, TWO) == 61
 
 
 def test_far_from_a_quota_nothing_is_written_for_a_request(store, monkeypatch):
