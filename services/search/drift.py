@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,6 @@ class DriftWatch:
         self._own: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         self._others: list[tuple[float, float]] = []  # what other workers served
         self._lock = threading.Lock()  # of what is computed
-        self._wishes_WD: Vectors | None = None
-        self._known_H: NDArray[np.floating[Any]] | None = None
         self._report: tuple[float, Drift | None] | None = None
 
     def see(self, vector_D: Vectors) -> None:
@@ -71,7 +70,8 @@ class DriftWatch:
         """
         with self._lock:
             digest = self._bundle.digest
-            if self._new and self._measure():
+            if self._new and self._wishes:
+                self._measure()
                 notices.tell(json.dumps([digest, [*self._own]]))
             told = (json.loads(text) for text in notices.read())
             self._others = [
@@ -92,28 +92,28 @@ class DriftWatch:
                 self._report = now, self._compare()
             return self._report[1]
 
-    def _compare(self) -> Drift | None:
-        if not self._measure() or self._known_H is None:
+    @cached_property
+    def _wishes(self) -> tuple[Vectors, NDArray[np.floating[Any]]] | None:
+        """Training wishes (W, D), and how near held-out ones are to them (H,); None without."""
+        wishes = self._bundle.read_text_vectors("wishes")
+        held_out = self._bundle.read_text_vectors("queries")
+        if wishes is None or held_out is None or not wishes.ids or not held_out.ids:
             return None
-        served = sorted([*self._own, *self._others])[-WINDOW:]
-        return (
-            compare(np.array([cosine for _, cosine in served]), self._known_H) if served else None
-        )
+        return wishes.vectors, nearest(held_out.vectors, wishes.vectors)
 
-    def _measure(self) -> bool:
-        """Find out how near the new queries are; False where there are no wishes."""
-        if self._known_H is None or self._wishes_WD is None:
-            wishes = self._bundle.read_text_vectors("wishes")
-            held_out = self._bundle.read_text_vectors("queries")
-            if wishes is None or held_out is None or not wishes.ids or not held_out.ids:
-                return False
-            self._wishes_WD = wishes.vectors
-            self._known_H = nearest(held_out.vectors, wishes.vectors)
+    def _compare(self) -> Drift | None:
+        self._measure()
+        served = sorted([*self._own, *self._others])[-WINDOW:]
+        if not self._wishes or not served:
+            return None
+        return compare(np.array([cosine for _, cosine in served]), self._wishes[1])
+
+    def _measure(self) -> None:
+        """Find out how near the new queries are."""
         new = [self._new.popleft() for _ in range(len(self._new))]
-        if new:
-            near_Q = nearest(np.stack([vector_D for _, vector_D in new]), self._wishes_WD)
+        if self._wishes and new:
+            near_Q = nearest(np.stack([vector_D for _, vector_D in new]), self._wishes[0])
             self._own.extend(zip((when for when, _ in new), near_Q.tolist(), strict=True))
-        return True
 
 
 def nearest(texts_QD: Vectors, wishes_WD: Vectors) -> NDArray[np.floating[Any]]:
