@@ -12,6 +12,7 @@ from typing import Any
 
 from registry.versions import Version
 from retrieval.startup import without_garbage_collection
+from services.environment import parent
 from services.http.deadlines import LONGEST
 from services.http.logs import configure_logs
 from services.search.live import Live
@@ -32,13 +33,13 @@ def begin(live: Live, version: Version | None = None) -> None:
         version: Where it is known already; None to look.
     """
     configure_logs()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent(),), daemon=True).start()
     with without_garbage_collection():
         live.start(version)
 
 
-def _end_with(parent: int) -> None:
-    """End this worker when its parent has gone: it has a session of its own, and would serve on."""
-    while os.getppid() == parent:
+def _end_with(starter: int) -> None:
+    """End this worker with its starter: it has a session of its own, and would serve on."""
+    while os.getppid() == starter:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -19,7 +19,7 @@ import psutil
 from services.commands.errors import CommandError, Exit
 from services.commands.keys_command import any_key
 from services.commands.registry_access import registry_access
-from services.environment import SERVING, WORKERS, thread_share
+from services.environment import PARENT, SERVING, WORKERS, thread_share
 from services.search.precision import text_precision
 from services.sharing.keys import REQUIRED
 from services.sharing.keys import SETTING as KEYS
@@ -80,6 +80,7 @@ def run_serve(request: ServeRequest) -> None:
         NAME: request.name,
         VERSION: request.version or CHAMPION,
         FOUND: found,
+        PARENT: str(os.getpid()),
         KEYS: REQUIRED if keys else "",  # a worker that starts later finds them revoked, perhaps
     }
     for name, value in {**SERVING, **thread_share(workers)}.items():

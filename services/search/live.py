@@ -23,6 +23,7 @@ import pyarrow as pa
 from registry.bundle import Product
 from registry.errors import explain_os_error, without_password
 from registry.versions import Version
+from services.environment import parent
 from services.search.batcher import Batcher, BatchThread
 from services.search.drift import EXCHANGE
 from services.search.engine import Engine
@@ -305,4 +306,4 @@ class Live:
 
 def of_service(what: str) -> Path:
     """A folder that the workers of one service share; it goes some time after the service."""
-    return PRIVATE / f"{os.getppid()}.{what}"
+    return PRIVATE / f"{parent()}.{what}"

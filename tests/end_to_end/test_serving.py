@@ -238,6 +238,27 @@ def test_a_killed_service_takes_its_workers_along_and_the_next_one_sweeps_up(pro
     assert again.stop(signal.SIGINT) == 0
 
 
+class Starting(Service):
+    """One whose workers have begun to start."""
+
+    def _wait(self):
+        deadline = time.monotonic() + PATIENCE
+        while len(self.workers) < 2:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.01)
+
+
+def test_a_service_killed_while_it_starts_leaves_no_worker(project):
+    """Its workers have another parent by the time that they look who that is."""
+    service = Starting(project, "--workers", "2")
+    workers = service.workers
+    service.process.kill()
+    for worker in workers:
+        _until_gone(worker)
+    assert Service(project, "--workers", "1").stop() == 0
+    assert list((project.folder / "var/serve").iterdir()) == []
+
+
 def test_a_killed_worker_is_noticed_at_once_and_its_clients_get_their_answers(project):
     service = Service(project, "--workers", "1")
     (worker,) = service.workers
