@@ -3,7 +3,6 @@
 import os
 
 WORKERS = "KINDRED_WORKERS"  # how many processes are to serve
-PARENT = "KINDRED_PARENT"  # the process whose workers they are
 # Nothing calls out, and nothing but Kindred's own words is printed.
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -26,11 +25,6 @@ SERVING = {
 def worker_count() -> int:
     """How many processes are to serve."""
     return int(os.environ.get(WORKERS, "1"))
-
-
-def parent() -> int:
-    """The process that started this worker, also where it has gone meanwhile."""
-    return int(os.environ.get(PARENT) or os.getppid())
 
 
 def thread_share(workers: int) -> dict[str, str]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from registry.versions import Version
 from retrieval.startup import without_garbage_collection
-from services.environment import parent
 from services.http.deadlines import LONGEST
 from services.http.logs import configure_logs
 from services.search.live import Live
+from services.search.processes import parent
 
 OPTIONS: Mapping[str, Any] = {
     "name": "kindred",

@@ -19,8 +19,9 @@ import psutil
 from services.commands.errors import CommandError, Exit
 from services.commands.keys_command import any_key
 from services.commands.registry_access import registry_access
-from services.environment import PARENT, SERVING, WORKERS, thread_share
+from services.environment import SERVING, WORKERS, thread_share
 from services.search.precision import text_precision
+from services.search.processes import PARENT
 from services.sharing.keys import REQUIRED
 from services.sharing.keys import SETTING as KEYS
 

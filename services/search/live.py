@@ -23,7 +23,6 @@ import pyarrow as pa
 from registry.bundle import Product
 from registry.errors import explain_os_error, without_password
 from registry.versions import Version
-from services.environment import parent
 from services.search.batcher import Batcher, BatchThread
 from services.search.drift import EXCHANGE
 from services.search.engine import Engine
@@ -32,7 +31,7 @@ from services.search.peers import Peers, State
 from services.search.phases import watched
 from services.search.pictures import Picture, read_picture, see
 from services.search.precision import text_precision
-from services.search.processes import Notices, sweep
+from services.search.processes import Notices, parent, sweep
 from services.search.queries import Found, Query, Vectors
 from services.search.source import NOTHING, Source
 from services.search.teaching import Learned, Taught, learn

@@ -9,6 +9,14 @@ from shutil import rmtree
 import psutil
 
 
+PARENT = "KINDRED_PARENT"  # the process whose workers a service's are
+
+
+def parent() -> int:
+    """The process that started this worker, also where it has gone meanwhile."""
+    return int(os.environ.get(PARENT) or os.getppid())
+
+
 def runs(pid: int) -> bool:
     """Whether a process runs."""
     try:
