@@ -8,7 +8,6 @@ from shutil import rmtree
 
 import psutil
 
-
 PARENT = "KINDRED_PARENT"  # the process whose workers a service's are
 
 
