@@ -23,6 +23,7 @@ from services.commands.verbs import (
     model_name,
     one_line,
 )
+from services.environment import usual_workers
 
 BROUGHT = "kindred.commands"  # entry points of verbs that other packages bring
 INTERRUPTED = 130
@@ -183,7 +184,9 @@ def feedback(file: Path) -> None:
 @click.option(
     "--workers",
     type=int,
-    help="Processes, a model each.  [default: 2; 1 where less than 4 GB of memory are free]",
+    default=usual_workers,
+    show_default="2; 1 where less than 4 GB of memory are free",
+    help="Processes, a model each.",
 )
 def serve(**request: Any) -> None:
     """Serve search over HTTP."""

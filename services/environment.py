@@ -3,6 +3,7 @@
 import os
 
 WORKERS = "KINDRED_WORKERS"  # how many processes are to serve
+FOR_TWO = 4_000_000_000  # bytes of free memory: two workers take 2.6 GB with the default model
 # Nothing calls out, and nothing but Kindred's own words is printed.
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -20,6 +21,13 @@ SERVING = {
     # it costs a millisecond.
     "GOMP_SPINCOUNT": "1000",
 }
+
+
+def usual_workers() -> int:
+    """Two, of which one answers where the other is killed or busy; one where memory is short."""
+    import psutil
+
+    return 2 if psutil.virtual_memory().available >= FOR_TWO else 1
 
 
 def worker_count() -> int:

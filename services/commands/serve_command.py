@@ -14,7 +14,6 @@ from shutil import disk_usage, rmtree
 from tempfile import TemporaryFile
 
 import click
-import psutil
 
 from services.commands.errors import CommandError, Exit
 from services.commands.keys_command import any_key
@@ -31,7 +30,6 @@ VERSION = "KINDRED_VERSION"
 FOUND = "KINDRED_FOUND"  # the version as JSON: to ask MLflow again would cost three seconds
 LOOK_EVERY = 1.0  # seconds between two looks at the workers
 MOST_WORKERS = 64
-FOR_TWO = 4_000_000_000  # bytes of free memory: two workers take 2.5 GB with the default model
 SPARE = 4_000_000  # bytes that a service writes beside: concepts, counters, logs
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -44,7 +42,7 @@ class ServeRequest:
     version: str | None
     host: str
     port: int
-    workers: int | None  # None: as many as fit, two at most
+    workers: int
 
 
 def run_serve(request: ServeRequest) -> None:
@@ -55,9 +53,8 @@ def run_serve(request: ServeRequest) -> None:
             (2), a host that others reach without keys (2), or the registry or the database does not
             answer (4).
     """
-    workers = usual_workers() if request.workers is None else request.workers
-    if not 1 <= workers <= MOST_WORKERS:
-        msg = f"got --workers {workers}, expected 1 to {MOST_WORKERS}"
+    if not 1 <= request.workers <= MOST_WORKERS:
+        msg = f"got --workers {request.workers}, expected 1 to {MOST_WORKERS}"
         raise CommandError(msg, Exit.USAGE)
     if not 0 < request.port < 65536:
         msg = f"got --port {request.port}, expected 1 to 65535"
@@ -66,7 +63,7 @@ def run_serve(request: ServeRequest) -> None:
         text_precision()
     except ValueError as error:
         raise CommandError(str(error), Exit.USAGE) from error
-    os.environ[WORKERS] = str(workers)  # before the service is imported
+    os.environ[WORKERS] = str(request.workers)  # before the service is imported
     keys = any_key()
     if not keys and request.host not in LOOPBACK:
         msg = (
@@ -74,7 +71,7 @@ def run_serve(request: ServeRequest) -> None:
             " anybody who reaches it could ask; make one with `kindred keys add NAME`"
         )
         raise CommandError(msg, Exit.USAGE)
-    found = _prepare(request, workers)
+    found = _prepare(request)
     from registry.versions import CHAMPION
 
     os.environ |= {
@@ -84,10 +81,10 @@ def run_serve(request: ServeRequest) -> None:
         PARENT: str(os.getpid()),
         KEYS: REQUIRED if keys else "",  # a worker that starts later finds them revoked, perhaps
     }
-    for name, value in {**SERVING, **thread_share(workers)}.items():
+    for name, value in {**SERVING, **thread_share(request.workers)}.items():
         os.environ.setdefault(name, value)
     _look_often()
-    by = "1 worker" if workers == 1 else f"{workers} workers"
+    by = "1 worker" if request.workers == 1 else f"{request.workers} workers"
     click.echo(f"serving {request.name} at http://{request.host}:{request.port} with {by}")
     gc.enable()  # from here on this process stays
     sys.argv = [
@@ -98,11 +95,6 @@ def run_serve(request: ServeRequest) -> None:
         runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
     finally:
         _tidy_up()
-
-
-def usual_workers() -> int:
-    """Two, of which one answers where the other is killed or busy; one where memory is short."""
-    return 2 if psutil.virtual_memory().available >= FOR_TWO else 1
 
 
 def _tidy_up() -> None:
@@ -126,7 +118,7 @@ def _look_often() -> None:
     )
 
 
-def _prepare(request: ServeRequest, workers: int) -> str:
+def _prepare(request: ServeRequest) -> str:
     """Find the version, have its files and collections here, or say that they cannot be had.
 
     The service does it again, and finds them; its errors would come from a worker's log. MLflow is
@@ -145,7 +137,7 @@ def _prepare(request: ServeRequest, workers: int) -> str:
         for module in ("bentoml_cli.cli", "services.service"):
             importlib.import_module(module)
         found = version.result()
-        _hold_room(workers)
+        _hold_room(request.workers)
         return found
 
 

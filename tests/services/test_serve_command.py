@@ -19,8 +19,8 @@ class Begun(Exception):
 def test_there_are_two_workers_unless_memory_is_short(monkeypatch, free, arguments, expected):
     begun = []
 
-    def prepare(_, workers):
-        begun.append(workers)
+    def prepare(request):
+        begun.append(request.workers)
         raise Begun
 
     monkeypatch.setenv("KINDRED_WORKERS", "1")  # it sets it, and this undoes that
